@@ -1,0 +1,63 @@
+# The two commands of the README are `make run` and `make test`; `make help` lists the rest.
+
+PYTHON  ?= python3
+BIN     := .venv/bin
+STAMP   := .venv/.installed
+ADDRESS ?= 127.0.0.1:9464
+DOCS    := $(wildcard README.md docs/*.md)
+SOURCES := extractor samples bench tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test format lint type docs docs-check check coverage bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: $(STAMP)  ## serve the metrics of samples/logs; LIVE=1 keeps the sample agent writing
+	@echo "Open http://$(ADDRESS)/ in a browser; Ctrl-C stops."
+ifdef LIVE
+	@rm -rf build/live && mkdir -p build/live
+	@$(BIN)/python -m samples.agent --logs build/live --forever >build/agent.txt 2>&1 & agent=$$!; \
+	trap 'kill $$agent 2>/dev/null' EXIT INT TERM; \
+	$(BIN)/extractor run samples/logs build/live --web.listen-address $(ADDRESS)
+else
+	@$(BIN)/extractor run samples/logs --web.listen-address $(ADDRESS)
+endif
+
+test: check  ## make the environment and run every check and every test
+	@$(BIN)/pytest
+
+check: lint type docs-check  ## every check that is not a test
+
+format: $(STAMP)  ## rewrite the sources as the formatter has them
+	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+lint: $(STAMP)  ## the linter, and whether the sources are formatted
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/ruff format --quiet --check $(SOURCES)
+
+type: $(STAMP)  ## the types
+	@$(BIN)/mypy --no-error-summary
+
+docs: $(STAMP)  ## write the generated parts of the documentation
+	@$(BIN)/cog -r $(DOCS)
+
+docs-check: $(STAMP)
+	@$(BIN)/cog --check $(DOCS) >/dev/null || { echo "generated documentation is out of date: make docs"; exit 1; }
+
+coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
+	@$(BIN)/pytest --quiet --cov
+
+bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
+	@$(BIN)/python -m bench.speed
+
+clean:  ## remove what can be made again
+	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@echo "Making .venv (once, and when pyproject.toml changes) ..."
+	@$(PYTHON) -m venv .venv || { echo "no venv module? On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,104 @@
+"""
+A generated log in, CPU time and lines per second of `extractor replay` out.
+
+Times of different minutes cannot be compared on a busy machine, so everything is measured in turn, several times over,
+and the best of each is kept; what counts is the ratio to a loop of `orjson.loads` over the same lines.
+
+    python -m bench.speed --lines 1000000 --json build/speed.json
+
+Knows nothing of how extractor works: it starts it as a user does.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.gen import lines
+
+BUILD = Path("build")
+LOOP = "import sys, orjson\nfor line in open(sys.argv[1], 'rb'): orjson.loads(line)"
+SPLIT = "import sys\nfor line in open(sys.argv[1], 'rb'): pass"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a program: seconds of CPU, user and system, and the most memory it held, in bytes."""
+
+    cpu_seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """The best run of a program, and what follows from it."""
+
+    name: str
+    lines_per_second: float
+    cpu_seconds: float
+    ratio: float
+    peak_mib: float
+
+
+def measure(command: list[str]) -> Measured:
+    """Run *command* to its end and ask the kernel what it cost, its children included."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}: exit {process.returncode}")
+    return Measured(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def compare(log: Path, n: int, rounds: int) -> list[Row]:
+    """The best of *rounds* for each program over the *n* lines of *log*; the ratio is to the first."""
+    extractor = str(Path(sys.executable).with_name("extractor"))
+    commands = {
+        "orjson.loads of every line": [sys.executable, "-c", LOOP, str(log)],
+        "split into lines only": [sys.executable, "-c", SPLIT, str(log)],
+        "extractor replay": [extractor, "replay", str(log), "--format", "json"],
+    }
+    runs: dict[str, list[Measured]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            runs[name].append(measure(command))
+    best = {name: min(some, key=lambda run: run.cpu_seconds) for name, some in runs.items()}
+    unit = best["orjson.loads of every line"].cpu_seconds
+    return [
+        Row(name, n / run.cpu_seconds, run.cpu_seconds, run.cpu_seconds / unit, run.peak_bytes / 2**20)
+        for name, run in best.items()
+    ]
+
+
+def generated(n: int) -> Path:
+    """A log of *n* lines, made once and kept in build/."""
+    log = BUILD / f"agents-{n}.jsonl"
+    if not log.exists():
+        BUILD.mkdir(exist_ok=True)
+        unfinished = log.with_suffix(".part")
+        with unfinished.open("wb") as file:
+            file.writelines(lines(n, seed=1))
+        unfinished.rename(log)
+    return log
+
+
+def main() -> None:
+    """Measure, print the table, and write it as JSON where asked."""
+    parser = argparse.ArgumentParser(description="CPU time of `extractor replay` against a loop of orjson.loads.")
+    parser.add_argument("--lines", type=int, default=1_000_000, help="how long the log is (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="the best of so many is kept (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file, too")
+    options = parser.parse_args()
+    rows = compare(generated(options.lines), options.lines, options.rounds)
+    print(f"{'':30}{'lines/s':>12}{'CPU s':>9}{'ratio':>8}{'peak MiB':>10}")
+    for row in rows:
+        print(f"{row.name:30}{row.lines_per_second:12,.0f}{row.cpu_seconds:9.2f}{row.ratio:8.2f}{row.peak_mib:10.0f}")
+    if options.json:
+        options.json.write_text(json.dumps({"lines": options.lines, "rows": [asdict(row) for row in rows]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

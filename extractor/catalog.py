@@ -1,0 +1,207 @@
+"""
+What the packs declare, once it is proved: event types, their metrics, and how each event feeds them.
+
+`schemas` alone makes these values; every other room may trust them. A name that is here exists, has the right type, and
+is closed or limited where it must be.
+
+Knows nothing of files, lines or numbers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from extractor.pointers import Pointer
+
+UNKNOWN = "unknown"
+"""The label value of a property that is absent, null or empty."""
+
+OTHER = "__other__"
+"""The label value into which values past a limit are folded."""
+
+PER_SECOND = {"ns": 10**9, "us": 10**6, "ms": 10**3, "s": 1}
+"""How many of a unit are one second; metrics are in seconds whatever unit the agent wrote."""
+
+
+class Kind(StrEnum):
+    """The type of a metric; exactly Prometheus's and OpenMetrics' meanings."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    SUMMARY = "summary"
+    STATESET = "stateset"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why a line is not what its schema says: where in the line (a JSON Pointer), and what is wrong."""
+
+    pointer: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """
+    How one label of a metric gets its value from one event type.
+
+    With *const* the value is fixed and *pointer* is empty. With *mapping* what the agent wrote is looked up in it, and
+    what is not in it becomes *other*. Whatever is absent, null or empty becomes `UNKNOWN`. *values* are all values the
+    label can take from this event type; None when the text is open.
+    """
+
+    name: str
+    pointer: Pointer = ()
+    const: str | None = None
+    mapping: Mapping[str, str] | None = None
+    other: str | None = None
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    One entry of `where`: *pointer* must lead to a value that fits.
+
+    *present* asks only that the value is there and not null. *values* (from `const` or `enum`) lists what fits. The
+    bounds are JSON Schema's. *closed* says that the property can only take few values: a row can be grouped by it.
+    """
+
+    pointer: Pointer
+    present: bool = False
+    values: tuple[str | int | float | bool | None, ...] | None = None
+    minimum: float | None = None
+    exclusive_minimum: float | None = None
+    maximum: float | None = None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """
+    Where the number of an update comes from; exactly one of these shapes:
+
+    - nothing set: 1 for each event (counters only);
+    - *fields* with one entry `("", pointer)`: that numeric property;
+    - *fields* with several: numeric properties told apart by the values of *label*;
+    - *run* = "open": how many runs are open;
+    - *state*: the state that this event means (state sets only).
+    """
+
+    fields: tuple[tuple[str, Pointer], ...] = ()
+    label: str | None = None
+    run: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """
+    How one event type feeds one metric.
+
+    *labels* are in the order of the metric's label names, without `value.label` (which is the last label name).
+    """
+
+    metric: str
+    labels: tuple[Label, ...]
+    value: Value
+    where: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """
+    A metric family, as all event types that feed it declare it.
+
+    *label_values* stands beside *label_names*: the closed set of the label's values, or None when it is open; then the
+    number in *label_limits* (0 for closed labels) is how many different values are told apart. *limit* caps the series
+    of the metric. *bounds* are the upper bounds of a histogram in base units, ascending, without infinity. *states* are
+    those of a state set. *run* is "open" for a gauge of open runs. *per_unit* is how many of the unit written in the
+    log are one base unit (1000 for `ms`): values are kept as written, and divided by it when they are shown.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    label_names: tuple[str, ...]
+    label_values: tuple[tuple[str, ...] | None, ...]
+    label_limits: tuple[int, ...]
+    limit: int
+    bounds: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    states: tuple[str, ...] = ()
+    run: str | None = None
+    per_unit: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventType:
+    """
+    What one schema file describes.
+
+    *run* is "start", "end" or None. *schema* is the whole JSON Schema as read. *violation* gives the first reason why a
+    decoded line is not valid, None when it is.
+    """
+
+    name: str
+    file: str
+    description: str
+    run: str | None
+    schema: Mapping[str, object]
+    feeds: tuple[Feed, ...]
+    violation: Callable[[object], Violation | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """
+    One row of the table that `replay` prints.
+
+    The sum of *metric* over the series that match *where* (label to the values that match); with *ratio*, that sum
+    divided by the sum of all series; with *by*, one number for each value of that label. Of a summary, the quantiles.
+    """
+
+    title: str
+    metric: str
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ratio: bool = False
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pack:
+    """
+    A folder of event types that share an envelope: where in a line the event's name, its time and its run stand.
+
+    *patterns* are shell patterns of the names of the files that hold such lines.
+    """
+
+    name: str
+    event: Pointer
+    time: Pointer
+    run: Pointer | None
+    patterns: tuple[str, ...]
+    events: Mapping[str, EventType]
+    report: tuple[ReportRow, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """All packs, in the order in which their file patterns are tried, and all metrics by name."""
+
+    packs: tuple[Pack, ...]
+    metrics: Mapping[str, Metric]
+
+    def pack_for(self, file_name: str) -> Pack | None:
+        """The pack whose lines a file of this name holds; None if no pattern matches."""
+        for pack in self.packs:
+            if any(fnmatchcase(file_name, pattern) for pattern in pack.patterns):
+                return pack
+        return None
+
+    @property
+    def default_pack(self) -> Pack:
+        """The pack of a file that was named although no pattern matches it."""
+        return self.packs[-1]

@@ -1,0 +1,251 @@
+"""
+Options in, exit codes out; no logic.
+
+0 done, 1 could not do it (one line on stderr, with a hint), 2 wrong usage, 3 `--strict` and something was rejected.
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from extractor import __version__, exposition, report
+from extractor.catalog import Catalog
+from extractor.daemon import Daemon
+from extractor.daemon import Options as RunOptions
+from extractor.errors import ExtractorError
+from extractor.pipeline import Rejected
+from extractor.replay import Options as ReplayOptions
+from extractor.replay import Replay, Replayed
+from extractor.schemas import load
+
+_SHOWN_REJECTS = 20
+_SHOWN_BYTES = 200
+_REJECTED = 3
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Commands(click.Group):
+    """Turns the errors that end the program into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ExtractorError as error:
+            click.echo(f"extractor: {_printable(str(error))}", err=True)
+            ctx.exit(1)
+
+
+def _option(name: str, *parameter: str, **settings: Any) -> Callable[[F], F]:
+    variable = "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+    return click.option(name, *parameter, envvar=variable, show_envvar=True, show_default=True, **settings)
+
+
+def _reading_options(command: F) -> F:
+    for option in (
+        _option("--max-line-bytes", type=click.IntRange(min=1), default=1 << 20, help="Reject longer lines."),
+        _option(
+            "--max-clock-skew",
+            type=click.FloatRange(min=0),
+            default=300.0,
+            metavar="SECONDS",
+            help="Reject events further in the future.",
+        ),
+        _option(
+            "--run-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=3600.0,
+            metavar="SECONDS",
+            help="Give up a run without an event for so long.",
+        ),
+        _option(
+            "--quantile-window",
+            type=click.FloatRange(min=0, min_open=True),
+            default=300.0,
+            metavar="SECONDS",
+            help="Length of the sliding window of the quantiles.",
+        ),
+        _option(
+            "--schemas",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            multiple=True,
+            metavar="DIR",
+            help="A folder of event schemas to add to the default ones, or a pack of its own. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="extractor")
+def main() -> None:
+    """Prometheus metrics from the event logs of AI agents."""
+
+
+@main.command()
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG_DIR...")
+@_option(
+    "--web.listen-address",
+    "listen_address",
+    default="127.0.0.1:9464",
+    metavar="HOST:PORT",
+    help="Where to serve metrics.",
+)
+@_option(
+    "--poll-interval",
+    type=click.FloatRange(min=0.05),
+    default=5.0,
+    metavar="SECONDS",
+    help="Look at every file this often, should the system not tell of a change.",
+)
+@_reading_options
+def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
+    r"""
+    Follow LOG_DIR and serve its metrics.
+
+    Every log file below LOG_DIR is followed from its first line (*.jsonl and *.ndjson, rotated ones
+    too). Files and folders may appear later. SIGTERM and Ctrl-C stop after the last whole line.
+
+    Example:
+    \b
+        extractor run /var/log/agents
+        curl localhost:9464/metrics
+    """
+    Daemon(RunOptions(logs=logs, window=quantile_window, **options), lambda text: click.echo(text, err=True)).run()
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "prometheus", "openmetrics", "json"]),
+    default="table",
+    show_default=True,
+    help="What to print.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
+@_reading_options
+def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> None:
+    r"""
+    Read PATH to the end and say what happened.
+
+    PATH is a log file, a folder of them, a quoted pattern, or - for standard input.
+
+    Example:
+    \b
+        extractor replay samples/logs
+        extractor replay samples/logs --format prometheus | grep agent_runs_total
+    """
+    replayed = _replay(load(options.pop("schemas")), paths, options)
+    click.echo(_FORMATS[form](replayed), nl=False)
+    if strict and replayed.stats.rejects:
+        sys.exit(_REJECTED)
+
+
+@main.command()
+@click.option("--logs", multiple=True, metavar="PATH", help="Also say which lines of PATH would be rejected, and why.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
+@_reading_options
+def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
+    r"""
+    Check that the schemas are right.
+
+    Example:
+    \b
+        extractor check --schemas my-events
+        extractor check --logs /var/log/agents
+    """
+    catalog = load(options.pop("schemas"))
+    events = sum(len(pack.events) for pack in catalog.packs)
+    click.echo(f"schemas are right: {events} event types, {len(catalog.metrics)} metrics")
+    if not logs:
+        return
+    rejected: list[Rejected] = []
+
+    def keep(item: Rejected) -> None:
+        if len(rejected) < _SHOWN_REJECTS:
+            rejected.append(item)
+
+    replayed = _replay(catalog, logs, options, keep)
+    for item in rejected:
+        where = f"{item.path}, byte {item.offset}: {item.reject.reason}"
+        why = f"{item.reject.pointer} {item.reject.message}".strip()
+        line = item.line[:_SHOWN_BYTES].decode(errors="replace")
+        click.echo(f"{_printable(where)}: {_printable(why)}\n    {_printable(line)}")
+    rejects = replayed.stats.rejects
+    if rejects.total() > len(rejected):
+        click.echo(f"… and {rejects.total() - len(rejected):,} more")
+    reasons = ", ".join(f"{lines:,} {reason}" for reason, lines in rejects.most_common())
+    click.echo(f"{replayed.stats.lines_read:,} lines: {replayed.stats.events:,} events, {reasons or 'no rejects'}")
+    if strict and rejects:
+        sys.exit(_REJECTED)
+
+
+def _replay(
+    catalog: Catalog,
+    paths: tuple[str, ...],
+    options: dict[str, Any],
+    on_reject: Callable[[Rejected], None] = lambda _: None,
+) -> Replayed:
+    window = options.pop("quantile_window")
+    job = Replay(catalog, ReplayOptions(paths=paths, window=window, **options), on_reject)
+    if not sys.stderr.isatty() or not job.total_bytes:
+        return job.run()
+    with click.progressbar(length=job.total_bytes, label="Reading", file=sys.stderr) as bar:
+        return job.run(lambda done: bar.update(done - bar.pos))
+
+
+def _table(replayed: Replayed) -> str:
+    rows: list[tuple[str, str]] = []
+    for title, group in groupby(report.figures(replayed.state), key=lambda figure: figure.title):
+        figures = list(group)
+        rows.append((title, "  ".join(f"{figure.part} {report.shown(figure)}".strip() for figure in figures)))
+    stats = replayed.stats
+    rows.append(("Lines", f"{stats.lines_read:,}"))
+    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in stats.rejects.most_common())
+    rows.append(("Rejects", reasons or "none"))
+    if replayed.unfinished:
+        rows.append(("Unfinished", f"{replayed.unfinished:,} bytes after the last newline, not counted"))
+    width = max(len(title) for title, _ in rows)
+    return "".join(f"{title:<{width}}  {_printable(text)}\n" for title, text in rows)
+
+
+def _json(replayed: Replayed) -> str:
+    state = replayed.state
+    samples = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in exposition.samples(state))
+    figures = (figure._asdict() for figure in report.figures(state))
+    content = {
+        "lines": replayed.stats.lines_read,
+        "events": replayed.stats.events,
+        "rejects": dict(replayed.stats.rejects),
+        "report": list(figures),
+        "samples": list(samples),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _number(value: float) -> float | str:
+    # JSON has no NaN; a window without values has no quantile.
+    return value if isfinite(value) else str(value)
+
+
+def _printable(text: str) -> str:
+    # What an agent logged must not drive the terminal.
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+_FORMATS: dict[str, Callable[[Replayed], str]] = {
+    "table": _table,
+    "json": _json,
+    "prometheus": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=False),
+    "openmetrics": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=True),
+}

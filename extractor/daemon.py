@@ -1,0 +1,134 @@
+"""
+Options in, a process that follows logs and serves their metrics until it is told to stop.
+
+Builds the rooms and owns the loop, the clocks, the signals and the order of stopping. One thread reads and applies; the
+server's thread renders under the same lock.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from extractor import __version__, exposition, landing, report
+from extractor.intake import Intake
+from extractor.pipeline import Pipeline
+from extractor.schemas import load
+from extractor.server import Pages, Server, listen, url
+from extractor.state import State
+from extractor.stats import Stats
+from extractor.waker import Waker
+
+_FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
+_DRAIN_SECONDS = 5.0  # for what was written before the signal; a long catch-up is cut short
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `extractor run` was told; times in seconds."""
+
+    logs: tuple[Path, ...]
+    schemas: tuple[Path, ...] = ()
+    listen_address: str = "127.0.0.1:9464"
+    window: float = 300.0
+    run_timeout: float = 3600.0
+    max_clock_skew: float = 300.0
+    max_line_bytes: int = 1 << 20
+    poll_interval: float = 5.0
+
+
+class Daemon:
+    """Follows and serves; `run` returns after `stop`. *say* is told, once, what a person wants to know at the start."""
+
+    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._stats = Stats()
+        catalog = load(options.schemas)
+        self._state = State(catalog, window_seconds=options.window, run_timeout=options.run_timeout)
+        pipeline = Pipeline(self._state, self._stats, latest=lambda: time.time() + options.max_clock_skew)
+        self._intake = Intake(catalog, options.logs, pipeline, self._lock, max_line_bytes=options.max_line_bytes)
+        self._listener = listen(options.listen_address)
+        self._waker = Waker(options.logs)
+        self._caught_up = False
+        self._folded = 0.0
+
+    def run(self) -> None:
+        """Follow and serve until told to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        registry = exposition.registry(self._state, self._stats, self._lock, time.time, __version__)
+        pages = Pages(metrics=exposition.asgi_app(registry), not_ready=self._not_ready, landing=self._landing)
+        server = Server(self._listener, pages)
+        server.start()
+        where = url(self._listener)
+        self._say(f"following {', '.join(str(path) for path in self._options.logs)}")
+        self._say(f"serving {where}/metrics, and for people {where}/")
+        try:
+            self._follow()
+        finally:
+            self._waker.close()
+            server.stop()
+
+    def stop(self) -> None:
+        """Make `run` return, after the last whole line."""
+        self._stopping.set()
+        self._waker.stop()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
+
+    def _follow(self) -> None:
+        scanned = time.monotonic()
+        self._intake.scan()
+        self._read()
+        self._caught_up = not self._stopping.is_set()
+        while not self._stopping.is_set():
+            left = scanned + self._options.poll_interval - time.monotonic()
+            hints = self._waker.wait(max(left, 0.0))
+            if time.monotonic() >= scanned + self._options.poll_interval:
+                scanned = time.monotonic()
+                self._intake.scan()
+            else:
+                self._intake.look(hints)
+            self._read()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        self._intake.scan()
+        self._intake.read(go_on=lambda: time.monotonic() < deadline)
+
+    def _read(self) -> None:
+        self._folded = time.monotonic()
+        self._intake.read(go_on=lambda: not self._stopping.is_set(), fold_now=self._fold_due)
+
+    def _fold_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._folded + _FOLD_SECONDS:
+            return False
+        self._folded = now
+        return True
+
+    def _not_ready(self) -> str:
+        if self._caught_up:
+            return ""
+        return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
+
+    def _landing(self) -> str:
+        with self._lock:
+            figures = list(report.figures(self._state))
+            own = list(self._own_rows())
+        return landing.page(__version__, [str(path) for path in self._options.logs], figures, own)
+
+    def _own_rows(self) -> Iterator[tuple[str, str]]:
+        stats = self._stats
+        yield "Lines read", f"{stats.lines_read:,}"
+        yield "Lines rejected", f"{stats.rejects.total():,}"
+        yield from ((f"… {reason}", f"{lines:,}") for reason, lines in stats.rejects.most_common())
+        yield "Bytes behind", f"{stats.bytes_behind:,}"
+        yield from ((f"Files {state}", f"{files:,}") for state, files in sorted(stats.files.items()))
+        if self._waker.problem:
+            yield "Watching", self._waker.problem

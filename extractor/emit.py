@@ -1,0 +1,192 @@
+"""
+What an agent does in, one JSON object per line of a log file out.
+
+Lines are whole and valid whatever happens: those of threads and processes never interleave, and what JSON cannot say is
+put into words it can. No agent ever fails because of its log: a line that could not be written is counted in
+`Log.dropped`, and the first one is reported through `logging`.
+
+Knows nothing of schemas and metrics, and imports nothing outside the standard library.
+"""
+
+import logging
+import os
+import re
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from extractor.appender import Appender
+from extractor.calls import CURRENT, Call, LlmCall, Run, Vocabulary
+from extractor.plain import encode
+from extractor.usage import tokens
+
+__all__ = ["Call", "Handler", "LlmCall", "Log", "Run", "subscriber", "tokens"]
+
+_STAMPED = frozenset({"ts", "event", "writer", "seq"})
+_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Log(Vocabulary):
+    """
+    One log file, safe to share between threads and to keep across a fork.
+
+    Every line names its `writer`, one process and log, and has a `seq` that counts the lines of that writer from 1:
+    a gap in it is a line that was lost. A field that is None is left out.
+
+    Args:
+        path: A file, or a directory for a file of its own per process.
+        agent: What lines say where the run does not.
+        release: As *agent*.
+        clock: Seconds since the epoch.
+        timer: Seconds that never jump.
+        fields: Further fields for every line.
+
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        agent: str | None = None,
+        release: str | None = None,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+        **fields: object,
+    ) -> None:
+        self.timer = timer
+        self._clock = clock
+        self._path = Path(path)
+        self._in_directory = self._path.is_dir() or os.fspath(path).endswith(os.sep)
+        self._fields = _said({"agent": agent, "release": release, **fields})
+        self._start()
+        # The child must not wait for a lock that a thread of its parent held, nor count on in its parent's name.
+        start = weakref.WeakMethod(self._start)
+        os.register_at_fork(after_in_child=lambda: (restart := start()) and restart())
+
+    def event(self, name: str, /, **fields: object) -> None:
+        """
+        Write one line; `ts`, `event`, `writer` and `seq` are the log's own.
+
+        Inside of `with log.run()`, in the same thread or task, the line belongs to that run.
+        """
+        try:
+            run = CURRENT.get()
+            if run is not None and run.log is self and "run_id" not in fields:
+                fields = {**run.envelope, **fields}
+            stamp = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            said = {"ts": stamp, "event": name, **self._fields, **_said(fields), "writer": self._writer}
+            body = encode(said)[:-1]
+            with self._lock:
+                self._seq += 1
+                self._file.append(b'%b,"seq":%d}\n' % (body, self._seq))
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the agent goes on
+            self._drop(error)
+
+    def run(
+        self,
+        *,
+        agent: str | None = None,
+        release: str | None = None,
+        agent_type: str | None = None,
+        task: str | None = None,
+        run_id: str | None = None,
+        **fields: object,
+    ) -> Run:
+        """A run, to be used in a `with`; *fields* are on all of its lines."""
+        ours = _said({"run_id": run_id or uuid4().hex, "agent": agent, "release": release, **fields})
+        return Run(self, ours, _said({"agent_type": agent_type, "task": task}))
+
+    def close(self) -> None:
+        """Let go of the file; a later event opens it again."""
+        with self._lock:
+            self._file.close()
+
+    def _start(self) -> None:
+        # Re-entrant, because a signal handler may log while the thread it interrupted is logging.
+        self._lock = threading.RLock()
+        self.dropped = 0
+        self._seq = 0
+        self._writer = f"{os.getpid()}-{time.time_ns():x}"
+        path = self._path
+        if self._in_directory:
+            agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent")))
+            path /= f"{agent}-{os.getpid()}.jsonl"
+        self._file = Appender(path)
+
+    def _drop(self, error: Exception) -> None:
+        with self._lock:
+            self.dropped += 1
+            first = self.dropped == 1
+        if first:
+            logging.getLogger(__name__).warning("%s: a line was lost, others may be: %r", self._path, error)
+
+
+class Handler(logging.Handler):
+    """
+    Writes the records of `logging` that name an event: `logger.info("", extra={"event": "cache.hit"})`.
+
+    Args:
+        log: Where to.
+        others: The event that all other records become; None drops them.
+
+    """
+
+    def __init__(self, log: Vocabulary, others: str | None = None) -> None:
+        super().__init__()
+        self._sink = log
+        self._others = others
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record* with the fields of its `extra`; its text is the `message`."""
+        fields = {name: value for name, value in vars(record).items() if name not in _RECORD}
+        event = fields.pop("event", None)
+        if event is None:
+            if self._others is None:
+                return
+            event = self._others
+            fields |= {"level": record.levelname.lower(), "logger": record.name}
+        if record.exc_info and record.exc_info[0]:
+            fields.setdefault("error_class", record.exc_info[0].__name__)
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - `logging` reports a record whose arguments do not fit, and goes on
+            self.handleError(record)
+            return
+        self._sink.event(str(event), message=text or None, **fields)
+
+
+def subscriber(log: Vocabulary, rename: Mapping[str, str] | None = None) -> Callable[..., None]:
+    """
+    One function for an event bus, which writes all that it is called with.
+
+    It takes a type and its data, an object with `type` and `data`, or a mapping. The time of the line is the time of
+    the call: the clock of a bus is often monotonic.
+
+    Args:
+        log: A log, or a run to have its id on every line.
+        rename: From the bus's words for events and fields to ours, such as `{"tool.call.end": "tool.call"}`.
+
+    """
+    ours = rename or {}
+
+    def on_event(event: object, data: object = None, /) -> None:
+        if isinstance(event, Mapping):
+            flat = {str(name): value for name, value in event.items() if name != "timestamp"}
+            event = flat.pop("type", None) or flat.pop("event", None)
+            data = flat.pop("data", flat)
+        elif not isinstance(event, str):
+            event, data = getattr(event, "type", None), getattr(event, "data", None)
+        if not isinstance(data, Mapping):
+            data = {"data": data}
+        name = str(getattr(event, "value", event))
+        log.event(ours.get(name, name), **{ours.get(str(field), str(field)): value for field, value in data.items()})
+
+    return on_event
+
+
+def _said(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None and name not in _STAMPED}

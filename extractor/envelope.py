@@ -1,0 +1,61 @@
+"""
+An event's schema and its pack in, the event's name out, once the schema has the pack's envelope.
+
+Knows nothing of labels and metrics.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from extractor.packfiles import SUFFIX
+from extractor.places import Place
+from extractor.properties import Properties, Property, to_pointer
+
+
+def check_envelope(schema: Mapping[str, Any], pack: Mapping[str, Any], place: Place) -> str:
+    """The event's name; raise unless event, time and run stand in *schema* where *pack* finds them in a line."""
+    properties = Properties(schema)
+    event = _find(properties, pack, "event", place)
+    name = event.schema.get("const")
+    if not isinstance(name, str) or not name:
+        at = place / _in_schema(event)
+        raise at.error("the event has no name", 'write {"const": "tool.call"}, with the name that agents write')
+    file = PurePath(place.file).name
+    if file != name + SUFFIX:
+        at = place / _in_schema(event) / "const"
+        raise at.error(f"the event '{name}' is in the file {file}", f"name the file {name}{SUFFIX}")
+    _check_required(event, "event", place)
+    _check_required(_find(properties, pack, "time", place), "time", place)
+    _check_run(schema, properties, pack, place)
+    return name
+
+
+def _check_run(schema: Mapping[str, Any], properties: Properties, pack: Mapping[str, Any], place: Place) -> None:
+    run = _find(properties, pack, "run", place) if "run" in pack else None
+    if "x-run" in schema:
+        if run is None:
+            raise (place / "x-run").error("the pack does not say where a line's run stands", 'add "run" to pack.json')
+        _check_required(run, "run", place)
+    for metric, declared in schema.get("x-metrics", {}).items():
+        if declared.get("value") == {"run": "open"} and schema.get("x-run") != "start":
+            hint = 'declare it where "x-run" is "start"; its labels are those of the start'
+            raise (place / "x-metrics" / metric / "value").error("this event does not start a run", hint)
+
+
+def _find(properties: Properties, pack: Mapping[str, Any], keyword: str, place: Place) -> Property:
+    found = properties.get(to_pointer(pack[keyword]))
+    if found is None:
+        message = f"there is no property '{pack[keyword]}', where the pack finds the {keyword} of a line"
+        raise (place / "properties").error(message, "declare it")
+    return found
+
+
+def _check_required(found: Property, keyword: str, place: Place) -> None:
+    if not found.required:
+        hint = f"add '{found.pointer[-1]}' to required"
+        raise (place / "required").error(f"a line may be without its {keyword}", hint)
+
+
+def _in_schema(found: Property) -> tuple[str, ...]:
+    return tuple(token for name in found.pointer for token in ("properties", name))

@@ -1,0 +1,37 @@
+"""
+What ends the program.
+
+ExtractorError           exit 1, one line on stderr
+├── SchemaError          a schema or pack file is wrong: `file#/json/pointer: message`, with what to write instead
+├── SourceError          a path given on the command line cannot be read
+└── ServerError          the address cannot be listened on
+
+Bad input is not here: a line that is no event is a `Reject` value, is counted by its reason, and reading goes on.
+"""
+
+
+class ExtractorError(Exception):
+    """Something the program cannot go on without; *hint* says what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class SchemaError(ExtractorError):
+    """A schema or pack file is wrong; *pointer* is the JSON Pointer of the wrong place in *file*."""
+
+    def __init__(self, file: str, pointer: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{file}#{pointer}: {message}", hint)
+
+
+class SourceError(ExtractorError):
+    """A path given on the command line cannot be read."""
+
+
+class ServerError(ExtractorError):
+    """The address to serve on cannot be listened on."""

@@ -1,0 +1,168 @@
+"""
+Values in base units in, HDR counts out; quantiles from counts.
+
+The layout is HdrHistogram's with two significant digits over 1e-9 to 4.6e9 base units (a nanosecond to 146 years), the
+same for every series, so that any two counts can be added. A quantile is the highest value that HdrHistogram counts
+together with the one asked for: never below the true one, and at most `RELATIVE_ERROR` above it (from 1e-7 upwards;
+below, at most 1e-9 above). Counts are kept sparse: a series pays for the values it saw, not for the range.
+
+Knows nothing of labels, metrics or clocks.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
+
+Indexes = NDArray[np.int64]
+
+RELATIVE_ERROR = 1 / 128
+"""How far a quantile may lie above the true one: the width of a bucket over its lowest value."""
+
+_STEPS = 10**9  # of one base unit: the resolution is a billionth
+_HIGHEST = 2**62
+_SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits need
+_COMPACT_AFTER = 32  # appended arrays; below that appending costs less than merging
+
+
+@cache
+def _layout() -> NDArray[np.float64]:
+    """The highest value, in base units, that each index counts: HdrHistogram's own answer."""
+    histogram: Any = HdrHistogram(1, _HIGHEST, 2)
+    values = (
+        histogram.get_highest_equivalent_value(histogram.get_value_from_index(index))
+        for index in range(histogram.counts_len)
+    )
+    return np.fromiter(values, dtype=np.float64, count=histogram.counts_len) / _STEPS
+
+
+def indexes_of(values: Sequence[float], per_unit: int = 1) -> tuple[Indexes, int]:
+    """
+    The HDR index of each of *values* (not negative, *per_unit* of theirs are one base unit), and how many were clamped.
+
+    Clamped, not dropped: a summary whose worst calls are missing looks healthiest exactly when it is not.
+    """
+    scaled = np.asarray(values, dtype=np.float64) * (_STEPS / per_unit)
+    outside = ((scaled > 0) & (scaled < 1)) | (scaled > _HIGHEST)
+    clamped = int(np.count_nonzero(outside))
+    if clamped:
+        scaled = np.where(scaled > 0, np.clip(scaled, 1, _HIGHEST), scaled)
+    whole = np.rint(scaled).astype(np.int64)
+    # HdrHistogram's index: the bucket is the power of two above the value, the sub-bucket its leading bits. frexp gives
+    # the power; where a large integer rounds up to the next power as a float, the sub-bucket comes out one octave lower
+    # and the two cancel out.
+    bucket = np.maximum(np.frexp(whole.astype(np.float64))[1].astype(np.int64) - _SUB_BUCKET_MAGNITUDE, 0)
+    half = 1 << (_SUB_BUCKET_MAGNITUDE - 1)
+    return ((bucket + 1) << (_SUB_BUCKET_MAGNITUDE - 1)) + (whole >> bucket) - half, clamped
+
+
+class Counts:
+    """How many values fell on each HDR index; only indexes that were hit are kept."""
+
+    __slots__ = ("_counts", "_indexes", "_recent")
+
+    def __init__(self, indexes: Iterable[int] = (), counts: Iterable[int] = ()) -> None:
+        self._indexes: Indexes = np.array(list(indexes), dtype=np.int64)
+        self._counts: Indexes = np.array(list(counts), dtype=np.int64)
+        self._recent: list[Indexes] = []
+
+    def add(self, indexes: Indexes) -> None:
+        """Count one value at each of *indexes*."""
+        self._recent.append(indexes)
+        if len(self._recent) >= _COMPACT_AFTER:
+            self.pairs()
+
+    def merge(self, other: "Counts") -> None:
+        """Add the counts of *other*."""
+        self._indexes, self._counts = _added([self.pairs(), other.pairs()])
+
+    def pairs(self) -> tuple[Indexes, Indexes]:
+        """The indexes that were hit, ascending, and their counts."""
+        if self._recent:
+            fresh = np.concatenate(self._recent)
+            self._recent = []
+            self._indexes, self._counts = _added([(self._indexes, self._counts), (fresh, np.ones_like(fresh))])
+        return self._indexes, self._counts
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Counts):
+            return NotImplemented
+        return all(np.array_equal(mine, theirs) for mine, theirs in zip(self.pairs(), other.pairs(), strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+
+def _added(parts: Sequence[tuple[Indexes, Indexes]]) -> tuple[Indexes, Indexes]:
+    # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
+    indexes = np.concatenate([part[0] for part in parts])
+    weights = np.concatenate([part[1] for part in parts])
+    dense = np.bincount(indexes, weights=weights)
+    hit = np.flatnonzero(dense)
+    return hit, dense[hit].astype(np.int64)
+
+
+def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] | None:
+    """
+    The *wanted* quantiles, in base units, of all values in *parts*; None when there are none.
+
+    The rank of quantile q among n values is HdrHistogram's: q * n rounded, at least 1.
+    """
+    pairs = [pair for part in parts if len((pair := part.pairs())[0])]
+    if not pairs:
+        return None
+    indexes, counts = pairs[0] if len(pairs) == 1 else _added(pairs)
+    reached = np.cumsum(counts)
+    ranks = [max(1, int(quantile * int(reached[-1]) + 0.5)) for quantile in wanted]
+    return [float(value) for value in _layout()[indexes[np.searchsorted(reached, ranks)]]]
+
+
+class Window:
+    """
+    Counts per slot of event time, of which only the last *size* slots matter.
+
+    Slots are numbered: slot n holds the times from n to n + 1 slot widths after the epoch. What is older than the
+    window never comes back, so that windows of the same series can be merged in any order.
+    """
+
+    __slots__ = ("_slots", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._slots: dict[int, Counts] = {}
+
+    def add(self, indexes: Indexes, slots: Sequence[int], newest: int) -> None:
+        """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
+        self._slide(newest)
+        oldest = newest - self.size + 1
+        first = slots[0]
+        if slots.count(first) == len(slots):
+            if first >= oldest:
+                self._slots.setdefault(first, Counts()).add(indexes)
+            return
+        numbers = np.asarray(slots, dtype=np.int64)
+        for slot in np.unique(numbers[numbers >= oldest]).tolist():
+            self._slots.setdefault(slot, Counts()).add(indexes[numbers == slot])
+
+    def merge(self, other: "Window", newest: int) -> None:
+        """Add the counts of *other*, slot by slot."""
+        for slot, counts in other.slots(newest).items():
+            self._slots.setdefault(slot, Counts()).merge(counts)
+        self._slide(newest)
+
+    def counts(self, newest: int) -> list[Counts]:
+        """The counts of the slots that are still in the window."""
+        self._slide(newest)
+        return list(self._slots.values())
+
+    def slots(self, newest: int) -> dict[int, Counts]:
+        """The slots that are still in the window, by number."""
+        self._slide(newest)
+        return self._slots
+
+    def _slide(self, newest: int) -> None:
+        oldest = newest - self.size + 1
+        for slot in [slot for slot in self._slots if slot < oldest]:
+            del self._slots[slot]

@@ -1,0 +1,78 @@
+"""
+Files in, a pipeline fed: what following and replaying have in common.
+
+Knows nothing of clocks, signals or HTTP.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from extractor.catalog import Catalog, Pack
+from extractor.events import time_of
+from extractor.pipeline import FOLD_AFTER, Pipeline
+from extractor.sources import Happening
+from extractor.tail import Tail
+
+
+class Intake:
+    """Reads the logs below *roots* into *pipeline*, whose state is changed only while *lock* is held."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        roots: Iterable[Path],
+        pipeline: Pipeline,
+        lock: AbstractContextManager[Any],
+        *,
+        max_line_bytes: int,
+    ) -> None:
+        self._catalog = catalog
+        self._pipeline = pipeline
+        self._lock = lock
+        self.tail = Tail(
+            tuple(roots),
+            lambda name: catalog.pack_for(name) is not None,
+            self._time_of,
+            max_line_bytes=max_line_bytes,
+        )
+
+    def scan(self) -> None:
+        """Look at everything."""
+        self._count(self.tail.scan())
+
+    def look(self, hints: frozenset[str]) -> None:
+        """Look at what may have changed."""
+        self._count(self.tail.look(hints))
+
+    def read(self, *, go_on: Callable[[], bool] = lambda: True, fold_now: Callable[[], bool] = lambda: False) -> None:
+        """Read all there is, folding when enough is pending or *fold_now* says so, until *go_on* says no."""
+        pipeline = self._pipeline
+        for chunk in self.tail.read():
+            pipeline.feed(self._pack(chunk.source.path), chunk.source.path, chunk.pieces)
+            self._count(chunk.happenings)
+            if pipeline.pending >= FOLD_AFTER or fold_now():
+                self.fold()
+            if not go_on():
+                break
+        self.fold()
+
+    def fold(self) -> None:
+        """Make everything read visible."""
+        with self._lock:
+            self._pipeline.fold()
+            stats = self._pipeline.stats
+            stats.files = dict(self.tail.states())
+            stats.bytes_behind = self.tail.bytes_behind()
+
+    def _count(self, happenings: Iterable[Happening]) -> None:
+        for happening in happenings:
+            self._pipeline.stats.happenings[type(happening).__name__.lower()] += 1
+
+    def _pack(self, path: str) -> Pack:
+        return self._catalog.pack_for(Path(path).name) or self._catalog.default_pack
+
+    def _time_of(self, line: bytes) -> float | None:
+        # The order of reading is a hint, so the first pack that finds a time will do.
+        return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)

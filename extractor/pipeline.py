@@ -1,0 +1,158 @@
+"""
+Pieces of log files in, one state further on: decode, group, fold.
+
+Events are first grouped by key, as raw numbers; `fold` turns the groups into updates and applies them. What costs per
+series is so paid once per fold, not once per line. Nothing is visible in the state before it is folded.
+
+Knows nothing of directories, HTTP or Prometheus.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import chain
+from math import inf
+from typing import NamedTuple
+
+from extractor.catalog import Pack
+from extractor.derive import Plan, plans
+from extractor.events import Event, Reason, Reject, lines_of, read_line
+from extractor.fastpath import Batch, FastPath, Groups, Seen
+from extractor.lines import Blob, Piece, TooLong
+from extractor.pointers import found
+from extractor.runs import Sighting
+from extractor.state import State
+from extractor.stats import Stats
+
+FOLD_AFTER = 100_000
+"""Events after which a reader should fold: enough to make the cost per series small, few enough to hold in memory."""
+
+
+class Rejected(NamedTuple):
+    """A line that is no event: its file and where it begins there, why, and the line (of a too long one, its head)."""
+
+    path: str
+    offset: int
+    reject: Reject
+    line: bytes
+
+
+class _Reader:
+    """What the lines of one pack are read with."""
+
+    def __init__(self, catalog_pack: Pack, pack_plans: dict[str, Plan]) -> None:
+        self.pack = catalog_pack
+        self.plans = pack_plans
+        self.fast = FastPath(catalog_pack, pack_plans)
+        self.groups: dict[str, Groups] = {name: defaultdict(list) for name in pack_plans}
+        # Of all events, and once more of those that end their run.
+        self.seen = {False: Seen(), True: Seen()}
+        self.sightings: dict[bool, list[Sighting]] = {False: [], True: []}
+
+
+class Pipeline:
+    """
+    Reads pieces into *state* and counts in *stats*.
+
+    *latest* tells the latest event time allowed now; *on_reject* is told of every line that is no event.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        stats: Stats,
+        latest: Callable[[], float] = lambda: inf,
+        on_reject: Callable[[Rejected], None] = lambda _: None,
+    ) -> None:
+        self.state = state
+        self.stats = stats
+        self.pending = 0
+        self._latest = latest
+        self._on_reject = on_reject
+        self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack)) for pack in state.catalog.packs}
+        self._watermark = state.watermark  # ahead of the state's by what is not folded yet
+
+    def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:
+        """Read *pieces* of the file at *path*, whose lines are those of *pack*."""
+        reader = self._readers[pack.name]
+        for piece in pieces:
+            if isinstance(piece, TooLong):
+                self.stats.bytes_read += piece.length
+                self.stats.lines_read += 1
+                reject = Reject(Reason.TOO_LONG, "", f"the line has {piece.length} bytes")
+                self._reject(Rejected(path, piece.offset, reject, piece.head))
+            else:
+                self._read(reader, path, piece)
+
+    def fold(self) -> None:
+        """Bring everything read so far into the state."""
+        state = self.state
+        state.advance(self._watermark)
+        for reader in self._readers.values():
+            for name, groups in reader.groups.items():
+                state.apply(reader.plans[name].updates(groups))
+                groups.clear()
+            for end, seen in reader.seen.items():
+                if reader.pack.run is not None:
+                    state.see_runs(reader.pack, chain(seen.taken(), reader.sightings[end]), end=end)
+                    reader.sightings[end].clear()
+        state.sweep()
+        self.pending = 0
+
+    def _read(self, reader: _Reader, path: str, blob: Blob) -> None:
+        latest = self._latest()
+        self.stats.bytes_read += len(blob.data)
+        batch = reader.fast.decode(blob.data, latest)
+        if batch is not None:
+            self.stats.lines_read += len(batch.objects)
+            self._take(reader, batch)
+            return
+        objects = []
+        for start, line in lines_of(blob.data):
+            self.stats.lines_read += 1
+            if not line.strip():
+                self.stats.blank_lines += 1
+            elif (item := reader.fast.decode_line(line, latest)) is not None:
+                objects.append(item)
+            else:
+                self.stats.exact_lines += 1
+                verdict = read_line(line, reader.pack, latest)
+                if isinstance(verdict, Reject):
+                    self._reject(Rejected(path, blob.offset + start, verdict, line))
+                else:
+                    self._take_event(reader, verdict)
+        if objects:
+            self._take(reader, Batch(objects))
+
+    def _take(self, reader: _Reader, batch: Batch) -> None:
+        self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
+        if reader.pack.run is not None:
+            reader.seen[False].see(reader.fast.runs(batch.objects), batch.times)
+        for part in reader.fast.by_type(batch, self.state.slot):
+            event = part.type.plan.event
+            if part.type.group is not None:
+                part.type.group(part.objects, part.slots, reader.groups[event.name])
+            if event.run == "end":
+                ended = Batch(part.objects)
+                reader.seen[True].see(reader.fast.runs(ended.objects), ended.times)
+
+    def _take_event(self, reader: _Reader, event: Event) -> None:
+        self._seen(1, event.time, event.time, lambda: [event.time])
+        plan = reader.plans[event.type.name]
+        if plan.feeds:
+            row = plan.row(event.line, self.state.slot(event.time), event.time)
+            reader.groups[event.type.name][plan.key(event.line)].append(row)
+        if event.run is not None:
+            fields = [None if pointer is None else found(event.line, pointer) for pointer in plan.run_fields]
+            reader.sightings[event.type.run == "end"].append(Sighting(event.run, event.time, fields))
+
+    def _seen(self, events: int, earliest: float, latest: float, times: Callable[[], Iterable[float]]) -> None:
+        self.stats.events += events
+        self.pending += events
+        late = self._watermark - self.state.window_seconds
+        if earliest < late:
+            self.stats.late_events += sum(1 for time in times() if time < late)
+        self._watermark = max(self._watermark, latest)
+
+    def _reject(self, rejected: Rejected) -> None:
+        self.stats.rejects[rejected.reject.reason] += 1
+        self._on_reject(rejected)

@@ -1,0 +1,192 @@
+"""
+Packs of schema files in, a proved `Catalog` out.
+
+An event type and its metrics are one file. Whatever can be wrong in it is found here, at load, and said as
+`file#/json/pointer: message`, with what to write instead; after that, no room has to doubt the catalog.
+
+Knows nothing of lines and series.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from extractor.catalog import Catalog, EventType, Pack, ReportRow, Violation
+from extractor.declarations import Declaration, read_declarations
+from extractor.documents import read_object
+from extractor.envelope import check_envelope
+from extractor.families import check_report, merge
+from extractor.packfiles import PackFiles, gather
+from extractor.places import Place
+from extractor.pointers import Pointer, found, pointer_text
+from extractor.properties import did_you_mean, to_pointer
+
+MESSAGE_LENGTH = 200
+NOT_JSON_SCHEMA = "JSON Schema 2020-12 has no such keyword; ours stand at the root"
+
+
+def default_pack() -> Path:
+    """The folder of the default pack: inside the package once installed, at the top of a checkout."""
+    here = Path(__file__).parent
+    installed = here / "packs" / "agent"
+    return installed if installed.is_dir() else here.parent / "schemas" / "agent"
+
+
+def load(directories: Sequence[Path] = ()) -> Catalog:
+    """
+    The catalog of the default pack and of *directories*.
+
+    A directory with a `pack.json` is a pack of its own, and replaces the pack of the same name. A directory without
+    one adds its event types to the default pack, and replaces those of the same name.
+    """
+    event_check, pack_check = _MetaSchema("event.meta.json"), _MetaSchema("pack.meta.json")
+    packs = []
+    declarations: list[Declaration] = []
+    for folder in gather(default_pack(), directories, pack_check):
+        events, declared = _read_events(folder, event_check)
+        packs.append((_read_pack(folder.declared, events), folder.place))
+        declarations.extend(declared)
+    metrics = merge(declarations)
+    for pack, place in packs:
+        check_report(pack.report, metrics, place / "report")
+    return Catalog(packs=tuple(pack for pack, _ in packs), metrics=metrics)
+
+
+def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType]) -> Pack:
+    return Pack(
+        name=declared["name"],
+        event=to_pointer(declared["event"]),
+        time=to_pointer(declared["time"]),
+        run=to_pointer(declared["run"]) if "run" in declared else None,
+        patterns=tuple(declared["files"]),
+        events=events,
+        report=tuple(_read_row(row) for row in declared.get("report", [])),
+    )
+
+
+def _read_row(declared: Mapping[str, Any]) -> ReportRow:
+    return ReportRow(
+        title=declared["title"],
+        metric=declared["metric"],
+        where=tuple((label, tuple(texts)) for label, texts in declared.get("where", {}).items()),
+        ratio=declared.get("ratio", False),
+        by=declared.get("by"),
+    )
+
+
+def _read_events(folder: PackFiles, check: "_MetaSchema") -> tuple[dict[str, EventType], list[Declaration]]:
+    events: dict[str, EventType] = {}
+    declarations: list[Declaration] = []
+    for path in folder.event_files():
+        schema, place = read_object(path), Place(str(path))
+        check(schema, place)
+        name = check_envelope(schema, folder.declared, place)
+        violation = _compile(schema, place)
+        _check_examples(schema["examples"], violation, place / "examples")
+        declared = read_declarations(schema, place)
+        events[name] = EventType(
+            name=name,
+            file=str(path),
+            description=schema.get("description", ""),
+            run=schema.get("x-run"),
+            schema=schema,
+            feeds=tuple(declaration.feed for declaration in declared),
+            violation=violation,
+        )
+        declarations.extend(declared)
+    return events, declarations
+
+
+def _check_examples(examples: Sequence[object], violation: Callable[[object], Violation | None], place: Place) -> None:
+    for index, example in enumerate(examples):
+        if wrong := violation(example):
+            message = f"the example is not valid: {wrong.message}"
+            raise (place / index / to_pointer(wrong.pointer)).error(message, "correct the example or the schema")
+
+
+def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Violation | None]:
+    # An editor's $schema may be a path; the draft is 2020-12 whatever it says.
+    plain = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
+    try:
+        validator = jsonschema_rs.Draft202012Validator(
+            plain, validate_formats=True, ignore_unknown_formats=False, offline=True
+        )
+    except jsonschema_rs.ValidationError as error:
+        # What follows the first sentence is advice to programmers.
+        raise (place / _tokens(error)).error(_short(error.message.split(". ")[0])) from error
+
+    def violation(line: object) -> Violation | None:
+        # The library refuses what JSON cannot hold (lone surrogates, endless nesting) by raising all sorts of errors.
+        try:
+            if validator.is_valid(line):
+                return None
+            error = next(validator.iter_errors(line))
+            pointer = _tokens(error)
+            # The library reads as null what no JSON number can say: infinity, or thousands of digits.
+            is_null = error.instance is None and found(line, pointer) is None
+            message = "is not a number that can be held" if error.instance is None and not is_null else error.message
+            return Violation(pointer_text(pointer), _short(message))
+        except Exception:  # noqa: BLE001 -- one line, however odd, must not end the program
+            return Violation("", "cannot be validated")
+
+    return violation
+
+
+class _MetaSchema:
+    """A meta-schema shipped in the package; called with what a file says, it raises where that does not conform."""
+
+    def __init__(self, name: str) -> None:
+        self._document = read_object(Path(__file__).parent / "schemas_meta" / name)
+        self._validator = jsonschema_rs.Draft202012Validator(self._document, offline=True)
+
+    def __call__(self, declared: Mapping[str, Any], place: Place) -> None:
+        errors = list(self._validator.iter_errors(declared))
+        if not errors:
+            return
+        # A wrong keyword makes its whole object unevaluated; the error behind that is the one to tell.
+        telling = [error for error in errors if error.kind.name != "unevaluatedProperties"]
+        error = (telling or errors)[0]
+        where = place / _tokens(error)
+        allowed = self._parent(error)
+        match error.kind:
+            case jsonschema_rs.ValidationErrorKind.AdditionalProperties(unexpected=[first, *_]):
+                raise (where / first).error(f"unknown keyword '{first}'", did_you_mean(first, allowed["properties"]))
+            case jsonschema_rs.ValidationErrorKind.UnevaluatedProperties(unexpected=[first, *_]):
+                at_root = not error.instance_path
+                hint = did_you_mean(first, self._document["properties"]) if at_root else NOT_JSON_SCHEMA
+                raise (where / first).error(f"unknown keyword '{first}'", hint)
+            case jsonschema_rs.ValidationErrorKind.Enum(options=options):
+                raise where.error(f"unknown word {json.dumps(error.instance)}", did_you_mean(error.instance, options))
+            case jsonschema_rs.ValidationErrorKind.OneOfNotValid() | jsonschema_rs.ValidationErrorKind.Pattern():
+                message = f"{_short(json.dumps(error.instance))} is not in a form that is known here"
+                raise where.error(message, allowed.get("description", ""))
+            case jsonschema_rs.ValidationErrorKind.AnyOf(context=[[first, *_], *_]):
+                raise where.error(_short(first.message))
+            case _:
+                raise where.error(_short(error.message), allowed.get("description", ""))
+
+    def _parent(self, error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
+        """The part of the meta-schema that *error* breaks; empty where JSON Schema's own meta-schema is broken."""
+        part: Any = self._document
+        for step in error.evaluation_path[:-1]:
+            if step == "$ref":
+                reference = part["$ref"]
+                if not reference.startswith("#/$defs/"):
+                    return {}
+                part = self._document["$defs"][reference.removeprefix("#/$defs/")]
+            else:
+                part = part[step]
+        return part if isinstance(part, Mapping) else {}
+
+
+def _tokens(error: jsonschema_rs.ValidationError) -> Pointer:
+    return tuple(str(token) for token in error.instance_path)
+
+
+def _short(message: str) -> str:
+    # The library quotes the value; of a long one, both ends are kept, as what is wrong stands at the end.
+    half = MESSAGE_LENGTH // 2
+    return message if len(message) <= MESSAGE_LENGTH else f"{message[:half]}…{message[-half:]}"

@@ -1,0 +1,112 @@
+"""
+Numbers in, the value of one series kept.
+
+Each class is a value with `merge`: adding up two of them in any order, however the numbers were spread over them, gives
+what one of them would hold that saw all.
+
+Knows nothing of labels, events or Prometheus.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import numpy as np
+
+from extractor.hdr import Counts, Window, indexes_of
+from extractor.sums import Exact, exact_sum
+
+_FEW = 16  # values; below that Python's bisect is faster than setting numpy up
+
+
+class Counter:
+    """A total that only rises."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total: Exact = 0
+
+    def merge(self, other: "Counter") -> None:
+        """Add the total of *other*."""
+        self.total += other.total
+
+
+class Latest:
+    """A gauge's value or a state set's state: the one with the latest event time; of two at one time, the greater."""
+
+    __slots__ = ("time", "value")
+
+    def __init__(self) -> None:
+        self.value: float | str | None = None
+        self.time = float("-inf")
+
+    def set(self, value: float | str, time: float) -> None:
+        """Take *value* unless a later one is known."""
+        if self.value is None or (time, value) > (self.time, self.value):
+            self.value, self.time = value, time
+
+    def merge(self, other: "Latest") -> None:
+        """Take the value of *other* if it is later."""
+        if other.value is not None:
+            self.set(other.value, other.time)
+
+
+class Histogram:
+    """
+    Exact counts per bucket, and the exact sum, of values in the unit of the log.
+
+    *bounds* are inclusive upper bounds in that unit; `buckets` has one more place, for what lies above the last.
+    """
+
+    __slots__ = ("bounds", "buckets", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.total: Exact = 0
+
+    def observe(self, values: Sequence[float]) -> None:
+        """Count *values*."""
+        self.total += exact_sum(values)
+        if len(values) < _FEW:
+            for value in values:
+                self.buckets[bisect_left(self.bounds, value)] += 1
+            return
+        places = np.searchsorted(self.bounds, np.asarray(values, dtype=np.float64), side="left")
+        counts = np.bincount(places, minlength=len(self.buckets)).tolist()
+        self.buckets = [mine + more for mine, more in zip(self.buckets, counts, strict=True)]
+
+    def merge(self, other: "Histogram") -> None:
+        """Add the counts and the sum of *other*."""
+        self.total += other.total
+        self.buckets = [mine + more for mine, more in zip(self.buckets, other.buckets, strict=True)]
+
+
+class Summary:
+    """Count, exact sum and HDR counts of all values, and HDR counts of the sliding window."""
+
+    __slots__ = ("all", "count", "total", "window")
+
+    def __init__(self, window: int) -> None:
+        self.count = 0
+        self.total: Exact = 0
+        self.all = Counts()
+        self.window = Window(window)
+
+    def observe(self, values: Sequence[float], slots: Sequence[int], newest: int, per_unit: int) -> int:
+        """Count *values*, each in its slot, and say how many lay outside the range of HDR."""
+        if not values:
+            return 0
+        indexes, clamped = indexes_of(values, per_unit)
+        self.count += len(values)
+        self.total += exact_sum(values)
+        self.all.add(indexes)
+        self.window.add(indexes, slots, newest)
+        return clamped
+
+    def merge(self, other: "Summary", newest: int) -> None:
+        """Add what *other* counted."""
+        self.count += other.count
+        self.total += other.total
+        self.all.merge(other.all)
+        self.window.merge(other.window, newest)

@@ -1,0 +1,155 @@
+"""
+JSON Schemas in, msgspec Structs out: the part of a schema that can be decoded and validated in one pass.
+
+A Struct accepts only what its schema accepts. Where a keyword cannot be said in msgspec's types to the letter, the
+schema is `Beyond` them, and its lines take the exact path whole.
+
+Knows nothing of lines, metrics or files.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, Union
+
+import msgspec
+
+from extractor.catalog import EventType, Pack
+from extractor.derive import run_fields
+from extractor.pointers import Pointer
+
+Object = msgspec.Struct
+
+_TIME, _RUN = "time", "run"  # attributes that every Struct has
+_EXACT = 2**53  # above it an int and a float may differ, and orjson and msgspec with them
+_ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$comment"}
+_ROOT = _ANNOTATIONS | {"$schema", "$id", "type", "properties", "required", "additionalProperties"}
+_BOUNDS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
+_LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
+
+
+class Beyond(Exception):  # noqa: N818  # a verdict, not an error: the schema takes the exact path whole
+    """The schema uses what a Struct cannot say."""
+
+
+class Decoder:
+    """Decodes events of *structs*, told apart by their names."""
+
+    def __init__(self, structs: Iterable[type[Object]]) -> None:
+        union = Union[tuple(structs)] if structs else None  # noqa: UP007  # built at run time
+        self._decoder: Any = msgspec.json.Decoder(union)
+
+    def lines(self, blob: bytes) -> list[Object] | None:
+        """The objects in *blob*, however they are spread over its lines; None if one is refused."""
+        try:
+            objects: list[Object] = self._decoder.decode_lines(blob)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return objects
+
+    def line(self, line: bytes) -> Object | None:
+        """The object that is *line*; None if it is refused."""
+        try:
+            decoded: Object = self._decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return decoded
+
+
+def everywhere(pack: Pack) -> dict[Pointer, str]:
+    """The attributes that the Structs of all event types of *pack* have: the time, the run and the run fields."""
+    names = {pack.time: _TIME}
+    if pack.run is not None:
+        names[pack.run] = _RUN
+        names |= {pointer: f"r{place}" for place, pointer in enumerate(run_fields(pack)) if pointer not in names}
+    return names
+
+
+def property_names(event: EventType) -> list[str]:
+    """The properties that *event* declares."""
+    properties: Any = event.schema.get("properties", {})
+    return list(properties)
+
+
+def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> type[Object]:
+    """The Struct of *event*; its tag is the event's name."""
+    schema: Any = event.schema
+    unknown = {key for key in schema if not key.startswith("x-")} - _ROOT
+    required = set(schema.get("required", ()))
+    properties = schema.get("properties", {})
+    extra = schema.get("additionalProperties", True)
+    if (
+        unknown
+        or schema.get("type") != "object"
+        or not isinstance(extra, bool)
+        or not required <= set(properties)
+        or len(pack.event) != 1
+        or pack.time not in names
+        or pack.time[0] not in required
+        or pack.event[0] not in required
+        or properties[pack.event[0]].keys() - _ANNOTATIONS != {"const"}
+        or (pack.run is not None and len(pack.run) != 1)
+    ):
+        raise Beyond
+    fields: list[Any] = []
+    for (name,), field in names.items():
+        if (name,) == pack.event:
+            continue
+        kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
+        fields.append((field, kind) if name in required else (field, kind, None))
+    return msgspec.defstruct(
+        "Event",
+        fields,
+        tag_field=pack.event[0],
+        tag=event.name,
+        rename={field: name for (name,), field in names.items() if (name,) != pack.event},
+        # Where the type does not declare the property, the attribute is a constant of the class.
+        namespace={name: None for pointer, name in everywhere(pack).items() if pointer not in names},
+        forbid_unknown_fields=not extra,
+        kw_only=True,
+        gc=False,
+    )
+
+
+def _time_type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at run time
+    types = {
+        "string": Annotated[datetime, msgspec.Meta(tz=True)],
+        "number": Annotated[float, msgspec.Meta(ge=0, le=_EXACT)],
+    }
+    return _union(schema, types, set())
+
+
+def _type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at run time
+    if "const" in schema or "enum" in schema:
+        values = schema["enum"] if "enum" in schema else [schema["const"]]
+        if schema.keys() - _ANNOTATIONS - {"enum", "const"} or not all(isinstance(item, str) for item in values):
+            raise Beyond
+        return Literal[tuple(values)]
+    lengths = {ours: schema[theirs] for theirs, ours in _LENGTHS.items() if theirs in schema}
+    bounds = {ours: schema[theirs] for theirs, ours in _BOUNDS.items() if theirs in schema}
+    if len(bounds) > 1 or any(abs(bound) > _EXACT for bound in bounds.values()):
+        raise Beyond
+    limits = {"ge": -_EXACT, "le": _EXACT}
+    if "gt" in bounds:
+        del limits["ge"]
+    if "lt" in bounds:
+        del limits["le"]
+    if any(not isinstance(bound, int) for bound in bounds.values()) and "integer" in str(schema.get("type")):
+        raise Beyond
+    number = msgspec.Meta(**(limits | bounds))
+    types = {
+        "string": Annotated[str, msgspec.Meta(**lengths)],
+        "integer": Annotated[int, number],
+        "number": Annotated[float, number],
+        "null": None,
+    }
+    return _union(schema, types, _LENGTHS.keys() | _BOUNDS.keys())
+
+
+def _union(schema: Mapping[str, Any], types: Mapping[str, Any], keywords: Iterable[str]) -> Any:  # noqa: ANN401
+    named = schema.get("type", ())
+    wanted = [named] if isinstance(named, str) else list(named)
+    if schema.keys() - _ANNOTATIONS - set(keywords) - {"type"} or not wanted or not set(wanted) <= set(types):
+        raise Beyond
+    if {"integer", "number"} <= set(wanted):
+        wanted.remove("integer")
+    return Union[tuple(types[name] for name in wanted)]  # noqa: UP007  # built at run time

@@ -1,0 +1,40 @@
+"""
+What events add to series: the values that `derive` makes and `state` takes.
+
+Knows nothing of either.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from extractor.sums import Exact
+
+
+class Increment(NamedTuple):
+    """A counter rises by *amount* (in the unit of the log); 0 only brings the series into being."""
+
+    metric: str
+    labels: tuple[str, ...]
+    events: int
+    amount: Exact
+
+
+class Observations(NamedTuple):
+    """Values (in the unit of the log) for a histogram or summary, with the slot of each; none only makes the series."""
+
+    metric: str
+    labels: tuple[str, ...]
+    values: Sequence[float]
+    slots: Sequence[int]
+
+
+class Settings(NamedTuple):
+    """Values of a gauge, or states of a state set, with the event time of each, in seconds since the epoch."""
+
+    metric: str
+    labels: tuple[str, ...]
+    values: Sequence[float | str]
+    times: Sequence[float]
+
+
+Update = Increment | Observations | Settings

@@ -1,0 +1,92 @@
+"""What tests share: a free port, a log that an agent writes, and the rule that nothing is skipped in CI."""
+
+import os
+import socket
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+
+import pytest
+
+IN_CI = bool(os.environ.get("CI"))
+
+
+class Log:
+    """A log file as agents treat it: they append to it, tear a line, rotate it, truncate it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, *lines: bytes) -> None:
+        """Write whole *lines* in one step; a newline is added where it is missing."""
+        self.tear(b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines))
+
+    def tear(self, part: bytes) -> None:
+        """Write *part* as it is, as a writer caught in the middle of a line leaves it."""
+        with self.path.open("ab") as file:
+            file.write(part)
+
+    def rotate(self) -> Path:
+        """Rename the file away and begin it anew; the new path of the old file."""
+        old = self.path.with_name(f"{self.path.name}.{len(list(self.path.parent.iterdir()))}")
+        self.path.rename(old)
+        self.path.touch()
+        return old
+
+    def truncate(self) -> None:
+        """Empty the file in place."""
+        os.truncate(self.path, 0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    """An empty log in a folder of its own."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path = folder / "agent.jsonl"
+    path.touch()
+    return Log(path)
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    """A number in, so many different ports of 127.0.0.1 out that nobody listens on."""
+
+    def ports(count: int) -> list[int]:
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            return [each.getsockname()[1] for each in sockets]
+        finally:
+            close(sockets)
+
+    def close(sockets: Iterable[socket.socket]) -> None:
+        for each in sockets:
+            each.close()
+
+    return ports
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # A skipped test proves nothing, and in CI nobody reads the reasons. What is expected to fail also reports itself as
+    # skipped; that one did run.
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"Nothing may be skipped in CI. {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one, in CI."""
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a skipped file into a failed one, in CI."""
+    report = yield
+    _forbid_skip(report)
+    return report

@@ -1,0 +1,42 @@
+"""What the tests of tailing share: what is a log there, what time a line has, and reading a tail to its end."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from extractor.lines import Blob
+from extractor.tail import Chunk, Tail
+
+
+def is_log(name: str) -> bool:
+    """The names that are read in these tests."""
+    return ".jsonl" in name and not name.endswith(".gone")
+
+
+def time_of(line: bytes) -> float | None:
+    """The event time, which is the whole line here."""
+    return float(line) if line.isdigit() else None
+
+
+def tails() -> Iterator[Callable[..., Tail]]:
+    """Make tails that are closed afterwards; a fixture where it is named one."""
+    made: list[Tail] = []
+
+    def make(*roots: Path, **options: object) -> Tail:
+        made.append(Tail(roots, is_log, time_of, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for tail in made:
+        tail.close()
+
+
+def lines_of(chunks: Iterable[Chunk]) -> list[bytes]:
+    """All lines of *chunks*."""
+    blobs = [piece.data for chunk in chunks for piece in chunk.pieces if isinstance(piece, Blob)]
+    return [line for data in blobs for line in data.splitlines(keepends=True)]
+
+
+def read(tail: Tail) -> list[bytes]:
+    """Look everywhere and read everything."""
+    tail.scan()
+    return lines_of(tail.read())

@@ -1,0 +1,139 @@
+"""The rooms of the package: who may import whom, and which one room knows each third-party package."""
+
+import ast
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path("extractor")
+
+# Room: the rooms of ours that it may import. From what knows nothing to what knows everything.
+ROOMS = {
+    "__init__": "",
+    "errors": "",
+    "pointers": "",
+    "sums": "",
+    "lines": "",
+    "hdr": "",
+    "stats": "",
+    "waker": "",
+    "catalog": "pointers",
+    "runs": "",
+    # schemas: a pack of schema files in, a proved Catalog out
+    "places": "errors pointers",
+    "documents": "places",
+    "packfiles": "documents places",
+    "properties": "catalog places pointers",
+    "envelope": "packfiles places properties",
+    "naming": "catalog places",
+    "declarations": "catalog naming places pointers properties",
+    "families": "catalog declarations naming places properties",
+    "schemas": "catalog declarations documents envelope families packfiles places pointers properties",
+    # bytes to lines
+    "sources": "lines",
+    "folders": "sources",
+    "order": "sources",
+    "tail": "folders lines order sources",
+    # lines to events to updates to state
+    "events": "catalog pointers",
+    "derive": "catalog pointers sums",
+    "fastpath": "catalog derive pointers runs",
+    "series": "hdr sums",
+    "state": "catalog derive runs series",
+    "pipeline": "catalog derive events fastpath lines pointers runs state stats",
+    "intake": "catalog events pipeline sources tail",
+    # state to what people and Prometheus see
+    "exposition": "catalog hdr series state stats sums",
+    "report": "catalog hdr series state sums",
+    "landing": "report",
+    "server": "errors",
+    "replay": "catalog errors intake lines pipeline state stats",
+    "daemon": "exposition intake landing pipeline report schemas server state stats waker",
+    "cli": "catalog daemon errors exposition pipeline replay report schemas",
+    "__main__": "cli",
+    # the other end of the file: inside an agent, which must not need any of the above
+    "plain": "",
+    "usage": "",
+    "appender": "",
+    "calls": "plain usage",
+    "emit": "appender calls plain usage",
+}
+
+# Third-party package: the rooms that know it.
+KNOWN_IN = {
+    "click": "cli",
+    "hdrh": "hdr",
+    "jsonschema_rs": "schemas",
+    "msgspec": "fastpath",
+    "numpy": "fastpath hdr series",
+    "orjson": "events",
+    "prometheus_client": "exposition",
+    "uvicorn": "server",
+    "watchfiles": "waker",
+}
+
+FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path: Path) -> set[str]:
+    """The full names of the modules that *path* imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are written in full"
+            # `from extractor import lines` imports a room, too.
+            own = node.module == PACKAGE.name
+            names.update(f"{node.module}.{alias.name}" for alias in node.names) if own else names.add(str(node.module))
+    return names
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of ours that *path* imports."""
+    return {name.split(".", 1)[1] for name in imported(path) if name.startswith(f"{PACKAGE.name}.")} & set(FILES)
+
+
+def test_every_file_is_a_room():
+    """The table has a row for each file of the package, and no row without one."""
+    assert sorted(ROOMS) == sorted(FILES)
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_room_imports_what_the_table_allows(room: str):
+    """A room imports only the rooms of its row."""
+    assert set() == rooms_imported(FILES[room]) - set(ROOMS.get(room, "").split())
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_room_knows_its_packages_alone(room: str):
+    """A third-party package is imported only in its own rooms; nothing imports what is for tests."""
+    packages = {name.split(".")[0] for name in imported(FILES[room])} - {PACKAGE.name}
+    foreign = packages - set(sys.stdlib_module_names)
+
+    assert set() == {package for package in foreign if room not in KNOWN_IN.get(package, "").split()}
+    assert set() == packages & {"unittest", "doctest", "tests", "bench", "samples"}
+
+
+def test_imports_have_no_cycle():
+    """The rooms can be put in an order in which each imports only earlier ones."""
+    assert len(ROOMS) == len(list(TopologicalSorter({room: row.split() for room, row in ROOMS.items()}).static_order()))
+
+
+def test_table_is_no_wider_than_needed():
+    """Each row allows only what is imported, so that the table can be read as the map of the package."""
+    unused = {
+        room: sorted(set(row.split()) - rooms_imported(FILES[room])) for room, row in ROOMS.items() if room in FILES
+    }
+
+    assert {} == {room: names for room, names in unused.items() if names}
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_room_is_small(room: str):
+    """A file has at most 300 lines: beyond, it does more than one thing."""
+    length = len(FILES[room].read_text().splitlines())
+
+    assert 300 >= length

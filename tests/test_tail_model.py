@@ -1,0 +1,215 @@
+"""
+The real tail on real files, against a model of what must have been read.
+
+Hypothesis appends, tears, rotates, moves, deletes and looks in any order; the test alone says when. Whatever was done,
+every whole line of a file that was ever seen must come out once, in the order of the file, and no other line at all.
+Truncation is left out: what it destroys before it was read, nobody can read.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from extractor.lines import Blob
+from extractor.sources import Identity
+from extractor.tail import Tail
+
+MAX_LINE_BYTES = 40
+NAMES = st.sampled_from(["app.jsonl", "b.jsonl", "sub/c.jsonl"])
+TORN = st.binary(max_size=50).map(lambda junk: junk.replace(b"\n", b"").replace(b":", b""))
+
+
+@dataclass
+class File:
+    """What the model knows of one file: where it is, what was written to it, and whether the tail ever saw it."""
+
+    path: Path | None
+    identity: Identity
+    whole: list[int] = field(default_factory=list)
+    torn: int | None = None
+    seen: bool = False
+
+
+class TailMachine(RuleBasedStateMachine):
+    """A folder that agents write to, a `Tail` that follows it, and the lines that came out."""
+
+    max_open = 256
+    places: tuple[str, ...] = ("logs/{}.gone", "logs/sub/{}.jsonl", "away/{}.jsonl")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.top = Path(tempfile.mkdtemp())
+        self.root, self.away = self.top / "logs", self.top / "away"
+        (self.root / "sub").mkdir(parents=True)
+        self.away.mkdir()
+        self.files: list[File] = []
+        self.touched: set[str] = set()
+        self.numbers = self.moves = 0
+        self.read: list[int] = []
+        self.tail = self.start()
+
+    def start(self, **options: Any) -> Tail:
+        """Begin to follow the folder."""
+        return Tail(
+            [self.root],
+            lambda name: ".jsonl" in name,
+            lambda line: float(line.split(b":")[0]) if b":" in line else None,
+            max_line_bytes=MAX_LINE_BYTES,
+            max_open=self.max_open,
+            **options,
+        )
+
+    def at(self, path: Path) -> File | None:
+        """The file at *path*, if there is one."""
+        return next((file for file in self.files if file.path == path), None)
+
+    def write(self, file: File, line: bytes, *, end: bool) -> None:
+        """Continue the torn line of *file*, or begin one with a number of its own."""
+        assert file.path is not None
+        if file.torn is None:
+            file.torn = self.numbers
+            line = b"%d:" % self.numbers + line
+            self.numbers += 1
+        with file.path.open("ab") as opened:
+            opened.write(line + b"\n" * end)
+        if end:
+            file.whole.append(file.torn)
+            file.torn = None
+        self.touched.add(str(file.path))
+
+    def move(self, file: File, path: Path) -> None:
+        """Rename *file*, which is hinted later."""
+        assert file.path is not None
+        self.touched |= {str(file.path), str(path)}
+        file.path = file.path.rename(path)
+
+    @rule(name=NAMES, torn=TORN, end=st.booleans())
+    def append(self, name: str, torn: bytes, end: bool) -> None:
+        """Write a line, or a part of one, making the file if there is none."""
+        path = self.root / name
+        file = self.at(path)
+        if file is None:
+            path.touch()
+            status = path.stat()
+            file = File(path, Identity(status.st_dev, status.st_ino))
+            self.files.append(file)
+        self.write(file, torn, end=end)
+
+    @rule(data=st.data(), torn=TORN)
+    def write_late(self, data: st.DataObject, torn: bytes) -> None:
+        """Write to any file that has a name, wherever it is."""
+        files = [file for file in self.files if file.path is not None]
+        if files:
+            self.write(data.draw(st.sampled_from(files)), torn, end=True)
+
+    @rule(name=NAMES, times=st.integers(1, 3))
+    def rotate(self, name: str, times: int) -> None:
+        """Rename the file and all those rotated before it, and begin it anew; several times before anyone looks."""
+        for _ in range(times):
+            chain = [self.root / name]
+            while self.at(chain[-1]) is not None:
+                chain.append(self.root / f"{name}.{len(chain)}")
+            for old, new in reversed(list(pairwise(chain))):
+                file = self.at(old)
+                assert file is not None
+                self.move(file, new)
+            self.append(name, b"", end=True)
+
+    @rule(name=NAMES, data=st.data())
+    def move_off(self, name: str, data: st.DataObject) -> None:
+        """To a name that is no log's, out of the tree, or into another folder of it."""
+        file = self.at(self.root / name)
+        if file is not None:
+            self.moves += 1
+            self.move(file, self.top / data.draw(st.sampled_from(self.places)).format(self.moves))
+
+    @precondition(lambda self: self.max_open > 2)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """Delete any file, read or not."""
+        files = [file for file in self.files if file.path is not None]
+        if files:
+            file = data.draw(st.sampled_from(files))
+            assert file.path is not None
+            file.path.unlink()
+            self.touched.add(str(file.path))
+            file.path = None
+
+    @rule()
+    def scan(self) -> None:
+        """Look at everything."""
+        self.tail.scan()
+        self.note_seen()
+
+    @rule(data=st.data())
+    def look(self, data: st.DataObject) -> None:
+        """Look at some of what was touched; the rest is hinted later, or never."""
+        hints = data.draw(st.frozensets(st.sampled_from(sorted(self.touched)))) if self.touched else frozenset()
+        self.tail.look(hints)
+        self.touched -= hints
+        self.note_seen()
+
+    def note_seen(self) -> None:
+        """Remember which files the tail knows by now: of those nothing may be lost."""
+        known = {source.identity for source in self.tail.sources()}
+        for file in self.files:
+            file.seen = file.seen or (file.path is not None and file.identity in known)
+
+    @rule(chunks=st.integers(1, 5), max_bytes=st.integers(1, 100))
+    def read_some(self, chunks: int, max_bytes: int) -> None:
+        """Read a little, cut anywhere."""
+        for _ in range(chunks):
+            self.take(max_bytes)
+
+    def take(self, max_bytes: int) -> bool:
+        """Read one chunk and note the numbers of its lines."""
+        chunk = self.tail.next_chunk(max_bytes)
+        for piece in chunk.pieces if chunk else ():
+            lines = piece.data.split(b"\n")[:-1] if isinstance(piece, Blob) else [piece.head]
+            self.read += [int(line.split(b":")[0]) for line in lines]
+        return chunk is not None
+
+    @invariant()
+    def nothing_is_read_twice(self) -> None:
+        """No line comes out again, under any name."""
+        assert len(set(self.read)) == len(self.read)
+
+    def teardown(self) -> None:
+        """Let everything be read: of each file that was ever known came what was written to it, in its order."""
+        for _ in range(3):
+            self.scan()
+            while self.take(1000):
+                pass
+        for file in self.files:
+            mine = set(file.whole)
+            assert (file.whole if file.seen else []) == [number for number in self.read if number in mine]
+        assert 0 == self.tail.bytes_behind()
+        self.tail.close()
+        shutil.rmtree(self.top)
+
+
+class FewOpenMachine(TailMachine):
+    """With two files open at most and a new tail now and then: what stays in the tree is still read once."""
+
+    max_open = 2
+    places = ("logs/{}.gone", "logs/sub/{}.jsonl")
+
+    @rule()
+    def restart(self) -> None:
+        """Read on with another tail, from the saved positions."""
+        positions = self.tail.positions()
+        self.tail.close()
+        self.tail = self.start(positions=positions)
+
+
+TestTail = TailMachine.TestCase
+TestTail.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestFewOpen = FewOpenMachine.TestCase
+TestFewOpen.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
