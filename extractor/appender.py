@@ -84,6 +84,8 @@ class Appender:
         """Whether a writer that died, or a full disk, left the file without a line break at its end."""
         if self._identity is None or not S_ISREG(self._identity.st_mode) or not self._identity.st_size:
             return False
+        # A writer in the middle of a long line looks the same. Then the line break comes after that line, and makes
+        # an empty one, which readers skip.
         try:
             with self.path.open("rb") as file:
                 file.seek(-1, os.SEEK_END)

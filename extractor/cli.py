@@ -108,13 +108,14 @@ def main() -> None:
 )
 @_reading_options
 def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
-    r"""
+    """
     Follow LOG_DIR and serve its metrics.
 
     Every log file below LOG_DIR is followed from its first line (*.jsonl and *.ndjson, rotated ones
     too). Files and folders may appear later. SIGTERM and Ctrl-C stop after the last whole line.
 
     Example:
+
     \b
         extractor run /var/log/agents
         curl localhost:9464/metrics
@@ -124,23 +125,23 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
+@_option(
     "--format",
     "form",
     type=click.Choice(["table", "prometheus", "openmetrics", "json"]),
     default="table",
-    show_default=True,
     help="What to print.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
+@_option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
 @_reading_options
 def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> None:
-    r"""
+    """
     Read PATH to the end and say what happened.
 
     PATH is a log file, a folder of them, a quoted pattern, or - for standard input.
 
     Example:
+
     \b
         extractor replay samples/logs
         extractor replay samples/logs --format prometheus | grep agent_runs_total
@@ -152,14 +153,15 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
 
 
 @main.command()
-@click.option("--logs", multiple=True, metavar="PATH", help="Also say which lines of PATH would be rejected, and why.")
-@click.option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
+@_option("--logs", multiple=True, metavar="PATH", help="Also say which lines of PATH would be rejected, and why.")
+@_option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
 @_reading_options
 def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
-    r"""
+    """
     Check that the schemas are right.
 
     Example:
+
     \b
         extractor check --schemas my-events
         extractor check --logs /var/log/agents

@@ -210,6 +210,10 @@ class RunGauge:
     labels: tuple[Label, ...]
     places: tuple[int | None, ...]
 
+    def named_by(self, values: Sequence[object]) -> bool:
+        """Whether these values of the run fields name all labels."""
+        return all(place is None or values[place] is not None for place in self.places)
+
     def labels_of(self, values: Sequence[object]) -> tuple[str, ...]:
         """The label set of a run with these values of the run fields."""
         return tuple(

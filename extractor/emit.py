@@ -64,8 +64,8 @@ class Log(Vocabulary):
         self._fields = _said({"agent": agent, "release": release, **fields})
         self._start()
         # The child must not wait for a lock that a thread of its parent held, nor count on in its parent's name.
-        start = weakref.WeakMethod(self._start)
-        os.register_at_fork(after_in_child=lambda: (restart := start()) and restart())
+        reference = weakref.WeakMethod(self._restart)
+        os.register_at_fork(after_in_child=lambda: (restart := reference()) and restart())
 
     def event(self, name: str, /, **fields: object) -> None:
         """
@@ -116,6 +116,10 @@ class Log(Vocabulary):
             agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent")))
             path /= f"{agent}-{os.getpid()}.jsonl"
         self._file = Appender(path)
+
+    def _restart(self) -> None:
+        self._file.close()
+        self._start()
 
     def _drop(self, error: Exception) -> None:
         with self._lock:

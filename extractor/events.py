@@ -26,6 +26,7 @@ _RFC_3339 = re.compile(
 )
 _MICROSECONDS = 6  # decimals of a second
 _MINUTES = 60  # of an hour
+_DIGITS = 19  # fit into 64 bits
 
 
 class Reason(StrEnum):
@@ -97,14 +98,20 @@ def _decoded(text: str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        # orjson refuses a number that overflows a float, such as 1e999, though it is JSON. The standard library takes
-        # it; what it takes beyond JSON (NaN, lone surrogates) is refused here.
+        # orjson refuses a number that overflows a float, such as 1e999, though it is JSON, and msgspec does not look at
+        # one that it skips. The standard library takes it; what that takes beyond JSON (NaN, lone surrogates) is
+        # refused here.
         try:
-            decoded = json.loads(text, parse_constant=_refuse)
+            decoded = json.loads(text, parse_constant=_refuse, parse_int=_integer)
             orjson.dumps(decoded)
         except (ValueError, RecursionError, TypeError):
             return Reject(Reason.NOT_JSON, "", str(error))
         return decoded
+
+
+def _integer(digits: str) -> float:
+    # As orjson has it: what is beyond 64 bits is a float.
+    return int(digits) if len(digits) < _DIGITS else float(digits)
 
 
 def _refuse(constant: str) -> None:

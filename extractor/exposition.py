@@ -40,7 +40,6 @@ class StateCollector(Collector):
     def collect(self) -> Iterable[Exposed]:
         """Every family, sorted by name."""
         with self._lock:
-            self._state.count_runs()
             return [_family(self._state, family) for _, family in sorted(self._state.families.items())]
 
 
@@ -134,7 +133,6 @@ def text(state: State, lock: AbstractContextManager[Any], *, openmetrics: bool) 
 
 def samples(state: State) -> Iterator[Sample]:
     """Every sample of the packs' metrics: its name, its labels and its value."""
-    state.count_runs()
     for _, family in sorted(state.families.items()):
         for sample in _family(state, family).samples:
             yield sample.name, sample.labels, sample.value
@@ -152,6 +150,10 @@ def _family(state: State, family: Family) -> Exposed:
     name = metric.name.removesuffix("_total") if metric.kind is Kind.COUNTER else metric.name
     exposed = Exposed(name, metric.help, _type(metric), _unit(name))
     newest = state.newest_slot
+    if metric.run is not None:
+        for labels, runs in state.count_open(metric.name).items():
+            exposed.add_sample(metric.name, _named(metric, labels), float(runs))
+        return exposed
     for labels, series in sorted(family.series.items()):
         for suffix, extra, value in _samples(metric, series, newest):
             exposed.add_sample(metric.name + suffix, _named(metric, labels) | extra, value)

@@ -28,26 +28,34 @@ Raw = datetime | float
 
 
 class Seen:
-    """When each run was last seen: the run's id and the values of the run fields, to the time as decoded."""
+    """
+    When each run was last seen, in each epoch: the run's id and the values of the run fields, to the time as decoded.
 
-    def __init__(self) -> None:
-        self._last: dict[tuple[Any, ...], Any] = {}
+    *epoch_of* numbers the epochs of time. That a run was seen in an epoch is never lost (see `runs`).
+    """
+
+    def __init__(self, epoch_of: Callable[[float], int]) -> None:
+        self._epoch_of = epoch_of
+        self._last: dict[int, dict[tuple[Any, ...], Any]] = {}
         self._latest: Any = None
 
-    def see(self, runs: Sequence[tuple[Any, ...]], times: Sequence[Any]) -> None:
-        """Note one event for each of *runs*, at the time beside it."""
-        if self._in_order(times):
-            self._last.update(zip(runs, times, strict=True))
+    def see(self, runs: Sequence[tuple[Any, ...]], batch: "Batch") -> None:
+        """Note one event for each of *runs*, at the times of *batch*."""
+        epoch = self._epoch_of(batch.earliest)
+        if epoch == self._epoch_of(batch.latest) and self._in_order(batch.times):
+            self._last.setdefault(epoch, {}).update(zip(runs, batch.times, strict=True))
             return
-        for run, time in zip(runs, times, strict=True):
-            if run not in self._last or seconds(self._last[run]) < seconds(time):
-                self._last[run] = time
+        for run, time in zip(runs, batch.times, strict=True):
+            last = self._last.setdefault(self._epoch_of(seconds(time)), {})
+            if run not in last or seconds(last[run]) < seconds(time):
+                last[run] = time
 
     def taken(self) -> Iterator[Sighting]:
         """What was seen; after that, nothing was."""
-        for (run, *fields), time in self._last.items():
-            if run is not None:
-                yield Sighting(run, seconds(time), fields)
+        for last in self._last.values():
+            for (run, *fields), time in last.items():
+                if run is not None:
+                    yield Sighting(run, seconds(time), tuple(fields))
         self._last.clear()
 
     def _in_order(self, times: Sequence[Any]) -> bool:
@@ -111,7 +119,7 @@ class FastPath:
                 continue
             self.types[fast.struct] = fast
         self._runs = _run_loop(pack)
-        self._decoder = Decoder(self.types)
+        self._decoder = Decoder(self.types, pack) if self.types else None
 
     def decode(self, blob: bytes, latest: float) -> Batch | None:
         """
@@ -119,7 +127,7 @@ class FastPath:
 
         *latest* is the latest time allowed, in seconds since the epoch.
         """
-        if not self.types or not _is_utf_8(blob):
+        if self._decoder is None or not _is_utf_8(blob):
             return None
         if b"\r" in blob:
             blob = blob.replace(b"\r\n", b"\n")
@@ -131,7 +139,7 @@ class FastPath:
 
     def decode_line(self, line: bytes, latest: float) -> Object | None:
         """The event of one *line*, without its newline; None unless it is accepted."""
-        if not self.types or not _is_utf_8(line):
+        if self._decoder is None or not _is_utf_8(line):
             return None
         decoded = self._decoder.line(line)
         return decoded if decoded is not None and _checked([decoded], latest) else None

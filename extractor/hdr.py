@@ -45,7 +45,8 @@ def indexes_of(values: Sequence[float], per_unit: int = 1) -> tuple[Indexes, int
 
     Clamped, not dropped: a summary whose worst calls are missing looks healthiest exactly when it is not.
     """
-    scaled = np.asarray(values, dtype=np.float64) * (_STEPS / per_unit)
+    with np.errstate(over="ignore"):  # infinity is clamped as well
+        scaled = np.asarray(values, dtype=np.float64) * (_STEPS / per_unit)
     outside = ((scaled > 0) & (scaled < 1)) | (scaled > _HIGHEST)
     clamped = int(np.count_nonzero(outside))
     if clamped:

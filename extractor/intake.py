@@ -12,7 +12,7 @@ from typing import Any
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
 from extractor.pipeline import FOLD_AFTER, Pipeline
-from extractor.sources import Happening
+from extractor.sources import Happening, Identity, Source
 from extractor.tail import Tail
 
 
@@ -31,6 +31,7 @@ class Intake:
         self._catalog = catalog
         self._pipeline = pipeline
         self._lock = lock
+        self._packs: dict[Identity, Pack] = {}
         self.tail = Tail(
             tuple(roots),
             lambda name: catalog.pack_for(name) is not None,
@@ -50,7 +51,7 @@ class Intake:
         """Read all there is, folding when enough is pending or *fold_now* says so, until *go_on* says no."""
         pipeline = self._pipeline
         for chunk in self.tail.read():
-            pipeline.feed(self._pack(chunk.source.path), chunk.source.path, chunk.pieces)
+            pipeline.feed(self._pack(chunk.source), chunk.source.path, chunk.pieces)
             self._count(chunk.happenings)
             if pipeline.pending >= FOLD_AFTER or fold_now():
                 self.fold()
@@ -70,8 +71,12 @@ class Intake:
         for happening in happenings:
             self._pipeline.stats.happenings[type(happening).__name__.lower()] += 1
 
-    def _pack(self, path: str) -> Pack:
-        return self._catalog.pack_for(Path(path).name) or self._catalog.default_pack
+    def _pack(self, source: Source) -> Pack:
+        # A file keeps its pack when it is renamed to what is no log's name.
+        named = self._catalog.pack_for(Path(source.path).name)
+        if named is not None:
+            self._packs[source.identity] = named
+        return self._packs.get(source.identity, self._catalog.default_pack)
 
     def _time_of(self, line: bytes) -> float | None:
         # The order of reading is a hint, so the first pack that finds a time will do.

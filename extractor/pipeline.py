@@ -39,13 +39,14 @@ class Rejected(NamedTuple):
 class _Reader:
     """What the lines of one pack are read with."""
 
-    def __init__(self, catalog_pack: Pack, pack_plans: dict[str, Plan]) -> None:
+    def __init__(self, catalog_pack: Pack, pack_plans: dict[str, Plan], state: State) -> None:
         self.pack = catalog_pack
         self.plans = pack_plans
         self.fast = FastPath(catalog_pack, pack_plans)
         self.groups: dict[str, Groups] = {name: defaultdict(list) for name in pack_plans}
         # Of all events, and once more of those that end their run.
-        self.seen = {False: Seen(), True: Seen()}
+        epoch_of = state.runs[catalog_pack.name].epoch if catalog_pack.run else int
+        self.seen = {False: Seen(epoch_of), True: Seen(epoch_of)}
         self.sightings: dict[bool, list[Sighting]] = {False: [], True: []}
 
 
@@ -68,7 +69,7 @@ class Pipeline:
         self.pending = 0
         self._latest = latest
         self._on_reject = on_reject
-        self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack)) for pack in state.catalog.packs}
+        self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack), state) for pack in state.catalog.packs}
         self._watermark = state.watermark  # ahead of the state's by what is not folded yet
 
     def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:
@@ -126,14 +127,14 @@ class Pipeline:
     def _take(self, reader: _Reader, batch: Batch) -> None:
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
         if reader.pack.run is not None:
-            reader.seen[False].see(reader.fast.runs(batch.objects), batch.times)
+            reader.seen[False].see(reader.fast.runs(batch.objects), batch)
         for part in reader.fast.by_type(batch, self.state.slot):
             event = part.type.plan.event
             if part.type.group is not None:
                 part.type.group(part.objects, part.slots, reader.groups[event.name])
             if event.run == "end":
                 ended = Batch(part.objects)
-                reader.seen[True].see(reader.fast.runs(ended.objects), ended.times)
+                reader.seen[True].see(reader.fast.runs(ended.objects), ended)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         self._seen(1, event.time, event.time, lambda: [event.time])
@@ -142,7 +143,7 @@ class Pipeline:
             row = plan.row(event.line, self.state.slot(event.time), event.time)
             reader.groups[event.type.name][plan.key(event.line)].append(row)
         if event.run is not None:
-            fields = [None if pointer is None else found(event.line, pointer) for pointer in plan.run_fields]
+            fields = tuple(None if item is None else found(event.line, item) for item in plan.run_fields)
             reader.sightings[event.type.run == "end"].append(Sighting(event.run, event.time, fields))
 
     def _seen(self, events: int, earliest: float, latest: float, times: Callable[[], Iterable[float]]) -> None:

@@ -74,7 +74,8 @@ class Replay:
 
         unfinished = self._read_stdin() if STDIN in self._options.paths else 0
         self._intake.read(go_on=go_on)
-        return Replayed(self.state, self.stats, unfinished + self._intake.tail.bytes_behind())
+        unfinished += sum(source.pending + source.behind for source in self._intake.tail.sources())
+        return Replayed(self.state, self.stats, unfinished)
 
     def _read_stdin(self) -> int:
         lines = LineBuffer(self._options.max_line_bytes)

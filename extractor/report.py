@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from extractor.catalog import Metric, ReportRow
+from extractor.catalog import Kind, Metric, ReportRow
 from extractor.hdr import quantiles
 from extractor.series import Counter, Histogram, Latest, Summary
 from extractor.state import Series, State
@@ -30,7 +30,6 @@ class Figure(NamedTuple):
 
 def figures(state: State) -> Iterator[Figure]:
     """The rows of every pack's report, in the order of their declaration."""
-    state.count_runs()
     for pack in state.catalog.packs:
         for row in pack.report:
             yield from _row(state, row)
@@ -38,9 +37,12 @@ def figures(state: State) -> Iterator[Figure]:
 
 def _row(state: State, row: ReportRow) -> Iterator[Figure]:
     family = state.families[row.metric]
+    if family.metric.run is not None:
+        yield Figure(row.title, "", float(sum(state.count_open(row.metric).values())), "")
+        return
     metric, unit = family.metric, _unit(family.metric)
     chosen = {labels: series for labels, series in family.series.items() if _matches(metric, labels, row)}
-    if any(isinstance(series, Summary) for series in chosen.values()):
+    if metric.kind is Kind.SUMMARY:
         parts = [series.all for series in chosen.values() if isinstance(series, Summary)]
         values = quantiles(parts, tuple(_QUANTILES.values()))
         for place, part in enumerate(_QUANTILES):

@@ -2,16 +2,18 @@
 Sightings of runs in, what is known of each run kept.
 
 A run is open from its first event, in whatever file that stood, until its end is seen; without an event for the
-time-out it is given up. Open is decided when asked, from times alone, so that it does not matter in which order, or in
-how many states, the events were seen.
+time-out it is given up, and an event after so long a silence is the first of the run again. Silence is measured in
+epochs, quarters of the time-out: that a run was seen in an epoch survives any summing up of its events, so it does not
+matter when and how often that is done.
 
 Knows nothing of files, schemas or Prometheus.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _NEVER = float("inf")
+_EPOCHS = 4  # in a time-out
 _SWEEPS_PER_TIMEOUT = 8  # forgetting costs a look at every run; doing it rarely costs a little memory
 
 
@@ -20,7 +22,7 @@ class Sighting(NamedTuple):
 
     run: str
     time: float
-    fields: Sequence[object]
+    fields: tuple[object, ...]
 
 
 class Known(NamedTuple):
@@ -37,30 +39,12 @@ class Run:
 
     def __init__(self, fields: int) -> None:
         self.last = -_NEVER
-        self.ended = _NEVER
+        self.ended = False
         self.fields = [Known(-_NEVER, None)] * fields
-
-    def see(self, time: float, fields: Sequence[object]) -> None:
-        """Take one event of the run into account."""
-        self.last = max(self.last, time)
-        for place, value in enumerate(fields):
-            if value is not None and time >= self.fields[place].time:
-                self.fields[place] = _later(self.fields[place], Known(time, value))
 
     def values(self) -> list[object]:
         """The value of each run field; None where no event had it."""
         return [known.value for known in self.fields]
-
-    def merge(self, other: "Run") -> None:
-        """Take into account what *other* knows of the same run."""
-        self.last = max(self.last, other.last)
-        self.ended = min(self.ended, other.ended)
-        self.fields = [_later(mine, theirs) for mine, theirs in zip(self.fields, other.fields, strict=True)]
-
-
-def _later(one: Known, other: Known) -> Known:
-    # The text breaks ties between values of any type.
-    return max(one, other, key=lambda known: (known.time, str(known.value)))
 
 
 class Runs:
@@ -76,29 +60,59 @@ class Runs:
         self._swept = -_NEVER
         self.known: dict[str, Run] = {}
 
+    def epoch(self, time: float) -> int:
+        """The number of the epoch in which *time* lies."""
+        return int(time * _EPOCHS // self._timeout)
+
     def see(self, sightings: Iterable[Sighting], *, end: bool = False) -> None:
-        """Take events into account, all of one type; *end* says that they end their run."""
-        for run_id, time, fields in sightings:
-            run = self.known.get(run_id)
+        """Take events into account, all of one kind; *end* says that they end their run."""
+        for run_id, time, fields in sorted(sightings, key=_time):
+            run = self._run(run_id, time)
             if run is None:
-                run = self.known[run_id] = Run(self._fields)
-            run.see(time, fields)
-            if end:
-                run.ended = min(run.ended, time)
+                continue
+            run.last = max(run.last, time)
+            run.ended |= end
+            for place, value in enumerate(fields):
+                if value is not None and time >= run.fields[place].time:
+                    run.fields[place] = _later(run.fields[place], Known(time, value))
 
     def merge(self, other: "Runs") -> None:
         """Take into account what *other* knows."""
         for run_id, theirs in other.known.items():
-            self.known.setdefault(run_id, Run(self._fields)).merge(theirs)
+            run = self._run(run_id, theirs.last)
+            if run is not None:
+                run.last = max(run.last, theirs.last)
+                run.ended |= theirs.ended
+                run.fields = [_later(mine, more) for mine, more in zip(run.fields, theirs.fields, strict=True)]
 
     def open(self, watermark: float) -> Iterator[Run]:
         """The runs that are open when the latest event time seen is *watermark*."""
-        return (run for run in self.known.values() if run.ended == _NEVER and run.last + self._timeout >= watermark)
+        return (run for run in self.known.values() if not run.ended and run.last + self._timeout >= watermark)
 
     def sweep(self, watermark: float) -> None:
         """Forget the runs without an event for the time-out."""
         if watermark < self._swept + self._timeout / _SWEEPS_PER_TIMEOUT:
             return
         self._swept = watermark
-        oldest = watermark - self._timeout
-        self.known = {run_id: run for run_id, run in self.known.items() if run.last >= oldest}
+        self.known = {run_id: run for run_id, run in self.known.items() if not self._silent(run.last, watermark)}
+
+    def _run(self, run_id: str, time: float) -> Run | None:
+        """What is known of the run since its last long silence; None if *time* lies before that."""
+        run = self.known.get(run_id)
+        if run is not None and self._silent(time, run.last):
+            return None
+        if run is None or self._silent(run.last, time):
+            run = self.known[run_id] = Run(self._fields)
+        return run
+
+    def _silent(self, since: float, until: float) -> bool:
+        return since > -_NEVER and self.epoch(until) - self.epoch(since) > _EPOCHS
+
+
+def _time(sighting: Sighting) -> float:
+    return sighting.time
+
+
+def _later(one: Known, other: Known) -> Known:
+    # The text breaks ties between values of any type.
+    return max(one, other, key=lambda known: (known.time, str(known.value)))

@@ -26,6 +26,7 @@ _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 128
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Pages:
 
 def listen(address: str) -> socket.socket:
     """A socket bound to *address*, HOST:PORT; the port may be 0."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal():
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > _LAST_PORT:
         raise ServerError(f"cannot listen on {address!r}", "write HOST:PORT, such as 127.0.0.1:9464")
     host = host.strip("[]") or "0.0.0.0"  # noqa: S104  # ":9464" means every address, as in every exporter
     try:

@@ -158,6 +158,11 @@ class Source:
         """How many bytes were not read yet, as far as the file was looked at."""
         return max(self.size - self._read_to, 0)
 
+    @property
+    def pending(self) -> int:
+        """How many bytes were read of a line that has no end yet."""
+        return self._lines.pending
+
     def saved(self) -> Position:
         """What `Tail` must be given to read on from here."""
         return Position(self.path, self.identity, self.offset)

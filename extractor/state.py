@@ -10,10 +10,11 @@ Knows nothing of lines, files or text formats.
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from itertools import product
 from math import inf
 
-from extractor.catalog import OTHER, Catalog, Kind, Metric, Pack
+from extractor.catalog import OTHER, UNKNOWN, Catalog, Kind, Metric, Pack
 from extractor.derive import run_fields, run_gauges
 from extractor.runs import Runs, Sighting
 from extractor.series import Counter, Histogram, Latest, Summary
@@ -35,7 +36,8 @@ class Family:
         self.overflow: Tally[str] = Tally()  # events folded, by label; "" where the series limit did it
         self._window = window
         self._limited = limited
-        self._bounds = [bound * metric.per_unit for bound in metric.bounds]
+        # In decimal, as they are written: 1.001 * 1000 is below 1001 as a float, and 1001 ms would miss its bucket.
+        self._bounds = [float(Decimal(repr(bound)) * metric.per_unit) for bound in metric.bounds]
         self._open = [place for place, values in enumerate(metric.label_values) if values is None]
         self._admitted: dict[int, set[str]] = {place: set() for place in self._open}
         if not self._open and metric.kind is not Kind.STATESET:
@@ -49,6 +51,13 @@ class Family:
         """The series of *labels*, made with its siblings if new; *events* is how many are folded if they must be."""
         series = self.series.get(labels)
         return series if series is not None else self._admit(labels, events)
+
+    def folded(self, labels: Labels) -> Labels:
+        """*labels* as they are told apart now, without admitting any."""
+        return tuple(
+            value if place not in self._admitted or value in (*self._admitted[place], UNKNOWN) else OTHER
+            for place, value in enumerate(labels)
+        )
 
     def merge(self, other: "Family", newest: int) -> None:
         """Add the series of *other*."""
@@ -182,8 +191,14 @@ class State:
             latest.set(value, time)  # type: ignore[union-attr]
 
     def see_runs(self, pack: Pack, sightings: Iterable[Sighting], *, end: bool) -> None:
-        """Take events of runs into account, all of one type; *end* says that they end their run."""
-        self.runs[pack.name].see(sightings, end=end)
+        """Take events of runs into account, all of one kind; *end* says that they end their run."""
+        seen = list(sightings)
+        self.runs[pack.name].see(seen, end=end)
+        # What an event says of its run brings the gauge's series into being: if looking did, it would leave a trace.
+        for fields in {sighting.fields for sighting in seen}:
+            for gauge in self._run_gauges:
+                if gauge.pack == pack.name and gauge.named_by(fields):
+                    self.families[gauge.metric].find(gauge.labels_of(fields), 1)
 
     def sweep(self) -> None:
         """Forget what is too old to matter."""
@@ -194,17 +209,16 @@ class State:
         """How many runs are open now."""
         return sum(1 for runs in self.runs.values() for _ in runs.open(self.watermark))
 
-    def count_runs(self) -> None:
-        """Set every gauge of open runs to what is open now; a label set once seen stays, at 0."""
-        counts: dict[str, Tally[int]] = {gauge.metric: Tally() for gauge in self._run_gauges}
-        for gauge in self._run_gauges:
-            label_sets = Tally(gauge.labels_of(run.values()) for run in self.runs[gauge.pack].open(self.watermark))
-            family = self.families[gauge.metric]
-            for labels, runs in label_sets.items():
-                counts[gauge.metric][id(family.find(labels, 0))] += runs
-        for metric, tally in counts.items():
-            for series in self.families[metric].series.values():
-                series.value = float(tally[id(series)])  # type: ignore[union-attr]  # a gauge
+    def count_open(self, metric: str) -> dict[Labels, int]:
+        """The values of a gauge of open runs; a label set once named stays, at 0."""
+        family = self.families[metric]
+        counts = Tally(
+            family.folded(gauge.labels_of(run.values()))
+            for gauge in self._run_gauges
+            if gauge.metric == metric
+            for run in self.runs[gauge.pack].open(self.watermark)
+        )
+        return {labels: counts[labels] for labels in sorted(family.series.keys() | counts.keys())}
 
     def overflow(self) -> Mapping[tuple[str, str], int]:
         """How many events were folded, by metric and label."""

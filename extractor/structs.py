@@ -34,8 +34,10 @@ class Beyond(Exception):  # noqa: N818  # a verdict, not an error: the schema ta
 class Decoder:
     """Decodes events of *structs*, told apart by their names."""
 
-    def __init__(self, structs: Iterable[type[Object]]) -> None:
-        union = Union[tuple(structs)] if structs else None  # noqa: UP007  # built at run time
+    def __init__(self, structs: Iterable[type[Object]], pack: Pack) -> None:
+        # With one Struct alone, msgspec would not ask for the event's name.
+        nothing = msgspec.defstruct("Nothing", [], tag_field=pack.event[0], tag="\0")
+        union: Any = Union[(*structs, nothing)]  # noqa: UP007  # built at run time
         self._decoder: Any = msgspec.json.Decoder(union)
 
     def lines(self, blob: bytes) -> list[Object] | None:
@@ -87,7 +89,7 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
         or pack.time[0] not in required
         or pack.event[0] not in required
         or properties[pack.event[0]].keys() - _ANNOTATIONS != {"const"}
-        or (pack.run is not None and len(pack.run) != 1)
+        or (pack.run is not None and not _is_run(pack.run, properties))
     ):
         raise Beyond
     fields: list[Any] = []
@@ -108,6 +110,14 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
         kw_only=True,
         gc=False,
     )
+
+
+def _is_run(pointer: Pointer, properties: Mapping[str, Any]) -> bool:
+    # Only text is a run's id; where it may be something else, the exact path tells.
+    if len(pointer) != 1:
+        return False
+    kinds = properties.get(pointer[0], {"type": "string"}).get("type", ())
+    return set([kinds] if isinstance(kinds, str) else kinds) <= {"string", "null"}
 
 
 def _time_type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at run time

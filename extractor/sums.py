@@ -9,7 +9,7 @@ Knows nothing of metrics.
 
 from collections.abc import Iterable
 from fractions import Fraction
-from math import fsum, inf, isinf
+from math import fsum, inf
 
 Exact = int | Fraction
 
@@ -20,19 +20,24 @@ def exact_sum(values: Iterable[float]) -> Exact:
     total = sum(numbers)
     if isinstance(total, int):
         return total
+    whole = 0
+    if not set(map(type, numbers)) <= {float}:  # fsum would round an int that no float can hold
+        whole = sum(number for number in numbers if isinstance(number, int))
+        numbers = [number for number in numbers if not isinstance(number, int)]
     try:
-        return _partials(numbers)
+        return whole + _partials(numbers)
     except OverflowError:  # fsum gives up where an intermediate sum passes the largest float
-        return sum(map(Fraction, numbers), Fraction(0))
+        return whole + sum(map(Fraction, numbers), Fraction(0))
 
 
 def _partials(numbers: list[float]) -> Fraction:
     # fsum rounds the exact sum once. What it rounded away is the sum of the same numbers less its answer, so two or
     # three passes in C find floats that add up to the exact sum; a Fraction for each number costs 20 times as much.
     exact = Fraction(0)
-    while part := fsum(numbers):
+    rest = list(numbers)
+    while part := fsum(rest):
         exact += Fraction(part)
-        numbers.append(-part)
+        rest.append(-part)
     return exact
 
 
@@ -42,8 +47,3 @@ def as_float(exact: Exact, per_unit: int = 1) -> float:
         return float(Fraction(exact, per_unit)) if per_unit != 1 else float(exact)
     except OverflowError:
         return inf if exact > 0 else -inf
-
-
-def is_finite(value: float) -> bool:
-    """Whether *value* can be added up: not an overflowed literal such as 1e999."""
-    return not isinf(value)

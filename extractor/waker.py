@@ -55,7 +55,7 @@ class Waker:
 
     def wait(self, timeout: float) -> frozenset[str]:
         """Block until something may have changed, `stop` was called or *timeout* seconds passed; the hinted paths."""
-        hints = self._arm() if self._tops != self._identities() else set()
+        hints = self._arm().union(self._roots) if self._tops != self._identities() else set()
         hints |= self._changes(1 if hints else round(timeout * 1000))
         if any(hint in self._armed or _is_folder(hint) for hint in hints):
             # What happened in a new folder before it was armed is found by looking at it: its own path is a hint.
@@ -83,6 +83,9 @@ class Waker:
         except (OSError, WatchfilesRustInternalError) as error:
             self._give_up(error)
             return set()
+        if changes == "signal":
+            # What a signal handler raised is swallowed by watchfiles; by default that is this.
+            raise KeyboardInterrupt
         return set() if isinstance(changes, str) else {path for _, path in changes}
 
     def _arm(self) -> set[str]:

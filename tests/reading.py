@@ -32,17 +32,17 @@ def default_catalog() -> Catalog:
     return load()
 
 
-def line(event: str, at: float = 0.0, **fields: object) -> bytes:
+def line(event: str, at: float = 0.0, **fields: Any) -> bytes:
     """A line of the default pack's envelope, *at* seconds after `T0`, without its newline."""
     return json.dumps({"event": event, "ts": T0 + at, "run_id": "run-1"} | fields).encode()
 
 
-def tool_call(at: float = 0.0, **fields: object) -> bytes:
+def tool_call(at: float = 0.0, **fields: Any) -> bytes:
     """A valid `tool.call`."""
     return line("tool.call", at, **({"tool": "search", "status": "ok", "duration_ms": 250} | fields))
 
 
-def llm_call(at: float = 0.0, **fields: object) -> bytes:
+def llm_call(at: float = 0.0, **fields: Any) -> bytes:
     """A valid `llm.call`."""
     return line("llm.call", at, **({"model": "m", "status": "ok", "duration_ms": 1000} | fields))
 
@@ -110,7 +110,7 @@ def event_schema(
 
 
 def write_pack(folder: Path, *schemas: Mapping[str, Any], **pack: object) -> Catalog:
-    """The catalog of a pack with these event types, which replaces the default one; *pack* goes into its `pack.json`."""
+    """The catalog of a pack of these event types in place of the default one; *pack* goes into its `pack.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     declared = {"name": "agent", "event": "/event", "time": "/ts", "run": "/run_id", "files": ["*.jsonl"]} | pack
     (folder / "pack.json").write_text(json.dumps(declared))

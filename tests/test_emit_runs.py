@@ -101,8 +101,9 @@ def test_a_handled_failure_does_not_fail_the_run(log, lines):
     with log.run() as run:
         with suppress(FileNotFoundError), run.tool("read", args={"path": "gone"}):
             raise FileNotFoundError
-        with run.tool("fetch") as call:
+        with suppress(KeyError), run.tool("fetch") as call:
             call.fail("429", status="timeout")
+            raise KeyError
 
     read, fetch, end = lines()[1:]
 
@@ -178,13 +179,14 @@ def test_an_event_within_a_run_is_of_that_run(log, path):
     with log.run(release="r2", trace_id="t") as outer:
         with log.run() as inner:
             log.cache_hit()
+        log.event("cache.hit", run_id="another")
         log.cache_miss()
     log.cache_hit()
 
     of = [json.loads(line) for line in path.read_bytes().splitlines()]
     found = [(line.get("run_id"), line["release"], line.get("trace_id")) for line in of if "cache" in line["event"]]
 
-    assert [(inner.id, "r1", None), (outer.id, "r2", "t"), (None, "r1", None)] == found
+    assert [(inner.id, "r1", None), ("another", "r1", None), (outer.id, "r2", "t"), (None, "r1", None)] == found
 
 
 def test_a_run_may_end_in_another_context(log, lines):

@@ -55,7 +55,7 @@ values = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.text(st.characters(exclude_categories=())), values))
 def test_any_value_is_one_valid_line(fields, tmp_path):
     """Whatever an agent passes, one line comes out, which also a strict reader accepts, with the event's name on it."""

@@ -13,7 +13,7 @@ SEEN = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(0, 90), st.sampled_from([None, "x", "y"]), st.booleans()),
     max_size=15,
 )
-"""Events of three runs, none of which can be given up while it goes on: run, time, a run field, whether it ends the run."""
+"""Events of three runs, none given up while it goes on: run, time, a run field, whether it ends the run."""
 
 
 def seen(events: list[tuple[str, int, str | None, bool]]) -> Runs:
@@ -95,7 +95,7 @@ def test_sweeping_never_changes_what_is_open(
 
 
 def test_sweeping_forgets() -> None:
-    """A run that went silent, or ended, is forgotten some time after the time-out: runs that never end cost no memory."""
+    """A run that went silent, or ended, is forgotten some time after the time-out: what never ends costs no memory."""
     runs = seen([("a", 0, "x", False), ("b", 1, None, True), ("c", 190, None, False)])
     runs.sweep(250)
 

@@ -126,6 +126,18 @@ def test_files_are_read_interleaved_by_event_time(tmp_path: Path, tail_of: Calla
     assert [b"%03d\n" % time for time in range(300)] == lines
 
 
+def test_of_events_at_one_time_the_older_file_comes_first(log: Log, tail_of: Callable[..., Tail]) -> None:
+    """A file and the one it was rotated to may meet at one time; the one that was written earlier is read first."""
+    log.append(b"5", b"5")
+    old = log.rotate()
+    os.utime(old, (1, 1))
+    log.append(b"5")
+    tail = tail_of(log.path.parent)
+    tail.scan()
+
+    assert [str(old), str(log.path)] == [chunk.source.path for chunk in tail.read()]
+
+
 def test_a_file_alone_is_not_asked_for_its_time(log: Log) -> None:
     """While only one file has something to read, no line is looked at for its time."""
     asked: list[bytes] = []

@@ -155,6 +155,26 @@ def test_another_file_under_the_name_is_not_read_in_its_place(tmp_path: Path, ta
     assert [b"a\n", b"b\n", b"x\n", b"x\n", b"y\n", b"y\n"] == sorted(lines_of(tail.read()) + read(tail))
 
 
+def test_a_file_missed_once_is_not_forgotten(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:
+    """A closed file that one scan does not find may only have been renamed meanwhile; the second one gives it up."""
+    root, away = tmp_path / "logs", tmp_path / "away"
+    root.mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        (root / name).write_bytes(b"1\n")
+    tail = tail_of(root, max_open=1)
+    read(tail)
+    missed = next(Path(source.path) for source in tail.sources() if not source.is_open)
+
+    missed.rename(away)
+    assert [] == tail.scan()
+    assert 1 == tail.states()["missing"]
+    away.rename(missed)
+    assert [] == read(tail)
+
+    missed.rename(away)
+    assert [Forgotten(str(missed), None, 0)] == tail.scan() + tail.scan()
+
+
 def test_files_out_of_sight_are_let_go(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:
     """Of the files that were moved away at most half of *max_open* stay open, those that were used last."""
     root, away = tmp_path / "logs", tmp_path / "away"

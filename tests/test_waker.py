@@ -84,10 +84,15 @@ def test_a_root_may_vanish_and_return(tmp_path: Path, waker_of: Callable[..., Wa
 
 
 def test_a_root_without_a_folder_is_polled(tmp_path: Path, waker_of: Callable[..., Waker]) -> None:
-    """A root that has not even a folder to appear in does not raise; waiting lasts its timeout."""
-    waker = waker_of(tmp_path / "not" / "there")
-
+    """A root without even a folder to appear in does not raise; once it is there it is hinted, and then watched."""
+    root = tmp_path / "not" / "there"
+    waker = waker_of(root)
     assert frozenset() == waker.wait(0.001)
+
+    root.mkdir(parents=True)
+    assert {str(root)} == waker.wait(LONG)
+    (root / "a.jsonl").write_text("x")
+    hints_until(waker, root / "a.jsonl")
 
 
 def test_a_root_may_be_a_file(tmp_path: Path, waker_of: Callable[..., Waker]) -> None:
@@ -144,3 +149,22 @@ def test_stop_ends_the_wait(tmp_path: Path, waker_of: Callable[..., Waker], ther
     assert frozenset() == waker.wait(LONG * 100)
     assert frozenset() == waker.wait(LONG * 100)
     thread.join()
+
+
+def test_an_interrupt_gets_through(
+    tmp_path: Path, waker_of: Callable[..., Waker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends a wait as it ends anything else, though watchfiles keeps the exception to itself."""
+
+    class Interrupted:
+        def watch(self, *_: object) -> str:
+            return "signal"
+
+        def close(self) -> None:
+            pass
+
+    waker = waker_of(tmp_path)
+    monkeypatch.setattr(waker, "_notify", Interrupted())
+
+    with pytest.raises(KeyboardInterrupt):
+        waker.wait(LONG)

@@ -1,0 +1,80 @@
+"""The generated parts of the documentation, for cog: `make docs` writes them, `make test` checks them."""
+
+import re
+import threading
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from extractor import exposition
+from extractor.catalog import Catalog, Metric
+from extractor.cli import main
+from extractor.schemas import load
+from extractor.state import State
+from extractor.stats import Stats
+
+
+def output(*arguments: str) -> str:
+    """What `extractor` prints for *arguments*, as a block under the command."""
+    result = CliRunner().invoke(main, arguments, prog_name="extractor", terminal_width=100)
+    if result.exception is not None:
+        raise result.exception
+    return f"```console\n$ extractor {' '.join(arguments)}\n{result.output.rstrip()}\n```"
+
+
+def matching(pattern: str, *arguments: str) -> str:
+    """The lines that `extractor` prints for *arguments* and grep finds by *pattern*."""
+    result = CliRunner().invoke(main, arguments, prog_name="extractor")
+    chosen = [line for line in result.output.splitlines() if re.search(pattern, line)]
+    return "\n".join([f"```console\n$ extractor {' '.join(arguments)} | grep {pattern}", *chosen, "```"])
+
+
+def head(path: str, lines: int) -> str:
+    """The first *lines* lines of the file at *path*."""
+    chosen = Path(path).read_text().splitlines()[:lines]
+    return "\n".join([f"```console\n$ head -{lines} {path}", *chosen, "```"])
+
+
+def commands() -> str:
+    """The help of every command."""
+    names = [(), *((name,) for name in sorted(main.commands))]
+    assert isinstance(main, click.Group)
+    return "\n\n".join(f"## `{' '.join(('extractor', *name))}`\n\n{output(*name, '--help')}" for name in names)
+
+
+def metrics() -> str:
+    """The metrics of the default pack, in a table."""
+    catalog = load()
+    rows = [
+        f"| `{metric.name}` | {metric.kind} | {_labels(metric)} | {metric.help} | {_events(catalog, metric.name)} |"
+        for _, metric in sorted(catalog.metrics.items())
+    ]
+    return "\n".join(["| metric | type | labels | meaning | from |", "|---|---|---|---|---|", *rows])
+
+
+def own_metrics() -> str:
+    """The extractor's own metrics, in a table."""
+    collector = exposition.OwnCollector(State(load()), Stats(), threading.Lock(), lambda: 0.0, "")
+    rows = []
+    for family in sorted(collector.collect(), key=lambda family: family.name):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = sorted({label for sample in family.samples for label in sample.labels})
+        rows.append(
+            f"| `{name}` | {family.type} | {', '.join(f'`{label}`' for label in labels)} | {family.documentation} |"
+        )
+    return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *rows])
+
+
+def _labels(metric: Metric) -> str:
+    if not metric.label_names:
+        return ""
+    shown = []
+    for name, values, limit in zip(metric.label_names, metric.label_values, metric.label_limits, strict=True):
+        shown.append(f"`{name}` ({limit})" if values is None else f"`{name}` = {' '.join(values)}")
+    return ", ".join(shown)
+
+
+def _events(catalog: Catalog, metric: str) -> str:
+    events = [event for pack in catalog.packs for event in pack.events.values()]
+    return ", ".join(f"`{event.name}`" for event in events if metric in {feed.metric for feed in event.feeds})

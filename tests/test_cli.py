@@ -1,0 +1,244 @@
+"""What is typed: every command explains itself, and every way of failing has its exit code and a hint."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from extractor.catalog import Catalog
+from extractor.cli import main
+from tests.conftest import Log
+from tests.reading import default_catalog, line, tool_call
+
+ESCAPE = "\x1b]0;gotcha\x07\x9b31m\u202e"
+"""What drives a terminal: escape sequences in both spellings, and text written backwards."""
+
+COMMANDS = sorted(main.commands)
+
+
+@pytest.fixture
+def extractor() -> Callable[..., Result]:
+    """Words in, what `extractor` said to them out."""
+
+    def run(*words: object, **variables: str) -> Result:
+        return CliRunner().invoke(main, [str(word) for word in words], env=variables, catch_exceptions=False)
+
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, extractor: Callable[..., Result]) -> None:
+    """The help of a command shows a command line that can be pasted, and every option says what it does."""
+    result = extractor(command, "--help")
+
+    assert 0 == result.exit_code
+    assert re.search(rf"Example:\n\n\s+extractor {command} ", result.output)
+    options = [option for option in main.commands[command].params if isinstance(option, click.Option)]
+    assert [] == [option.name for option in options if not option.help]
+
+
+def test_help_names_every_command(extractor: Callable[..., Result]) -> None:
+    """The three commands are named, each with what it does."""
+    result = extractor("--help")
+
+    assert ["check", "replay", "run"] == COMMANDS
+    assert all(re.search(rf"^  {command} +\w", result.output, re.MULTILINE) for command in COMMANDS)
+
+
+def test_version(extractor: Callable[..., Result]) -> None:
+    """The version is said."""
+    assert re.fullmatch(r"extractor, version \d+\.\d+\.\d+\S*\n", extractor("--version").output)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["replay"], ["run"], ["nothing"], ["replay", "--format", "xml", "x"], ["replay", "--no-such-option", "x"],
+        ["run", "x", "--poll-interval", "0"], ["replay", "x", "--max-line-bytes", "0"],
+        ["check", "--schemas", "no/such/folder"], ["run", "x", "--quantile-window", "-1"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_2(words: list[str], extractor: Callable[..., Result]) -> None:
+    """What was typed wrongly is explained, and the exit code is 2."""
+    result = extractor(*words)
+
+    assert 2 == result.exit_code
+    assert "Usage: " in result.output
+
+
+def test_missing_logs_are_1(tmp_path: Path, extractor: Callable[..., Result]) -> None:
+    """A path that leads to nothing is one line on stderr, with a hint."""
+    result = extractor("replay", tmp_path / "nothing.jsonl")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert re.fullmatch(r"extractor: \S*nothing.jsonl: no such file or folder \(.+\)\n", result.stderr)
+
+
+def test_wrong_schema_is_1(tmp_path: Path, extractor: Callable[..., Result]) -> None:
+    """A wrong schema file is one line on stderr: file, JSON Pointer, message and hint."""
+    (tmp_path / "x.schema.json").write_text('{"type": "object", "x-metrik": {}}')
+    result = extractor("check", "--schemas", tmp_path)
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert re.fullmatch(r"extractor: \S*x\.schema\.json#\S*: .+\n", result.stderr)
+
+
+def test_check_says_that_schemas_are_right(extractor: Callable[..., Result]) -> None:
+    """Without logs, `check` counts the event types and the metrics."""
+    catalog: Catalog = default_catalog()
+    expected = f"schemas are right: {len(catalog.default_pack.events)} event types, {len(catalog.metrics)} metrics\n"
+
+    result = extractor("check")
+
+    assert (0, expected, "") == (result.exit_code, result.stdout, result.stderr)
+
+
+def test_check_logs_says_what_would_be_rejected(log: Log, extractor: Callable[..., Result]) -> None:
+    """With logs, `check` names file, offset, reason, pointer and message, and shows the line."""
+    bad = tool_call(duration_ms=-1)
+    log.append(tool_call(), bad, b"{")
+    result = extractor("check", "--logs", log.path)
+
+    offset = len(tool_call()) + 1
+    assert 0 == result.exit_code
+    assert f"{log.path}, byte {offset}: invalid: /duration_ms -1 is less than the minimum of 0\n" in result.stdout
+    assert f"    {bad.decode()[:200]}\n" in result.stdout
+    assert "3 lines: 1 events, 1 invalid, 1 not_json\n" in result.stdout
+
+
+@pytest.mark.parametrize(("lines", "code"), [([tool_call()], 0), ([tool_call(), b"{"], 3)])
+def test_strict_is_3(lines: list[bytes], code: int, log: Log, extractor: Callable[..., Result]) -> None:
+    """With --strict a rejected line makes the exit code 3; what was found is printed all the same."""
+    log.append(*lines)
+    replayed = extractor("replay", log.path.parent, "--strict", "--format", "prometheus")
+
+    assert code == replayed.exit_code
+    assert 'agent_tool_calls_total{agent="unknown",release="unknown",status="ok",tool="search"} 1.0' in replayed.stdout
+    assert code == extractor("check", "--strict", "--logs", log.path).exit_code
+    assert 0 == extractor("replay", log.path).exit_code
+
+
+def test_table(log: Log, extractor: Callable[..., Result]) -> None:
+    """The table says first what a person wants to know first."""
+    end = {"stop_reason": "end_turn", "duration_ms": 2000}
+    log.append(
+        line("run.complete", 0, status="ok", **end),
+        line("run.complete", 0, status="ok", **end),
+        line("run.complete", 0, status="error", **end),
+        tool_call(status="timeout"),
+        *[tool_call()] * 3,
+        line("llm.call", model="m", status="ok", duration_ms=1000, input_tokens=1500, output_tokens=20, cost_usd=0.25),
+        b"{",
+    )
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", extractor("replay", log.path).output, re.MULTILINE))
+
+    assert "3" == rows["Runs"]
+    assert "66.7%" == rows["Success rate"]
+    assert "completed 3" == rows["Stop reasons"]
+    assert "25.0%" == rows["Tool error rate"]
+    assert "input 1,500  output 20" == rows["Tokens"]
+    assert "$0.2500" == rows["Cost in USD"]
+    assert "9" == rows["Lines"]
+    assert "not_json 1" == rows["Rejects"]
+    assert ["p50", "p95", "p99"] == rows["Run duration"].split()[0::3]
+
+
+def test_table_of_nothing(log: Log, extractor: Callable[..., Result]) -> None:
+    """What did not happen took no time and had no rate: a dash, not a 0 that looks like a measurement."""
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", extractor("replay", log.path).output, re.MULTILINE))
+
+    assert "0" == rows["Runs"]
+    assert "0%" not in rows["Success rate"]
+    assert [] == [title for title, shown in rows.items() if title.endswith("duration") and re.search(r" \d", shown)]
+
+
+def test_json(log: Log, extractor: Callable[..., Result]) -> None:
+    """JSON for programs: every sample, and what was read; a missing quantile is not NaN, which is no JSON."""
+    log.append(tool_call(0, tool="old"), tool_call(1000, tool="new"), b"{")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    found = json.loads(extractor("replay", log.path, "--format", "json").stdout, parse_constant=refuse)
+
+    assert (3, 2, {"not_json": 1}) == (found["lines"], found["events"], found["rejects"])
+    assert 1.0 == sum(
+        sample["value"]
+        for sample in found["samples"]
+        if sample["name"] == "agent_tool_calls_total" and sample["labels"]["tool"] == "old"
+    )
+
+
+def test_openmetrics_ends(log: Log, extractor: Callable[..., Result]) -> None:
+    """OpenMetrics is complete only with its end mark."""
+    log.append(tool_call())
+
+    assert extractor("replay", log.path, "--format", "openmetrics").stdout.endswith("\n# EOF\n")
+
+
+def test_half_a_line_is_not_counted_but_told(log: Log, extractor: Callable[..., Result]) -> None:
+    """Bytes after the last newline are no line yet; the table says that they are there."""
+    log.append(tool_call())
+    log.tear(tool_call()[:30])
+    result = extractor("replay", log.path)
+
+    assert re.search(r"^Lines +1$", result.output, re.MULTILINE)
+    assert re.search(r"^Unfinished +30 bytes", result.output, re.MULTILINE)
+
+
+def test_standard_input(extractor: Callable[..., Result]) -> None:
+    """A dash reads what is piped in."""
+    result = CliRunner().invoke(main, ["replay", "-", "--format", "json"], input=tool_call() + b"\n" + tool_call())
+
+    assert 1 == json.loads(result.stdout)["events"]
+
+
+@pytest.mark.parametrize("words", [["replay"], ["check", "--logs"]])
+def test_terminal_escapes_do_not_reach_the_terminal(
+    words: list[str], log: Log, extractor: Callable[..., Result]
+) -> None:
+    """Whatever an agent logged, no control character of it is printed: not from a label, a reject, or a file's name."""
+    path = log.path.with_name(f"x{ESCAPE}.jsonl")
+    lines = [
+        line("tool.call", tool=ESCAPE, status=ESCAPE, duration_ms=1),
+        line("run.complete", status="ok", stop_reason=ESCAPE, duration_ms=1, agent=ESCAPE),
+        line(ESCAPE),
+        ESCAPE.encode(),
+        json.dumps({"event": "step", "ts": ESCAPE, ESCAPE: 1}, ensure_ascii=False).encode(),
+    ]
+    path.write_bytes(b"".join(item + b"\n" for item in lines))
+    result = extractor(*words, path)
+
+    assert 0 == result.exit_code
+    assert [] == [char for char in result.output if not char.isprintable() and char != "\n"]
+
+
+def test_escapes_in_an_error_do_not_reach_the_terminal(extractor: Callable[..., Result]) -> None:
+    """Nor does a path that does not exist."""
+    result = extractor("replay", f"no{ESCAPE}such")
+
+    assert 1 == result.exit_code
+    assert [] == [char for char in result.output if not char.isprintable() and char != "\n"]
+
+
+def test_options_from_the_environment(log: Log, extractor: Callable[..., Result]) -> None:
+    """Every option can be given as EXTRACTOR_…; the command line wins."""
+    log.append(tool_call())
+    small = {"EXTRACTOR_MAX_LINE_BYTES": "10"}
+
+    assert "too_long 1" in extractor("replay", log.path, **small).output
+    assert "too_long" not in extractor("replay", log.path, "--max-line-bytes", "1000", **small).output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_the_variable_of_every_option(command: str, extractor: Callable[..., Result]) -> None:
+    """Every option's variable is in the help, with its dots and dashes as underscores."""
+    shown = extractor(command, "--help").output
+    options = [option.opts[0] for option in main.commands[command].params if isinstance(option, click.Option)]
+    variables = {name: "EXTRACTOR_" + re.sub(r"\W", "_", name.removeprefix("--")).upper() for name in options}
+
+    assert [] == [name for name, variable in variables.items() if variable not in shown and name != "--help"]
