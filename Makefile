@@ -8,7 +8,7 @@ DOCS    := $(wildcard README.md docs/*.md)
 SOURCES := extractor samples bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint type docs docs-check check coverage bench clean
+.PHONY: help run test format lint type docs docs-check check coverage soak bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ docs-check: $(STAMP)
 
 coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
 	@$(BIN)/pytest --quiet --cov
+
+soak: $(STAMP)  ## kill -9 and the model tests with new seeds, for MINUTES=60
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
 	@$(BIN)/python -m bench.speed

@@ -170,6 +170,14 @@ class ReportRow:
     by: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """Where in a line its writer and its number stand; each writer numbers its lines 1, 2, 3, …."""
+
+    writer: Pointer
+    number: Pointer
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
     """
@@ -182,6 +190,7 @@ class Pack:
     event: Pointer
     time: Pointer
     run: Pointer | None
+    sequence: Numbering | None
     patterns: tuple[str, ...]
     events: Mapping[str, EventType]
     report: tuple[ReportRow, ...]

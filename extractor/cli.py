@@ -100,6 +100,27 @@ def main() -> None:
     help="Where to serve metrics.",
 )
 @_option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Where to keep what was counted, so that totals stay exact through restarts.",
+)
+@_option(
+    "--checkpoint-interval",
+    type=click.FloatRange(min=0.05),
+    default=5.0,
+    metavar="SECONDS",
+    help="Save the state this often.",
+)
+@_option(
+    "--max-reject-bytes",
+    type=click.IntRange(min=1),
+    default=100 << 20,
+    metavar="BYTES",
+    help="Begin a new file of rejected lines past this size; the one before is kept.",
+)
+@_option(
     "--poll-interval",
     type=click.FloatRange(min=0.05),
     default=5.0,
@@ -117,7 +138,7 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
     Example:
 
     \b
-        extractor run /var/log/agents
+        extractor run /var/log/agents --state-dir /var/lib/extractor
         curl localhost:9464/metrics
     """
     Daemon(RunOptions(logs=logs, window=quantile_window, **options), lambda text: click.echo(text, err=True)).run()

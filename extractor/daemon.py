@@ -15,9 +15,11 @@ from types import FrameType
 
 from extractor import __version__, exposition, landing, report
 from extractor.intake import Intake
+from extractor.keeper import Keeper
 from extractor.pipeline import Pipeline
 from extractor.schemas import load
 from extractor.server import Pages, Server, listen, url
+from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.waker import Waker
@@ -38,6 +40,9 @@ class Options:
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
     poll_interval: float = 5.0
+    state_dir: Path | None = None
+    checkpoint_interval: float = 5.0
+    max_reject_bytes: int = 100 << 20
 
 
 class Daemon:
@@ -51,11 +56,28 @@ class Daemon:
         self._stats = Stats()
         catalog = load(options.schemas)
         self._state = State(catalog, window_seconds=options.window, run_timeout=options.run_timeout)
-        pipeline = Pipeline(self._state, self._stats, latest=lambda: time.time() + options.max_clock_skew)
-        self._intake = Intake(catalog, options.logs, pipeline, self._lock, max_line_bytes=options.max_line_bytes)
         self._listener = listen(options.listen_address)
+        self._keeper = self._make_keeper()
+        positions = self._keeper.restore() if self._keeper else []
+        self._pipeline = Pipeline(
+            self._state,
+            self._stats,
+            latest=lambda: time.time() + options.max_clock_skew,
+            on_reject=self._keeper.reject if self._keeper else lambda _: None,
+        )
+        if self._keeper:
+            self._keeper.begin(self._pipeline)
+        self._intake = Intake(
+            catalog,
+            options.logs,
+            self._pipeline,
+            self._lock,
+            max_line_bytes=options.max_line_bytes,
+            positions=positions,
+            on_fold=self._after_fold,
+        )
         self._waker = Waker(options.logs)
-        self._caught_up = False
+        self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
         self._folded = 0.0
 
     def run(self) -> None:
@@ -86,8 +108,10 @@ class Daemon:
     def _follow(self) -> None:
         scanned = time.monotonic()
         self._intake.scan()
+        self._to_catch_up = {
+            source: source.offset + source.pending + source.behind for source in self._intake.tail.sources()
+        }
         self._read()
-        self._caught_up = not self._stopping.is_set()
         while not self._stopping.is_set():
             left = scanned + self._options.poll_interval - time.monotonic()
             hints = self._waker.wait(max(left, 0.0))
@@ -100,6 +124,8 @@ class Daemon:
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._intake.scan()
         self._intake.read(go_on=lambda: time.monotonic() < deadline)
+        if self._keeper:
+            self._keeper.finish(self._pipeline, self._intake.tail)
 
     def _read(self) -> None:
         self._folded = time.monotonic()
@@ -112,8 +138,33 @@ class Daemon:
         self._folded = now
         return True
 
+    def _after_fold(self) -> None:
+        if self._to_catch_up:
+            known = set(self._intake.tail.sources())
+            self._to_catch_up = {
+                source: size
+                for source, size in self._to_catch_up.items()
+                if source in known and source.offset + source.pending < size
+            }
+        if self._keeper:
+            self._keeper.tick(self._pipeline, self._intake.tail)
+
+    def _make_keeper(self) -> Keeper | None:
+        options = self._options
+        if options.state_dir is None:
+            self._say("no --state-dir: after a restart the logs are counted again from their first lines")
+            return None
+        return Keeper(
+            options.state_dir,
+            self._state,
+            self._stats,
+            self._say,
+            interval=options.checkpoint_interval,
+            max_reject_bytes=options.max_reject_bytes,
+        )
+
     def _not_ready(self) -> str:
-        if self._caught_up:
+        if self._to_catch_up == {}:
             return ""
         return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
 

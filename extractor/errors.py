@@ -3,6 +3,7 @@ What ends the program.
 
 ExtractorError           exit 1, one line on stderr
 ├── SchemaError          a schema or pack file is wrong: `file#/json/pointer: message`, with what to write instead
+├── CheckpointError  the state directory cannot be used, or not by this program
 ├── SourceError          a path given on the command line cannot be read
 └── ServerError          the address cannot be listened on
 
@@ -27,6 +28,10 @@ class SchemaError(ExtractorError):
 
     def __init__(self, file: str, pointer: str, message: str, hint: str = "") -> None:
         super().__init__(f"{file}#{pointer}: {message}", hint)
+
+
+class CheckpointError(ExtractorError):
+    """The state directory cannot be used, or not by this program."""
 
 
 class SourceError(ExtractorError):

@@ -185,6 +185,17 @@ def lines_of(blob: bytes) -> Iterator[tuple[int, bytes]]:
         start = end + 1
 
 
+def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
+    """The writer and the number of a line, which need not be valid: a rejected line is not a lost one."""
+    if pack.sequence is None:
+        return None, None
+    try:
+        decoded = orjson.loads(line)
+    except ValueError:
+        return None, None
+    return found(decoded, pack.sequence.writer), found(decoded, pack.sequence.number)
+
+
 def time_of(line: bytes, pack: Pack) -> float | None:
     """The event time of a line that need not be valid, None if it has none: for ordering files, not for judging."""
     try:

@@ -19,9 +19,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from extractor.catalog import Kind, Metric
+from extractor.families import Family, Labels
 from extractor.hdr import quantiles
-from extractor.series import Counter, Histogram, Latest, Summary
-from extractor.state import Family, Labels, Series, State
+from extractor.series import Counter, Histogram, Latest, Series, Summary
+from extractor.state import State
 from extractor.stats import OWN, Stats
 from extractor.sums import as_float
 

@@ -1,113 +1,134 @@
 """
-All declarations of all event types in, one metric for each name out.
+The series of one metric: which exist, and which label values are told apart.
 
-A metric fed by several event types is declared alike in each; what cannot be seen in one file is proved here.
-
-Knows nothing of JSON.
+Knows nothing of events, updates or text formats.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from math import prod
+from collections import Counter as Tally
+from decimal import Decimal
+from itertools import product
+from typing import Any
 
-from extractor.catalog import Kind, Metric, ReportRow
-from extractor.declarations import Declaration
-from extractor.naming import check_collisions
-from extractor.places import Place
-from extractor.properties import did_you_mean
+from extractor.catalog import OTHER, UNKNOWN, Kind, Metric
+from extractor.series import Counter, Histogram, Latest, Series, Summary
 
-CLOSED_SERIES = 1000
-"""How many series of one metric may exist at 0 from the start."""
+Labels = tuple[str, ...]
 
 
-def merge(declarations: Iterable[Declaration]) -> dict[str, Metric]:
-    """The metrics that *declarations* agree on, in their order."""
-    families: dict[str, list[Declaration]] = {}
-    for declaration in declarations:
-        families.setdefault(declaration.metric.name, []).append(declaration)
-    metrics = {name: _merge_family(family) for name, family in families.items()}
-    for name, metric in metrics.items():
-        _check_size(metric, families[name][-1].place)
-    check_collisions((metric, families[name][0].place) for name, metric in metrics.items())
-    return metrics
+class Family:
+    """The series of one metric, with the label values that are told apart."""
+
+    def __init__(self, metric: Metric, window: int, *, limited: bool) -> None:
+        self.metric = metric
+        self.series: dict[Labels, Series] = {}
+        self.overflow: Tally[str] = Tally()  # events folded, by label; "" where the series limit did it
+        self._window = window
+        self._limited = limited
+        # In decimal, as they are written: 1.001 * 1000 is below 1001 as a float, and 1001 ms would miss its bucket.
+        self._bounds = [float(Decimal(repr(bound)) * metric.per_unit) for bound in metric.bounds]
+        self._open = [place for place, values in enumerate(metric.label_values) if values is None]
+        self._admitted: dict[int, set[str]] = {place: set() for place in self._open}
+        if not self._open and metric.kind is not Kind.STATESET:
+            self._bear(())
+
+    def open_labels(self) -> list[str]:
+        """The names of the labels whose values are limited."""
+        return [self.metric.label_names[place] for place in self._open]
+
+    def find(self, labels: Labels, events: int) -> Series:
+        """The series of *labels*, made with its siblings if new; *events* is how many are folded if they must be."""
+        series = self.series.get(labels)
+        return series if series is not None else self._admit(labels, events)
+
+    def folded(self, labels: Labels) -> Labels:
+        """*labels* as they are told apart now, without admitting any."""
+        return tuple(
+            value if place not in self._admitted or value in (*self._admitted[place], UNKNOWN) else OTHER
+            for place, value in enumerate(labels)
+        )
+
+    def merge(self, other: "Family", newest: int) -> None:
+        """Add the series of *other*."""
+        for labels, theirs in other.series.items():
+            mine = self.find(labels, _events(theirs))
+            if isinstance(mine, Summary):
+                mine.merge(theirs, newest)  # type: ignore[arg-type]  # one metric, one kind
+            else:
+                mine.merge(theirs)  # type: ignore[arg-type]
+        self.overflow.update(other.overflow)
+
+    def _admit(self, labels: Labels, events: int) -> Series:
+        folded = list(labels)
+        for place in self._open:
+            value, admitted = labels[place], self._admitted[place]
+            if value in admitted or value == OTHER:
+                continue
+            if self._limited and len(admitted) >= self.metric.label_limits[place]:
+                folded[place] = OTHER
+                self.overflow[self.metric.label_names[place]] += events
+            else:
+                admitted.add(value)
+        labels = tuple(folded)
+        if labels not in self.series:
+            if self._limited and len(self.series) >= self.metric.limit:
+                labels = tuple(OTHER if place in self._admitted else value for place, value in enumerate(labels))
+                self.overflow[""] += events
+            if labels not in self.series:
+                self._bear(labels)
+        return self.series[labels]
+
+    def _bear(self, labels: Labels) -> None:
+        # A new series brings its siblings, the other values of the closed labels, so that the first error is seen as an
+        # increase from 0. A state set has none to bring: a state nobody reported is not known to be off.
+        if self.metric.kind is Kind.STATESET:
+            self.series[labels] = Latest()
+            return
+        choices = [
+            (labels[place],) if values is None else values for place, values in enumerate(self.metric.label_values)
+        ]
+        for sibling in product(*choices):
+            if sibling not in self.series:
+                self.series[sibling] = self._new()
+
+    def _new(self) -> Series:
+        match self.metric.kind:
+            case Kind.COUNTER:
+                return Counter()
+            case Kind.HISTOGRAM:
+                return Histogram(self._bounds)
+            case Kind.SUMMARY:
+                return Summary(self._window)
+            case _:
+                return Latest()
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that was counted, as plain values."""
+        return {
+            "series": [[list(labels), series.dump()] for labels, series in self.series.items()],
+            "admitted": [sorted(self._admitted[place]) for place in self._open],
+            "overflow": dict(self.overflow),
+        }
+
+    def load(self, dumped: dict[str, Any], newest: int) -> None:
+        """Take over what `dump` gave of the same metric; *newest* is the latest slot seen."""
+        for place, values in zip(self._open, dumped["admitted"], strict=True):
+            self._admitted[place].update(values)
+        self.overflow.update(dumped["overflow"])
+        for names, series in dumped["series"]:
+            labels = tuple(names)
+            if labels not in self.series:
+                self._bear(labels)
+            if labels not in self.series:  # a value that has left its closed set; what was counted stays
+                self.series[labels] = self._new()
+            self.series[labels].load(series, newest)
 
 
-def _merge_family(family: list[Declaration]) -> Metric:
-    first = family[0]
-    for other in family[1:]:
-        _check_alike(first, other)
-    columns = range(len(first.metric.label_names))
-    return replace(
-        first.metric,
-        label_values=tuple(_closed_union(family, column) for column in columns),
-        label_limits=tuple(max(other.metric.label_limits[column] for other in family) for column in columns),
-        states=tuple(sorted({state for other in family for state in other.metric.states})),
-    )
-
-
-def _check_alike(first: Declaration, other: Declaration) -> None:
-    one, two = first.metric, other.metric
-    alike = (
-        ("type", one.kind, two.kind),
-        ("help", one.help, two.help),
-        ("labels", ", ".join(one.label_names), ", ".join(two.label_names)),
-        ("value", one.run, two.run),
-        ("unit", one.per_unit, two.per_unit),
-        ("buckets", one.bounds, two.bounds),
-        ("quantiles", one.quantiles, two.quantiles),
-        ("limit", one.limit, two.limit),
-    )
-    for keyword, there, here in alike:
-        if there != here:
-            message = f"this is not as in {first.place.file}"
-            raise (other.place / keyword).error(message, f"declare '{two.name}' alike wherever it is fed")
-    for name, there, here in zip(one.label_names, one.label_limits, two.label_limits, strict=True):
-        if there and here and there != here:
-            message = f"the label '{name}' of '{two.name}' has the limit {there} in {first.place.file} and {here} here"
-            raise (other.place / "labels").error(message, "give both the same limit in x-labels")
-
-
-def _closed_union(family: list[Declaration], column: int) -> tuple[str, ...] | None:
-    union: dict[str, None] = {}
-    for declaration in family:
-        values = declaration.metric.label_values[column]
-        if values is None:
-            return None
-        union.update(dict.fromkeys(values))
-    return tuple(union)
-
-
-def _check_size(metric: Metric, place: Place) -> None:
-    size = prod(len(values) for values in metric.label_values if values) * max(1, len(metric.states))
-    if size > CLOSED_SERIES:
-        message = f"'{metric.name}' has {size} series for its closed labels alone, and {CLOSED_SERIES} may exist"
-        raise (place / "labels").error(message, "drop a label")
-    if size > metric.limit:
-        message = f"'{metric.name}' has {size} series for its closed labels alone, and its limit is {metric.limit}"
-        raise (place / "limit").error(message, "raise the limit")
-
-
-def check_report(rows: Iterable[ReportRow], metrics: Mapping[str, Metric], place: Place) -> None:
-    """Raise unless every row names a metric, and labels and values that it has."""
-    for index, row in enumerate(rows):
-        _check_row(row, metrics, place / index)
-
-
-def _check_row(row: ReportRow, metrics: Mapping[str, Metric], place: Place) -> None:
-    metric = metrics.get(row.metric)
-    if metric is None:
-        raise (place / "metric").error(f"there is no metric '{row.metric}'", did_you_mean(row.metric, metrics))
-    if row.by is not None and row.by not in metric.label_names:
-        raise (place / "by").error(f"'{row.metric}' has no label '{row.by}'", did_you_mean(row.by, metric.label_names))
-    for label, texts in row.where:
-        if label not in metric.label_names:
-            hint = did_you_mean(label, metric.label_names)
-            raise (place / "where" / label).error(f"'{row.metric}' has no label '{label}'", hint)
-        values = metric.label_values[metric.label_names.index(label)]
-        for text in texts:
-            if values is not None and text not in values:
-                raise (place / "where" / label).error(f"'{label}' is never '{text}'", did_you_mean(text, values))
-    if row.ratio and not row.where:
-        raise (place / "ratio").error("a ratio needs a where", "say which part of all it is")
-    if row.ratio and metric.kind in (Kind.SUMMARY, Kind.HISTOGRAM):
-        raise (place / "ratio").error(f"a {metric.kind} has no ratio", "drop it")
+def _events(series: Series) -> int:
+    # At least so many events; a counter of tokens does not know how many events brought them.
+    match series:
+        case Histogram():
+            return sum(series.buckets)
+        case Summary():
+            return series.count
+        case _:
+            return 1

@@ -118,7 +118,9 @@ class FastPath:
             except Beyond:
                 continue
             self.types[fast.struct] = fast
-        self._runs = _run_loop(pack)
+        names = everywhere(pack)
+        self._runs = _loop([name for pointer, name in names.items() if pointer in (pack.run, *run_fields(pack))])
+        self._numbers = _loop([names[pack.sequence.writer], names[pack.sequence.number]]) if pack.sequence else None
         self._decoder = Decoder(self.types, pack) if self.types else None
 
     def decode(self, blob: bytes, latest: float) -> Batch | None:
@@ -147,6 +149,10 @@ class FastPath:
     def runs(self, objects: Sequence[Object]) -> list[tuple[Any, ...]]:
         """The run's id, None if it has none, and the run fields of each of *objects*."""
         return self._runs(objects)
+
+    def numbers(self, objects: Sequence[Object]) -> list[tuple[Any, ...]]:
+        """The writer and the number of each of *objects*, as far as it has them."""
+        return self._numbers(objects) if self._numbers is not None else []
 
     def by_type(self, batch: Batch, slot_of: Callable[[float], int]) -> Iterator[Part]:
         """The events of each type, each with the slot of its time."""
@@ -223,9 +229,8 @@ def _group_loop(plan: Plan, names: Mapping[Pointer, str]) -> Callable[..., None]
     return loop
 
 
-def _run_loop(pack: Pack) -> Callable[[Sequence[Object]], list[tuple[Any, ...]]]:
-    """`loop(objects)`: the run's id and the run fields of each object, of whatever type."""
-    names = [name for pointer, name in everywhere(pack).items() if pointer != pack.time]
+def _loop(names: Sequence[str]) -> Callable[[Sequence[Object]], list[tuple[Any, ...]]]:
+    """`loop(objects)`: these attributes of each object, of whatever type."""
     wanted = "".join(f"o.{name}, " for name in names) or "None,"
     loop: Callable[[Sequence[Object]], list[tuple[Any, ...]]] = eval(f"lambda objects: [({wanted}) for o in objects]")  # noqa: S307
     return loop

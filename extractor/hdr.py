@@ -9,7 +9,7 @@ below, at most 1e-9 above). Counts are kept sparse: a series pays for the values
 Knows nothing of labels, metrics or clocks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -63,21 +63,24 @@ def indexes_of(values: Sequence[float], per_unit: int = 1) -> tuple[Indexes, int
 class Counts:
     """How many values fell on each HDR index; only indexes that were hit are kept."""
 
-    __slots__ = ("_counts", "_indexes", "_recent")
+    __slots__ = ("_counts", "_dumped", "_indexes", "_recent")
 
-    def __init__(self, indexes: Iterable[int] = (), counts: Iterable[int] = ()) -> None:
-        self._indexes: Indexes = np.array(list(indexes), dtype=np.int64)
-        self._counts: Indexes = np.array(list(counts), dtype=np.int64)
+    def __init__(self) -> None:
+        self._indexes: Indexes = np.zeros(0, dtype=np.int64)
+        self._counts: Indexes = np.zeros(0, dtype=np.int64)
         self._recent: list[Indexes] = []
+        self._dumped: list[bytes] | None = None
 
     def add(self, indexes: Indexes) -> None:
         """Count one value at each of *indexes*."""
+        self._dumped = None
         self._recent.append(indexes)
         if len(self._recent) >= _COMPACT_AFTER:
             self.pairs()
 
     def merge(self, other: "Counts") -> None:
         """Add the counts of *other*."""
+        self._dumped = None
         self._indexes, self._counts = _added([self.pairs(), other.pairs()])
 
     def pairs(self) -> tuple[Indexes, Indexes]:
@@ -87,6 +90,21 @@ class Counts:
             self._recent = []
             self._indexes, self._counts = _added([(self._indexes, self._counts), (fresh, np.ones_like(fresh))])
         return self._indexes, self._counts
+
+    def dump(self) -> list[bytes]:
+        """The indexes and the counts, as bytes; kept until a value is added, since most slots never change again."""
+        if self._dumped is None:
+            indexes, counts = self.pairs()
+            self._dumped = [indexes.astype("<u2").tobytes(), counts.astype("<u8").tobytes()]
+        return self._dumped
+
+    @classmethod
+    def load(cls, dumped: list[bytes]) -> "Counts":
+        """What `dump` was asked of."""
+        loaded = cls()
+        loaded._indexes = np.frombuffer(dumped[0], dtype="<u2").astype(np.int64)
+        loaded._counts = np.frombuffer(dumped[1], dtype="<u8").astype(np.int64)
+        return loaded
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Counts):
@@ -162,6 +180,15 @@ class Window:
         """The slots that are still in the window, by number."""
         self._slide(newest)
         return self._slots
+
+    def dump(self) -> list[list[Any]]:
+        """Every slot with its counts, as plain values."""
+        return [[slot, counts.dump()] for slot, counts in self._slots.items()]
+
+    def load(self, dumped: list[list[Any]], newest: int) -> None:
+        """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
+        self._slots = {slot: Counts.load(counts) for slot, counts in dumped}
+        self._slide(newest)
 
     def _slide(self, newest: int) -> None:
         oldest = newest - self.size + 1

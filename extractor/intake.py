@@ -12,14 +12,18 @@ from typing import Any
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
 from extractor.pipeline import FOLD_AFTER, Pipeline
-from extractor.sources import Happening, Identity, Source
+from extractor.sources import Happening, Identity, Position, Source
 from extractor.tail import Tail
 
 
 class Intake:
-    """Reads the logs below *roots* into *pipeline*, whose state is changed only while *lock* is held."""
+    """
+    Reads the logs below *roots* into *pipeline*, whose state is changed only while *lock* is held.
 
-    def __init__(
+    *positions* say where to read on. *on_fold* is called between two chunks, when all that was read is in the state.
+    """
+
+    def __init__(  # noqa: PLR0913  # the parts that it connects
         self,
         catalog: Catalog,
         roots: Iterable[Path],
@@ -27,16 +31,20 @@ class Intake:
         lock: AbstractContextManager[Any],
         *,
         max_line_bytes: int,
+        positions: Iterable[Position] = (),
+        on_fold: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._lock = lock
+        self._on_fold = on_fold
         self._packs: dict[Identity, Pack] = {}
         self.tail = Tail(
             tuple(roots),
             lambda name: catalog.pack_for(name) is not None,
             self._time_of,
             max_line_bytes=max_line_bytes,
+            positions=positions,
         )
 
     def scan(self) -> None:
@@ -66,6 +74,7 @@ class Intake:
             stats = self._pipeline.stats
             stats.files = dict(self.tail.states())
             stats.bytes_behind = self.tail.bytes_behind()
+        self._on_fold()
 
     def _count(self, happenings: Iterable[Happening]) -> None:
         for happening in happenings:

@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 from extractor.catalog import Pack
 from extractor.derive import Plan, plans
-from extractor.events import Event, Reason, Reject, lines_of, read_line
+from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
 from extractor.fastpath import Batch, FastPath, Groups, Seen
 from extractor.lines import Blob, Piece, TooLong
 from extractor.pointers import found
 from extractor.runs import Sighting
+from extractor.sequences import Sequences
 from extractor.state import State
 from extractor.stats import Stats
 
@@ -66,6 +67,7 @@ class Pipeline:
     ) -> None:
         self.state = state
         self.stats = stats
+        self.sequences = Sequences()
         self.pending = 0
         self._latest = latest
         self._on_reject = on_reject
@@ -105,24 +107,34 @@ class Pipeline:
         batch = reader.fast.decode(blob.data, latest)
         if batch is not None:
             self.stats.lines_read += len(batch.objects)
+            self._number(reader.fast.numbers(batch.objects))
             self._take(reader, batch)
             return
         objects = []
+        numbers: list[tuple[object, object]] = []
         for start, line in lines_of(blob.data):
             self.stats.lines_read += 1
             if not line.strip():
                 self.stats.blank_lines += 1
             elif (item := reader.fast.decode_line(line, latest)) is not None:
                 objects.append(item)
+                numbers += reader.fast.numbers([item])
             else:
                 self.stats.exact_lines += 1
+                numbers.append(number_of(line, reader.pack))
                 verdict = read_line(line, reader.pack, latest)
                 if isinstance(verdict, Reject):
                     self._reject(Rejected(path, blob.offset + start, verdict, line))
                 else:
                     self._take_event(reader, verdict)
+        self._number(numbers)
         if objects:
             self._take(reader, Batch(objects))
+
+    def _number(self, lines: Iterable[tuple[object, object]]) -> None:
+        gaps, repeats = self.sequences.see(lines)
+        self.stats.gaps += gaps
+        self.stats.repeats += repeats
 
     def _take(self, reader: _Reader, batch: Batch) -> None:
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)

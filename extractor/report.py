@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from extractor.catalog import Kind, Metric, ReportRow
 from extractor.hdr import quantiles
-from extractor.series import Counter, Histogram, Latest, Summary
-from extractor.state import Series, State
+from extractor.series import Counter, Histogram, Latest, Series, Summary
+from extractor.state import State
 from extractor.sums import Exact, as_float
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -10,7 +10,7 @@ Knows nothing of files, schemas or Prometheus.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _NEVER = float("inf")
 _EPOCHS = 4  # in a time-out
@@ -84,6 +84,17 @@ class Runs:
                 run.last = max(run.last, theirs.last)
                 run.ended |= theirs.ended
                 run.fields = [_later(mine, more) for mine, more in zip(run.fields, theirs.fields, strict=True)]
+
+    def dump(self) -> list[Any]:
+        """Everything known, as plain values."""
+        return [[name, run.last, run.ended, list(map(list, run.fields))] for name, run in self.known.items()]
+
+    def load(self, dumped: list[Any]) -> None:
+        """Take over what `dump` gave, with the same run fields."""
+        for run_id, last, ended, fields in dumped:
+            run = self.known[run_id] = Run(self._fields)
+            run.last, run.ended = last, ended
+            run.fields = [Known(time, value) for time, value in fields]
 
     def open(self, watermark: float) -> Iterator[Run]:
         """The runs that are open when the latest event time seen is *watermark*."""

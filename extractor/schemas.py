@@ -14,11 +14,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from extractor.catalog import Catalog, EventType, Pack, ReportRow, Violation
+from extractor.agreement import check_report, merge
+from extractor.catalog import Catalog, EventType, Numbering, Pack, ReportRow, Violation
 from extractor.declarations import Declaration, read_declarations
 from extractor.documents import read_object
 from extractor.envelope import check_envelope
-from extractor.families import check_report, merge
 from extractor.packfiles import PackFiles, gather
 from extractor.places import Place
 from extractor.pointers import Pointer, found, pointer_text
@@ -61,10 +61,15 @@ def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType]) -> 
         event=to_pointer(declared["event"]),
         time=to_pointer(declared["time"]),
         run=to_pointer(declared["run"]) if "run" in declared else None,
+        sequence=_read_sequence(declared["sequence"]) if "sequence" in declared else None,
         patterns=tuple(declared["files"]),
         events=events,
         report=tuple(_read_row(row) for row in declared.get("report", [])),
     )
+
+
+def _read_sequence(declared: Mapping[str, Any]) -> Numbering:
+    return Numbering(writer=to_pointer(declared["writer"]), number=to_pointer(declared["number"]))
 
 
 def _read_row(declared: Mapping[str, Any]) -> ReportRow:

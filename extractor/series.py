@@ -9,11 +9,12 @@ Knows nothing of labels, events or Prometheus.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from extractor.hdr import Counts, Window, indexes_of
-from extractor.sums import Exact, exact_sum
+from extractor.sums import Exact, dump_exact, exact_sum, load_exact
 
 _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
 
@@ -29,6 +30,14 @@ class Counter:
     def merge(self, other: "Counter") -> None:
         """Add the total of *other*."""
         self.total += other.total
+
+    def dump(self) -> list[Any]:
+        """The total, as a plain value."""
+        return [dump_exact(self.total)]
+
+    def load(self, dumped: list[Any], _newest: int) -> None:
+        """Take over what `dump` gave."""
+        self.total = load_exact(dumped[0])
 
 
 class Latest:
@@ -49,6 +58,14 @@ class Latest:
         """Take the value of *other* if it is later."""
         if other.value is not None:
             self.set(other.value, other.time)
+
+    def dump(self) -> list[Any]:
+        """The value and its time."""
+        return [self.value, self.time]
+
+    def load(self, dumped: list[Any], _newest: int) -> None:
+        """Take over what `dump` gave."""
+        self.value, self.time = dumped
 
 
 class Histogram:
@@ -81,6 +98,14 @@ class Histogram:
         self.total += other.total
         self.buckets = [mine + more for mine, more in zip(self.buckets, other.buckets, strict=True)]
 
+    def dump(self) -> list[Any]:
+        """The counts and the sum, as plain values."""
+        return [list(self.buckets), dump_exact(self.total)]
+
+    def load(self, dumped: list[Any], _newest: int) -> None:
+        """Take over what `dump` gave, with the same bounds."""
+        self.buckets, self.total = list(dumped[0]), load_exact(dumped[1])
+
 
 class Summary:
     """Count, exact sum and HDR counts of all values, and HDR counts of the sliding window."""
@@ -110,3 +135,16 @@ class Summary:
         self.total += other.total
         self.all.merge(other.all)
         self.window.merge(other.window, newest)
+
+    def dump(self) -> list[Any]:
+        """The counts, the sum and the windows, as plain values."""
+        return [self.count, dump_exact(self.total), self.all.dump(), self.window.dump()]
+
+    def load(self, dumped: list[Any], newest: int) -> None:
+        """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
+        self.count, self.total = dumped[0], load_exact(dumped[1])
+        self.all = Counts.load(dumped[2])
+        self.window.load(dumped[3], newest)
+
+
+Series = Counter | Latest | Histogram | Summary

@@ -27,11 +27,16 @@ _HTML = "text/html; charset=utf-8"
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 128
 _LAST_PORT = 65535
+_EXTRA = {405: [(b"allow", b"GET, HEAD")], 503: [(b"retry-after", b"1")]}
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What is served: the scrape, whether it is ready (else why not), and the page for people."""
+    """
+    What is served: the scrape, whether it is ready (else why not), and the page for people.
+
+    Until it is ready there is no scrape: its counters could be lower than in the scrape before.
+    """
 
     metrics: App
     not_ready: Callable[[], str]
@@ -106,6 +111,8 @@ def _routes(pages: Pages) -> App:
             await _answer(send, scope, 405, "Only GET and HEAD.\n")
             return
         match scope["path"]:
+            case "/metrics" if reason := pages.not_ready():
+                await _answer(send, scope, 503, f"{reason}\n")
             case "/metrics":
                 await pages.metrics(scope, receive, send)
             case "/-/healthy":
@@ -129,7 +136,7 @@ async def _answer(send: Send, scope: Scope, status: int, body: str, kind: str = 
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
         (b"cache-control", b"no-store"),
-        (b"allow", b"GET, HEAD"),
+        *_EXTRA.get(status, []),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})

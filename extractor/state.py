@@ -10,119 +10,22 @@ Knows nothing of lines, files or text formats.
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
-from itertools import product
+from hashlib import sha256
 from math import inf
+from typing import Any
 
-from extractor.catalog import OTHER, UNKNOWN, Catalog, Kind, Metric, Pack
+from extractor.catalog import Catalog, Kind, Pack
 from extractor.derive import run_fields, run_gauges
+from extractor.families import Family, Labels
+from extractor.pointers import pointer_text
 from extractor.runs import Runs, Sighting
-from extractor.series import Counter, Histogram, Latest, Summary
+from extractor.series import Summary
 from extractor.updates import Increment, Observations, Settings, Update
 
 _SLOTS = 30
 """Of a sliding window: it moves on in steps of a thirtieth of its length."""
 
-Labels = tuple[str, ...]
-Series = Counter | Latest | Histogram | Summary
-
-
-class Family:
-    """The series of one metric, with the label values that are told apart."""
-
-    def __init__(self, metric: Metric, window: int, *, limited: bool) -> None:
-        self.metric = metric
-        self.series: dict[Labels, Series] = {}
-        self.overflow: Tally[str] = Tally()  # events folded, by label; "" where the series limit did it
-        self._window = window
-        self._limited = limited
-        # In decimal, as they are written: 1.001 * 1000 is below 1001 as a float, and 1001 ms would miss its bucket.
-        self._bounds = [float(Decimal(repr(bound)) * metric.per_unit) for bound in metric.bounds]
-        self._open = [place for place, values in enumerate(metric.label_values) if values is None]
-        self._admitted: dict[int, set[str]] = {place: set() for place in self._open}
-        if not self._open and metric.kind is not Kind.STATESET:
-            self._bear(())
-
-    def open_labels(self) -> list[str]:
-        """The names of the labels whose values are limited."""
-        return [self.metric.label_names[place] for place in self._open]
-
-    def find(self, labels: Labels, events: int) -> Series:
-        """The series of *labels*, made with its siblings if new; *events* is how many are folded if they must be."""
-        series = self.series.get(labels)
-        return series if series is not None else self._admit(labels, events)
-
-    def folded(self, labels: Labels) -> Labels:
-        """*labels* as they are told apart now, without admitting any."""
-        return tuple(
-            value if place not in self._admitted or value in (*self._admitted[place], UNKNOWN) else OTHER
-            for place, value in enumerate(labels)
-        )
-
-    def merge(self, other: "Family", newest: int) -> None:
-        """Add the series of *other*."""
-        for labels, theirs in other.series.items():
-            mine = self.find(labels, _events(theirs))
-            if isinstance(mine, Summary):
-                mine.merge(theirs, newest)  # type: ignore[arg-type]  # one metric, one kind
-            else:
-                mine.merge(theirs)  # type: ignore[arg-type]
-        self.overflow.update(other.overflow)
-
-    def _admit(self, labels: Labels, events: int) -> Series:
-        folded = list(labels)
-        for place in self._open:
-            value, admitted = labels[place], self._admitted[place]
-            if value in admitted or value == OTHER:
-                continue
-            if self._limited and len(admitted) >= self.metric.label_limits[place]:
-                folded[place] = OTHER
-                self.overflow[self.metric.label_names[place]] += events
-            else:
-                admitted.add(value)
-        labels = tuple(folded)
-        if labels not in self.series:
-            if self._limited and len(self.series) >= self.metric.limit:
-                labels = tuple(OTHER if place in self._admitted else value for place, value in enumerate(labels))
-                self.overflow[""] += events
-            if labels not in self.series:
-                self._bear(labels)
-        return self.series[labels]
-
-    def _bear(self, labels: Labels) -> None:
-        # A new series brings its siblings, the other values of the closed labels, so that the first error is seen as an
-        # increase from 0. A state set has none to bring: a state nobody reported is not known to be off.
-        if self.metric.kind is Kind.STATESET:
-            self.series[labels] = Latest()
-            return
-        choices = [
-            (labels[place],) if values is None else values for place, values in enumerate(self.metric.label_values)
-        ]
-        for sibling in product(*choices):
-            if sibling not in self.series:
-                self.series[sibling] = self._new()
-
-    def _new(self) -> Series:
-        match self.metric.kind:
-            case Kind.COUNTER:
-                return Counter()
-            case Kind.HISTOGRAM:
-                return Histogram(self._bounds)
-            case Kind.SUMMARY:
-                return Summary(self._window)
-            case _:
-                return Latest()
-
-
-def _events(series: Series) -> int:
-    # At least so many events; a counter of tokens does not know how many events brought them.
-    match series:
-        case Histogram():
-            return sum(series.buckets)
-        case Summary():
-            return series.count
-        case _:
-            return 1
+_NO_SLOT = 1 << 62  # later than any: nothing is in a window that ends there
 
 
 class State:
@@ -234,3 +137,60 @@ class State:
             family.merge(other.families[name], self.newest_slot)
         for name, runs in self.runs.items():
             runs.merge(other.runs[name])
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that was counted, as plain values: what `load` takes."""
+        return {
+            "window_seconds": self.window_seconds,
+            "watermark": self.watermark,
+            "clamped": self.clamped,
+            "declared": {name: self._declared(name) for name in self.families},
+            "families": {name: family.dump() for name, family in self.families.items()},
+            "runs": {name: [self._run_fields(name), runs.dump()] for name, runs in self.runs.items()},
+        }
+
+    def load(self, dumped: dict[str, Any]) -> list[str]:
+        """
+        Take over, while empty, what `dump` gave; say what could not be taken over, in words.
+
+        A metric whose declaration has changed starts anew: its old numbers would mean something else.
+        """
+        notes = []
+        self.watermark, self.clamped = dumped["watermark"], dumped["clamped"]
+        same_slots = dumped["window_seconds"] == self.window_seconds
+        if not same_slots:
+            notes.append("the quantile window has changed: quantiles start anew, totals go on")
+        for name, family in dumped["families"].items():
+            if name not in self.families:
+                notes.append(f"{name} is no longer declared: its series are dropped")
+            elif dumped["declared"][name] != self._declared(name):
+                notes.append(f"the declaration of {name} has changed: it starts anew at 0")
+            else:
+                self.families[name].load(family, self.newest_slot if same_slots else _NO_SLOT)
+        notes += [f"{name} is new: it starts at 0" for name in self.families if name not in dumped["families"]]
+        for name, (fields, runs) in dumped["runs"].items():
+            if name in self.runs and fields == self._run_fields(name):
+                self.runs[name].load(runs)
+            else:
+                notes.append(f"what is to be known of the runs of pack {name} has changed: open runs are forgotten")
+        return notes
+
+    def _run_fields(self, pack_name: str) -> list[str]:
+        return [
+            pointer_text(pointer)
+            for pack in self.catalog.packs
+            if pack.name == pack_name
+            for pointer in run_fields(pack)
+        ]
+
+    def _declared(self, name: str) -> str:
+        metric = self.catalog.metrics[name]
+        shape = (metric.kind, metric.label_names, metric.bounds, metric.per_unit, metric.states, metric.run)
+        feeds = sorted(
+            (pack.name, event.name, repr(feed))
+            for pack in self.catalog.packs
+            for event in pack.events.values()
+            for feed in event.feeds
+            if feed.metric == name
+        )
+        return sha256(repr((shape, feeds)).encode()).hexdigest()

@@ -8,7 +8,7 @@ Knows nothing of how it is shown.
 
 from collections import Counter as Tally
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Own(NamedTuple):
@@ -29,6 +29,13 @@ OWN = (
     Own("rejects", "counter", "extractor_rejected_lines_total", "reason", "Lines that are no event, by reason."),
     Own("exact_lines", "counter", "extractor_exact_path_lines_total", "", "Lines that the fast path did not accept."),
     Own("late_events", "counter", "extractor_late_events_total", "", "Events older than the sliding window when read."),
+    Own("gaps", "counter", "extractor_sequence_gaps_total", "", "Lines that their writers numbered and nobody found."),
+    Own("repeats", "counter", "extractor_sequence_repeats_total", "", "Lines whose number their writer had used."),
+    Own("lost_rejects", "counter", "extractor_lost_rejects_total", "", "Rejected lines that could not be kept."),
+    Own("saves", "counter", "extractor_checkpoints_total", "", "Checkpoints saved."),
+    Own("failed_saves", "counter", "extractor_checkpoint_failures_total", "", "Checkpoints that could not be saved."),
+    Own("saved_at", "gauge", "extractor_checkpoint_timestamp_seconds", "", "When the last good checkpoint was made."),
+    Own("stall", "gauge", "extractor_checkpoint_stall_seconds", "", "How long the last checkpoint held up reading."),
     Own("happenings", "counter", "extractor_file_changes_total", "kind", "Happenings to log files, by kind."),
     Own("files", "gauge", "extractor_files", "state", "Log files known, by state."),
     Own("bytes_behind", "gauge", "extractor_behind_bytes", "", "Bytes in log files that are not read yet."),
@@ -46,6 +53,26 @@ class Stats:
     rejects: Tally[str] = field(default_factory=Tally)
     exact_lines: int = 0
     late_events: int = 0
+    gaps: int = 0
+    repeats: int = 0
+    lost_rejects: int = 0
+    saves: int = 0
+    failed_saves: int = 0
+    saved_at: float = 0.0
+    stall: float = 0.0
     happenings: Tally[str] = field(default_factory=Tally)
     files: dict[str, int] = field(default_factory=dict)
     bytes_behind: int = 0
+
+    def dump(self) -> dict[str, Any]:
+        """All counters, as plain values."""
+        counters = {own.field: getattr(self, own.field) for own in OWN if own.kind == "counter"}
+        return {name: dict(value) if isinstance(value, Tally) else value for name, value in counters.items()}
+
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Take over what `dump` gave."""
+        for name, value in dumped.items():
+            if isinstance(value, dict):
+                getattr(self, name).update(value)
+            else:
+                setattr(self, name, value)

@@ -19,7 +19,9 @@ from extractor.pointers import Pointer
 
 Object = msgspec.Struct
 
-_TIME, _RUN = "time", "run"  # attributes that every Struct has
+# Attributes that every Struct has.
+_TIME, _RUN, _WRITER, _NUMBER = "time", "run", "writer", "number"
+_TWO = 2  # pointers to properties of the line itself
 _EXACT = 2**53  # above it an int and a float may differ, and orjson and msgspec with them
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$comment"}
 _ROOT = _ANNOTATIONS | {"$schema", "$id", "type", "properties", "required", "additionalProperties"}
@@ -37,7 +39,7 @@ class Decoder:
     def __init__(self, structs: Iterable[type[Object]], pack: Pack) -> None:
         # With one Struct alone, msgspec would not ask for the event's name.
         nothing = msgspec.defstruct("Nothing", [], tag_field=pack.event[0], tag="\0")
-        union: Any = Union[(*structs, nothing)]  # noqa: UP007  # built at run time
+        union: Any = Union[(*structs, nothing)]  # built at run time
         self._decoder: Any = msgspec.json.Decoder(union)
 
     def lines(self, blob: bytes) -> list[Object] | None:
@@ -58,8 +60,10 @@ class Decoder:
 
 
 def everywhere(pack: Pack) -> dict[Pointer, str]:
-    """The attributes that the Structs of all event types of *pack* have: the time, the run and the run fields."""
+    """The attributes that the Structs of all event types of *pack* have: time, writer, number, run and run fields."""
     names = {pack.time: _TIME}
+    if pack.sequence is not None:
+        names |= {pack.sequence.writer: _WRITER, pack.sequence.number: _NUMBER}
     if pack.run is not None:
         names[pack.run] = _RUN
         names |= {pointer: f"r{place}" for place, pointer in enumerate(run_fields(pack)) if pointer not in names}
@@ -89,6 +93,7 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
         or pack.time[0] not in required
         or pack.event[0] not in required
         or properties[pack.event[0]].keys() - _ANNOTATIONS != {"const"}
+        or (pack.sequence is not None and len(pack.sequence.writer + pack.sequence.number) != _TWO)
         or (pack.run is not None and not _is_run(pack.run, properties))
     ):
         raise Beyond
@@ -98,6 +103,11 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
             continue
         kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
         fields.append((field, kind) if name in required else (field, kind, None))
+    # A line's writer and number need not be declared to be seen.
+    free = [pack.sequence.writer, pack.sequence.number] if pack.sequence is not None and extra else []
+    free = [pointer for pointer in free if pointer not in names]
+    fields += [(everywhere(pack)[pointer], Any, None) for pointer in free]
+    names = {**names, **{pointer: everywhere(pack)[pointer] for pointer in free}}
     return msgspec.defstruct(
         "Event",
         fields,

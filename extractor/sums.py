@@ -13,6 +13,8 @@ from math import fsum, inf
 
 Exact = int | Fraction
 
+_WIDE = 2**63
+
 
 def exact_sum(values: Iterable[float]) -> Exact:
     """The exact sum of finite *values*, ints or floats."""
@@ -47,3 +49,13 @@ def as_float(exact: Exact, per_unit: int = 1) -> float:
         return float(Fraction(exact, per_unit)) if per_unit != 1 else float(exact)
     except OverflowError:
         return inf if exact > 0 else -inf
+
+
+def dump_exact(exact: Exact) -> int | str:
+    """*exact* as a plain value: an int of 64 bits, else its digits."""
+    return exact if isinstance(exact, int) and abs(exact) < _WIDE else str(exact)
+
+
+def load_exact(dumped: int | str) -> Exact:
+    """What `dump_exact` was given."""
+    return dumped if isinstance(dumped, int) else Fraction(dumped)

@@ -15,7 +15,7 @@ def test_closed_label_sets_exist_at_0_from_the_start(tmp_path: Path) -> None:
 
 
 def test_new_label_value_brings_its_siblings() -> None:
-    """The first call of a tool brings the series of all its statuses and errors, so that the first error is an increase."""
+    """The first call of a tool brings the series of all statuses and errors, so that the first error is an increase."""
     state = read([tool_call(tool="t", agent="a", release="r")])
 
     calls = sampled(state, "agent_tool_calls_total")

@@ -1,0 +1,164 @@
+"""
+What a checkpoint costs where there is much to keep: 10,000 series, 1,000 of them summaries with a full window.
+
+    python -m bench.checkpoint
+
+A real extractor follows a log that is written all the while and saves twice a second. Shown are how long a checkpoint
+held up reading, how large it is, how much memory the process has, and how long it takes to be ready after a restart.
+
+Knows nothing of the package but its command line and its own metrics.
+"""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from statistics import median
+
+TOOLS = 1000
+FAILING_TOOLS = 400
+LINES = 300_000
+SECONDS = 20
+BURST = 500
+
+
+@dataclass
+class Measured:
+    """Of a process that has followed for a while; times in seconds."""
+
+    series: int
+    stalls: list[float]
+    checkpoint_bytes: int
+    resident_bytes: int
+    peak_bytes: int
+    ready_again: float
+    ready_empty: float
+
+
+def measure(folder: Path) -> Measured:
+    """Follow a log of many series in *folder*, and start again."""
+    logs, state_dir, pack = folder / "logs", folder / "state", folder / "pack"
+    logs.mkdir()
+    raise_limits(Path("schemas/agent"), pack)
+    written = lines(1)
+    with (logs / "agent.jsonl").open("wb", buffering=0) as log:
+        log.write(b"".join(islice(written, LINES)))
+        with following(logs, state_dir, pack) as (process, url, _):
+            stalls = []
+            pause = threading.Event()
+            for _ in range(SECONDS * 5):
+                log.write(b"".join(islice(written, BURST)))
+                pause.wait(0.2)
+                stalls.append(value(url, "extractor_checkpoint_stall_seconds"))
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            numbers = re.findall(r"^extractor_series\{.*\} (.*)$", get(url), re.MULTILINE)
+            series = int(sum(map(float, numbers)))
+    size = (state_dir / "checkpoint").stat().st_size
+    with following(logs, state_dir, pack) as (_, _, again):
+        pass
+    (logs / "agent.jsonl").unlink()
+    with following(logs, folder / "empty", pack) as (_, _, empty):
+        pass
+    return Measured(series, stalls, size, kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM"), again, empty)
+
+
+def lines(seed: int) -> Iterator[bytes]:
+    """Calls of all tools in turn, a millisecond apart, so that each has some in every slot of the window."""
+    random = Random(seed)
+    for i in range(sys.maxsize):
+        line = {"ts": 1767607200 + i / 1000, "run_id": f"run-{i // 50}", "agent": "a", "tool": f"tool-{i % TOOLS:04}"}
+        if i < FAILING_TOOLS:
+            line |= {"event": "tool.error", "error_class": "timeout"}
+        else:
+            line |= {"event": "tool.call", "status": "ok", "duration_ms": round(random.lognormvariate(5, 1), 3)}
+        yield json.dumps(line).encode() + b"\n"
+
+
+def raise_limits(pack: Path, copy: Path) -> None:
+    """A *copy* of *pack* that lets every label have many values, and every metric many series."""
+    shutil.copytree(pack, copy)
+    for path in copy.glob("*.schema.json"):
+        schema = json.loads(path.read_text())
+        for rule in schema.get("x-labels", {}).values():
+            if "limit" in rule:
+                rule["limit"] = 10 * TOOLS
+        for metric in schema.get("x-metrics", {}).values():
+            metric["limit"] = 100 * TOOLS
+        path.write_text(json.dumps(schema))
+
+
+@contextmanager
+def following(logs: Path, state_dir: Path, pack: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
+    """A running extractor, where it serves, and the seconds until it was ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-m", "extractor", "run", logs, "--state-dir", state_dir, "--schemas", pack]
+    command += ["--checkpoint-interval", "0.5", "--web.listen-address", address]
+    began, pause = time.monotonic(), threading.Event()
+    with subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL) as process:
+        while not is_ready(f"http://{address}/-/ready"):
+            pause.wait(0.01)
+        yield process, f"http://{address}/metrics", time.monotonic() - began
+        process.send_signal(signal.SIGTERM)
+
+
+def is_ready(url: str) -> bool:
+    """Whether the page answers with 200."""
+    try:
+        get(url)
+    except urllib.error.URLError:
+        return False
+    return True
+
+
+def get(url: str) -> str:
+    """The text at *url*."""
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def value(url: str, name: str) -> float:
+    """The value of a metric without labels."""
+    found = re.search(rf"^{name} (\S+)$", get(url), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def kilobytes(status: str, name: str) -> int:
+    """A field of /proc/PID/status, in bytes."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found
+    return int(found[1]) * 1024
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="bench-checkpoint-") as folder:
+        found = measure(Path(folder))
+    print(f"series                      {found.series:10,}")
+    print(f"stall, median           ms  {1000 * median(found.stalls):10.1f}")
+    print(f"stall, longest          ms  {1000 * max(found.stalls):10.1f}")
+    print(f"checkpoint             MiB  {found.checkpoint_bytes / 2**20:10.1f}")
+    print(f"memory, resident       MiB  {found.resident_bytes / 2**20:10.0f}")
+    print(f"memory, peak           MiB  {found.peak_bytes / 2**20:10.0f}")
+    print(f"ready after a restart   s   {found.ready_again:10.2f}")
+    print(f"ready with nothing kept s   {found.ready_empty:10.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""
+A state to disk and back, in one atomic step.
+
+A checkpoint is written beside the last one, brought to disk, and only then given its name, so that a crash at any point
+leaves a whole one: the new, or the last. The last one is kept under a name of its own, should the new one be damaged
+later. The first line of the file has the version of its format and a checksum of the rest, which is MessagePack.
+
+Knows nothing of what is in it.
+"""
+
+import fcntl
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from extractor.errors import CheckpointError
+
+_FORMAT = b"extractor checkpoint"
+_VERSION = 1
+_NAME, _PREVIOUS, _NEW, _LOCK = "checkpoint", "checkpoint.previous", "checkpoint.new", "lock"
+
+
+class Loaded(NamedTuple):
+    """What was found: the value, None if there is none to use, and what a person should know of it."""
+
+    value: Any
+    notes: list[str]
+
+
+class _Damaged(Exception):  # noqa: N818  # a finding, not an error of the program
+    """The file is not what was once written."""
+
+
+class StateDirectory:
+    """
+    The folder of one process's state; held exclusively until `close`.
+
+    Raises `CheckpointError` if it cannot be made or another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot use the state directory {path}: {error.strerror}", "give another one with --state-dir"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._lock)
+            raise CheckpointError(
+                f"the state directory {path} is in use by process {holder}",
+                "stop that process, or give another directory with --state-dir",
+            ) from error
+        self._sign()
+
+    def close(self) -> None:
+        """Let others have it."""
+        os.close(self._lock)
+
+    def load(self) -> Loaded:
+        """
+        The last checkpoint, or else the one before it.
+
+        A damaged one is kept aside with the suffix `.damaged`. Raises `CheckpointError` for one of a newer version: to
+        go on without it would count again what it has.
+        """
+        notes: list[str] = []
+        for name in (_NAME, _PREVIOUS):
+            path = self.path / name
+            try:
+                return Loaded(_decoded(path.read_bytes(), path), notes)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise CheckpointError(f"cannot read {path}: {error.strerror}", "is it yours?") from error
+            except _Damaged as damage:
+                aside = path.with_name(name + ".damaged")
+                path.replace(aside)
+                notes.append(f"{path} is damaged ({damage}); it is kept as {aside.name}")
+        return Loaded(None, notes)
+
+    def save(self, value: Any) -> None:  # noqa: ANN401  # whatever MessagePack can say
+        """Make *value* the last checkpoint. Raises `OSError` if the disk refuses; then the last one stays."""
+        body = msgspec.msgpack.encode(value)
+        head = b"%b %d %b\n" % (_FORMAT, _VERSION, sha256(body).hexdigest().encode())
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may have vanished meanwhile
+        new, last = self.path / _NEW, self.path / _NAME
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(head)
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        if last.exists():
+            beside = self.path / (_PREVIOUS + ".new")
+            beside.unlink(missing_ok=True)
+            beside.hardlink_to(last)
+            beside.replace(self.path / _PREVIOUS)
+        new.replace(last)
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _sign(self) -> None:
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever MessagePack can say
+    head, _, body = content.partition(b"\n")
+    words = head.split(b" ")
+    if not head.startswith(_FORMAT) or len(words) != 4 or not words[2].isdigit():  # as `save` writes it
+        raise _Damaged("not a checkpoint")
+    if int(words[2]) > _VERSION:
+        raise CheckpointError(
+            f"{path} is of version {int(words[2])}, this program reads up to {_VERSION}",
+            "use a newer extractor, or an empty directory with --state-dir to count the logs again",
+        )
+    if sha256(body).hexdigest().encode() != words[3]:
+        raise _Damaged("its checksum is wrong")
+    return msgspec.msgpack.decode(body)

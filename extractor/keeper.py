@@ -1,0 +1,177 @@
+"""
+What must survive, kept in the state directory: series, runs, offsets, counts and rejects as one value.
+
+`restore` gives back all of it as it was at one moment, so that reading on from there counts nothing twice and leaves
+nothing out. Saving goes on in a thread; reading is held up only while the value is put together.
+
+Knows nothing of signals, HTTP or what the numbers mean.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from extractor.checkpoint import StateDirectory
+from extractor.errors import CheckpointError
+from extractor.pipeline import Pipeline, Rejected
+from extractor.rejects import RejectFile
+from extractor.sources import Identity, Position
+from extractor.state import State
+from extractor.stats import Stats
+from extractor.tail import Tail
+
+_NOTHING = (-1, -1)
+
+
+class Keeper:
+    """
+    Keeps *state* and *stats* in *directory*, at most every *interval* seconds.
+
+    *say* is told what a person should know, each trouble once. `restore` comes first, before anything is read.
+    """
+
+    def __init__(  # noqa: PLR0913  # what is kept, and how
+        self,
+        directory: Path,
+        state: State,
+        stats: Stats,
+        say: Callable[[str], None],
+        *,
+        interval: float,
+        max_reject_bytes: int,
+    ) -> None:
+        self._directory = StateDirectory(directory)
+        self._state = state
+        self._stats = stats
+        self._say = say
+        self._interval = interval
+        self._rejects = RejectFile(directory, max_reject_bytes)
+        self._saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
+        self._saving: Future[None] | None = None
+        self._began = time.monotonic()
+        self._failing = ""
+        self._saved = _NOTHING
+        self._numbers: dict[str, int] = {}
+
+    def restore(self) -> list[Position]:
+        """Take over what was saved last; where to read on in each file."""
+        value, notes = self._directory.load()
+        for note in notes:
+            self._say(note)
+        if value is None:
+            if notes:
+                self._say("no checkpoint can be used: counting the logs again from their first lines")
+            self._restore_rejects(None)
+            return []
+        packs = {pack.name for pack in self._state.catalog.packs}
+        if not packs & set(value["packs"]):
+            raise CheckpointError(
+                f"the state in {self._directory.path} is of other packs: {', '.join(value['packs'])}",
+                "give the same --schemas as before, or another --state-dir",
+            )
+        for note in self._state.load(value["state"]):
+            self._say(note)
+        self._stats.load(value["stats"])
+        self._stats.saved_at = value["time"]
+        self._numbers = value["sequences"]
+        self._restore_rejects(value["rejects"])
+        return [Position(path, Identity(*identity), offset) for path, identity, offset in value["positions"]]
+
+    def _restore_rejects(self, position: list[int] | None) -> None:
+        try:
+            self._rejects.restore(position)
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write in the state directory {self._directory.path}: {error.strerror}",
+                "give another one with --state-dir",
+            ) from error
+
+    def begin(self, pipeline: Pipeline) -> None:
+        """Hand to *pipeline* what it must go on with."""
+        pipeline.sequences.load(self._numbers)
+
+    def reject(self, rejected: Rejected) -> None:
+        """Keep a rejected line."""
+        self._rejects.write(rejected)
+
+    def flush(self) -> None:
+        """Write the rejected lines where a person can read them."""
+        self._stats.lost_rejects += self._rejects.flush()
+
+    def tick(self, pipeline: Pipeline, tail: Tail) -> None:
+        """Between two chunks, everything folded: save if it is time to and the last save has ended."""
+        self.flush()
+        if self._saving is not None:
+            if not self._saving.done():
+                return
+            self._ended()
+        if time.monotonic() >= self._began + self._interval or self._rejects.full:
+            self._save(pipeline, tail)
+
+    def finish(self, pipeline: Pipeline, tail: Tail) -> None:
+        """Save once more, and wait for it."""
+        self.flush()
+        self._wait()
+        self._save(pipeline, tail)
+        self._wait()
+        self._saver.shutdown()
+        self._directory.close()
+
+    def _save(self, pipeline: Pipeline, tail: Tail) -> None:
+        self._began = time.monotonic()
+        seen = (self._stats.bytes_read, self._stats.happenings.total())
+        if seen == self._saved and not self._failing:
+            self._stats.saved_at = time.time()  # what is on disk is what there is
+            return
+        try:
+            position = self._rejects.position()
+        except OSError as error:
+            self._failed(error)
+            return
+        value = {
+            "time": time.time(),
+            "packs": [pack.name for pack in self._state.catalog.packs],
+            "state": self._state.dump(),
+            "stats": self._stats.dump(),
+            "sequences": pipeline.sequences.dump(),
+            "rejects": position,
+            "positions": [list(position) for position in tail.positions()],
+        }
+        self._stats.stall = time.monotonic() - self._began
+        self._saved = seen
+        self._saving = self._saver.submit(self._write, value)
+
+    def _wait(self) -> None:
+        if self._saving is not None:
+            self._saving.exception()
+            self._ended()
+
+    def _write(self, value: dict[str, Any]) -> None:
+        self._rejects.sync()
+        self._directory.save(value)
+        self._stats.saved_at = value["time"]
+
+    def _ended(self) -> None:
+        assert self._saving is not None
+        saving, self._saving = self._saving, None
+        error = saving.exception()
+        if error is not None:
+            self._failed(error)
+            return
+        self._stats.saves += 1
+        if self._failing:
+            self._say(f"checkpoints are saved again in {self._directory.path}")
+            self._failing = ""
+        try:
+            self._rejects.rotate()
+        except OSError as refusal:
+            self._failed(refusal)
+
+    def _failed(self, error: BaseException) -> None:
+        self._stats.failed_saves += 1
+        self._saved = _NOTHING
+        if self._failing != str(error):
+            self._say(f"cannot save a checkpoint in {self._directory.path}: {error}; following goes on without")
+        self._failing = str(error)

@@ -1,0 +1,59 @@
+"""
+The numbers that writers gave their lines in, gaps and repeats out.
+
+A writer numbers its lines 1, 2, 3, …; so a number that is left out is a line that was lost, and one that comes again
+is a line that was written or delivered twice. The first line seen of a writer may have any number.
+
+Knows nothing of lines.
+"""
+
+from collections.abc import Iterable
+
+_WRITERS = 10_000  # remembered; past that the one longest silent is forgotten
+
+
+class Sequences:
+    """The last number of each writer."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def see(self, lines: Iterable[tuple[object, object]]) -> tuple[int, int]:
+        """
+        Take lines into account, in their order: the writer and the number of each, which may be anything.
+
+        Returns how many numbers were left out, and how many came again.
+        """
+        gaps = repeats = 0
+        numbers: dict[str, list[int]] = {}
+        for writer, number in lines:
+            if isinstance(writer, str) and isinstance(number, int) and not isinstance(number, bool):
+                numbers.setdefault(writer, []).append(number)
+        for writer, these in numbers.items():
+            last = self._last.pop(writer, these[0] - 1)
+            if these != list(range(last + 1, last + 1 + len(these))):
+                left_out, again, last = _compared(last, these)
+                gaps, repeats = gaps + left_out, repeats + again
+            self._last[writer] = max(last, these[-1])
+        while len(self._last) > _WRITERS:
+            del self._last[next(iter(self._last))]
+        return gaps, repeats
+
+    def dump(self) -> dict[str, int]:
+        """The last number of each writer."""
+        return dict(self._last)
+
+    def load(self, dumped: dict[str, int]) -> None:
+        """Take over what `dump` gave."""
+        self._last = dict(dumped)
+
+
+def _compared(last: int, numbers: Iterable[int]) -> tuple[int, int, int]:
+    gaps = repeats = 0
+    for number in numbers:
+        if number > last:
+            gaps += number - last - 1
+            last = number
+        else:
+            repeats += 1
+    return gaps, repeats, last

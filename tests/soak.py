@@ -1,0 +1,98 @@
+"""
+Minutes in, a report out: the kill test and the model tests, each with a new seed again and again, side by side.
+
+    python -m tests.soak 60
+
+What fails is left in build/soak, with everything that was written and said.
+
+Knows nothing of what is tested.
+"""
+
+# ruff: noqa: T201  # it says what it found
+
+import argparse
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BUILD = Path("build/soak")
+KILLS = 200
+"""In a round of the kill test; the logs of a round are a few hundred megabytes."""
+
+MODELS = sorted(str(path) for path in Path("tests").glob("test_*model*.py"))
+
+
+@dataclass
+class Kind:
+    """One kind of test: what is run for a seed, and what came of it."""
+
+    name: str
+    command: Callable[[int, float], tuple[list[str], dict[str, str]]]
+    rounds: int = 0
+    failed: str = ""
+    said: list[str] = field(default_factory=list)
+
+    def soak(self, deadline: float) -> None:
+        """Run again and again until *deadline* or the first failure."""
+        while not self.failed and (left := deadline - time.monotonic()) > 0:
+            seed = random.getrandbits(32)
+            words, environment = self.command(seed, left)
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "--quiet", *words],
+                env=os.environ | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            self.rounds += 1
+            self.said += re.findall(r"^survived .*", done.stdout, re.MULTILINE)
+            print(f"{self.name}, seed {seed}: {done.stdout.strip().splitlines()[-1]}", flush=True)
+            if done.returncode:
+                told = BUILD / f"{self.name}-{seed}.txt"
+                told.write_text(done.stdout)
+                settings = " ".join(f"{name}={value}" for name, value in environment.items())
+                self.failed = f"FAILED: {settings} pytest {' '.join(words)}, see {told}"
+
+
+def kills(seed: int, left: float) -> tuple[list[str], dict[str, str]]:
+    """A round of the kill test; a kill takes about a second."""
+    number = str(max(10, min(KILLS, int(left))))
+    return [f"--basetemp={BUILD}/kill", "-s", "tests/test_kill.py"], {"KILLS": number, "SEED": str(seed)}
+
+
+def models(seed: int, _left: float) -> tuple[list[str], dict[str, str]]:
+    """A round of all model tests."""
+    return [f"--hypothesis-seed={seed}", "--timeout=0", *MODELS], {"HYPOTHESIS_PROFILE": "soak"}
+
+
+def main() -> int:
+    """Soak, and say what came of it; 1 if something failed."""
+    parser = argparse.ArgumentParser(description="The kill test and the model tests, for as long as you like.")
+    parser.add_argument("minutes", type=float)
+    deadline = time.monotonic() + 60 * parser.parse_args().minutes
+    BUILD.mkdir(parents=True, exist_ok=True)
+    kinds = [Kind("kills", kills), Kind("models", models)]
+    threads = [threading.Thread(target=kind.soak, args=[deadline]) for kind in kinds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    print()
+    survived = sum(int(said.split()[1]) for kind in kinds for said in kind.said)
+    print(f"{survived:,} kills survived")
+    for kind in kinds:
+        print(f"{kind.name}: {kind.rounds} rounds, {kind.failed or 'nothing found'}")
+    return int(any(kind.failed for kind in kinds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
