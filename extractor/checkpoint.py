@@ -43,23 +43,13 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = -1
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._hold()
         except OSError as error:
             raise CheckpointError(
                 f"cannot use the state directory {path}: {error.strerror}", "give another one with --state-dir"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._lock)
-            raise CheckpointError(
-                f"the state directory {path} is in use by process {holder}",
-                "stop that process, or give another directory with --state-dir",
-            ) from error
-        self._sign()
 
     def close(self) -> None:
         """Let others have it."""
@@ -91,7 +81,7 @@ class StateDirectory:
         """Make *value* the last checkpoint. Raises `OSError` if the disk refuses; then the last one stays."""
         body = msgspec.msgpack.encode(value)
         head = b"%b %d %b\n" % (_FORMAT, _VERSION, sha256(body).hexdigest().encode())
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may have vanished meanwhile
+        self._hold()
         new, last = self.path / _NEW, self.path / _NAME
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(head)
@@ -110,9 +100,27 @@ class StateDirectory:
         finally:
             os.close(folder)
 
-    def _sign(self) -> None:
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+    def _hold(self) -> None:
+        """Make the directory, and lock it: also when it has vanished since, and the lock with it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if self._lock >= 0 and os.path.sameopenfile(lock, self._lock):
+            os.close(lock)
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise CheckpointError(
+                f"the state directory {self.path} is in use by process {holder}",
+                "stop that process, or give another directory with --state-dir",
+            ) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = lock
 
 
 def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever MessagePack can say

@@ -101,7 +101,7 @@ def main() -> None:
 )
 @_option(
     "--state-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     default=None,
     metavar="DIR",
     help="Where to keep what was counted, so that totals stay exact through restarts.",

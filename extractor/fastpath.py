@@ -50,12 +50,12 @@ class Seen:
             if run not in last or seconds(last[run]) < seconds(time):
                 last[run] = time
 
-    def taken(self) -> Iterator[Sighting]:
-        """What was seen; after that, nothing was."""
+    def taken(self, *, end: bool = False) -> Iterator[Sighting]:
+        """What was seen, of events that *end* their run or of any; after that, nothing was."""
         for last in self._last.values():
             for (run, *fields), time in last.items():
                 if run is not None:
-                    yield Sighting(run, seconds(time), tuple(fields))
+                    yield Sighting(run, seconds(time), tuple(fields), end)
         self._last.clear()
 
     def _in_order(self, times: Sequence[Any]) -> bool:

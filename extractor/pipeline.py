@@ -45,10 +45,10 @@ class _Reader:
         self.plans = pack_plans
         self.fast = FastPath(catalog_pack, pack_plans)
         self.groups: dict[str, Groups] = {name: defaultdict(list) for name in pack_plans}
-        # Of all events, and once more of those that end their run.
         epoch_of = state.runs[catalog_pack.name].epoch if catalog_pack.run else int
-        self.seen = {False: Seen(epoch_of), True: Seen(epoch_of)}
-        self.sightings: dict[bool, list[Sighting]] = {False: [], True: []}
+        self.seen = Seen(epoch_of)
+        self.ended = Seen(epoch_of)  # once more, of the events that end their run
+        self.sightings: list[Sighting] = []  # of the exact path
 
 
 class Pipeline:
@@ -94,10 +94,9 @@ class Pipeline:
             for name, groups in reader.groups.items():
                 state.apply(reader.plans[name].updates(groups))
                 groups.clear()
-            for end, seen in reader.seen.items():
-                if reader.pack.run is not None:
-                    state.see_runs(reader.pack, chain(seen.taken(), reader.sightings[end]), end=end)
-                    reader.sightings[end].clear()
+            if reader.pack.run is not None:
+                state.see_runs(reader.pack, chain(reader.seen.taken(), reader.ended.taken(end=True), reader.sightings))
+                reader.sightings.clear()
         state.sweep()
         self.pending = 0
 
@@ -139,14 +138,14 @@ class Pipeline:
     def _take(self, reader: _Reader, batch: Batch) -> None:
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
         if reader.pack.run is not None:
-            reader.seen[False].see(reader.fast.runs(batch.objects), batch)
+            reader.seen.see(reader.fast.runs(batch.objects), batch)
         for part in reader.fast.by_type(batch, self.state.slot):
             event = part.type.plan.event
             if part.type.group is not None:
                 part.type.group(part.objects, part.slots, reader.groups[event.name])
             if event.run == "end":
                 ended = Batch(part.objects)
-                reader.seen[True].see(reader.fast.runs(ended.objects), ended)
+                reader.ended.see(reader.fast.runs(ended.objects), ended)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         self._seen(1, event.time, event.time, lambda: [event.time])
@@ -156,7 +155,7 @@ class Pipeline:
             reader.groups[event.type.name][plan.key(event.line)].append(row)
         if event.run is not None:
             fields = tuple(None if item is None else found(event.line, item) for item in plan.run_fields)
-            reader.sightings[event.type.run == "end"].append(Sighting(event.run, event.time, fields))
+            reader.sightings.append(Sighting(event.run, event.time, fields, end=event.type.run == "end"))
 
     def _seen(self, events: int, earliest: float, latest: float, times: Callable[[], Iterable[float]]) -> None:
         self.stats.events += events

@@ -86,6 +86,7 @@ class RejectFile:
             # The directory has vanished and come back: what it had is still to be read through the open file.
             old = self._fd
             content = os.pread(old, self._size, 0)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open()
             self._size = _written(self._fd, content, 0)
             self._saved = False

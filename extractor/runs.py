@@ -18,11 +18,17 @@ _SWEEPS_PER_TIMEOUT = 8  # forgetting costs a look at every run; doing it rarely
 
 
 class Sighting(NamedTuple):
-    """One event of a run: its time in seconds since the epoch, and the raw values of the pack's run fields."""
+    """
+    One event of a run, or several in one epoch.
+
+    *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the pack's run fields;
+    *end* says that the run ended.
+    """
 
     run: str
     time: float
     fields: tuple[object, ...]
+    end: bool = False
 
 
 class Known(NamedTuple):
@@ -33,11 +39,12 @@ class Known(NamedTuple):
 
 
 class Run:
-    """What is known of one run; times are event times in seconds since the epoch."""
+    """What is known of one run since its last long silence; times are event times in seconds since the epoch."""
 
-    __slots__ = ("ended", "fields", "last")
+    __slots__ = ("ended", "fields", "first", "last")
 
     def __init__(self, fields: int) -> None:
+        self.first = _NEVER
         self.last = -_NEVER
         self.ended = False
         self.fields = [Known(-_NEVER, None)] * fields
@@ -64,13 +71,12 @@ class Runs:
         """The number of the epoch in which *time* lies."""
         return int(time * _EPOCHS // self._timeout)
 
-    def see(self, sightings: Iterable[Sighting], *, end: bool = False) -> None:
-        """Take events into account, all of one kind; *end* says that they end their run."""
-        for run_id, time, fields in sorted(sightings, key=_time):
-            run = self._run(run_id, time)
+    def see(self, sightings: Iterable[Sighting]) -> None:
+        """Take events into account."""
+        for run_id, time, fields, end in sorted(sightings, key=_time):
+            run = self._run(run_id, time, time)
             if run is None:
                 continue
-            run.last = max(run.last, time)
             run.ended |= end
             for place, value in enumerate(fields):
                 if value is not None and time >= run.fields[place].time:
@@ -79,21 +85,23 @@ class Runs:
     def merge(self, other: "Runs") -> None:
         """Take into account what *other* knows."""
         for run_id, theirs in other.known.items():
-            run = self._run(run_id, theirs.last)
+            run = self._run(run_id, theirs.first, theirs.last)
             if run is not None:
-                run.last = max(run.last, theirs.last)
                 run.ended |= theirs.ended
                 run.fields = [_later(mine, more) for mine, more in zip(run.fields, theirs.fields, strict=True)]
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [[name, run.last, run.ended, list(map(list, run.fields))] for name, run in self.known.items()]
+        return [
+            [name, run.first, run.last, run.ended, [list(field) for field in run.fields]]
+            for name, run in self.known.items()
+        ]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, with the same run fields."""
-        for run_id, last, ended, fields in dumped:
+        for run_id, first, last, ended, fields in dumped:
             run = self.known[run_id] = Run(self._fields)
-            run.last, run.ended = last, ended
+            run.first, run.last, run.ended = first, last, ended
             run.fields = [Known(time, value) for time, value in fields]
 
     def open(self, watermark: float) -> Iterator[Run]:
@@ -107,21 +115,23 @@ class Runs:
         self._swept = watermark
         self.known = {run_id: run for run_id, run in self.known.items() if not self._silent(run.last, watermark)}
 
-    def _run(self, run_id: str, time: float) -> Run | None:
-        """What is known of the run since its last long silence; None if *time* lies before that."""
+    def _run(self, run_id: str, first: float, last: float) -> Run | None:
+        """The run, seen from *first* to *last* too; None if that lies before its last long silence."""
         run = self.known.get(run_id)
-        if run is not None and self._silent(time, run.last):
+        if run is not None and self._silent(last, run.first):
             return None
-        if run is None or self._silent(run.last, time):
+        if run is None or self._silent(run.last, first):
             run = self.known[run_id] = Run(self._fields)
+        run.first = min(run.first, first)
+        run.last = max(run.last, last)
         return run
 
     def _silent(self, since: float, until: float) -> bool:
-        return since > -_NEVER and self.epoch(until) - self.epoch(since) > _EPOCHS
+        return self.epoch(until) - self.epoch(since) > _EPOCHS
 
 
-def _time(sighting: Sighting) -> float:
-    return sighting.time
+def _time(sighting: Sighting) -> tuple[float, bool]:
+    return sighting.time, sighting.end
 
 
 def _later(one: Known, other: Known) -> Known:

@@ -93,10 +93,10 @@ class State:
         for value, time in zip(update.values, update.times, strict=True):
             latest.set(value, time)  # type: ignore[union-attr]
 
-    def see_runs(self, pack: Pack, sightings: Iterable[Sighting], *, end: bool) -> None:
-        """Take events of runs into account, all of one kind; *end* says that they end their run."""
+    def see_runs(self, pack: Pack, sightings: Iterable[Sighting]) -> None:
+        """Take events of runs into account."""
         seen = list(sightings)
-        self.runs[pack.name].see(seen, end=end)
+        self.runs[pack.name].see(seen)
         # What an event says of its run brings the gauge's series into being: if looking did, it would leave a trace.
         for fields in {sighting.fields for sighting in seen}:
             for gauge in self._run_gauges:

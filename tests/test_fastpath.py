@@ -199,6 +199,7 @@ GOOD_LINES = [tool_call(), llm_call(1, input_tokens=5, cost_usd=0.5), line("run.
         (GOOD_LINES[0].replace(b"}", b', "ignored": ' + b"[" * 5000 + b"]" * 5000 + b"}") + b"\n", 1),
         (tool_call(ts="2026-01-01T00:00:00Z") + b"\n" + tool_call(5) + b"\n", 0),
         (tool_call(ts="2016-12-31T23:59:60Z") + b"\n" + tool_call(5) + b"\n", 1),
+        (tool_call(ts="2026-01-01T00:00:00") + b"\n" + tool_call(5) + b"\n", 1),
         (tool_call(20_000) + b"\n" + tool_call(5) + b"\n", 1),
         (b"\n", 0),
         (b"\r\n", 0),
@@ -216,6 +217,15 @@ def test_same_for_blobs_of_every_shape(blob: bytes, exact_lines: int | None) -> 
     seen = assert_same([blob], default_catalog())
 
     assert exact_lines in (None, seen)
+
+
+def test_reject_says_where_in_the_file_it_is() -> None:
+    """Offsets are those in the file, not those in the piece of it that was read at once."""
+    reader = Reader(default_catalog())
+    reader.lines([tool_call()])
+    reader.lines([tool_call(), b"{"])
+
+    assert [2 * len(tool_call()) + 2] == [item.offset for item in reader.rejected]
 
 
 @pytest.mark.parametrize("old", [tool_call(99), tool_call(99, ts="2026-01-01T00:01:39.5Z")])

@@ -114,6 +114,16 @@ def test_unlimited_parts_merge_into_a_limited_state(tmp_path: Path) -> None:
     assert 37 == state.overflow()["job_wait_seconds", "queue"]
 
 
+def test_folded_parts_keep_their_count(tmp_path: Path) -> None:
+    """What parts have folded themselves is added up when they are merged."""
+    catalog = write_pack(tmp_path, job_schema())
+    state = read(jobs(10), catalog)
+    state.merge(read(jobs(10), catalog))
+
+    assert 14 == state.overflow()["jobs_by_queue_total", "queue"]
+    assert 20.0 == sum(sampled(state, "jobs_by_queue_total").values())
+
+
 def test_a_written_other_is_no_overflow(tmp_path: Path) -> None:
     """An agent that writes `__other__` itself takes nobody's place, and is not counted as folded."""
     lines = [line("job", queue=queue, outcome="done", ms=1) for queue in ("__other__", "a", "b", "c")]

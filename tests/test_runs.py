@@ -20,7 +20,7 @@ def seen(events: list[tuple[str, int, str | None, bool]]) -> Runs:
     """What is known after *events*, in their order."""
     runs = Runs(1, TIMEOUT)
     for run, time, field, end in events:
-        runs.see([Sighting(run, time, (field,))], end=end)
+        runs.see([Sighting(run, time, (field,), end=end)])
     return runs
 
 
@@ -106,6 +106,6 @@ def test_merging_leaves_the_other_alone() -> None:
     """What was merged into another can still be read, and goes its own way."""
     one, two = seen([("a", 1, "x", False)]), seen([("a", 2, None, False)])
     one.merge(two)
-    one.see([Sighting("a", 3, ("y",))], end=True)
+    one.see([Sighting("a", 3, ("y",), end=True)])
 
     assert {"a": None} == opened(two, 2)

@@ -135,6 +135,37 @@ def test_scrape_leaves_no_trace() -> None:
     assert text(read([start, end])) == text(live.state)
 
 
+SLOW = [line("run.start", agent_type="t"), *(line("step", 600 * step, step=step) for step in range(1, 13))]
+"""A run that goes on for two hours, and is never silent for more than ten minutes."""
+
+
+@pytest.mark.parametrize("cut", [0, 1, 6, 12])
+def test_long_run_keeps_what_its_start_said(cut: int) -> None:
+    """Only silence makes a run a new one: read at once, folded or merged, its start is what says its labels."""
+    live = Reader(default_catalog())
+    live.lines(SLOW[:cut])
+    live.lines(SLOW[cut:])
+
+    forth = merged([read(SLOW[:cut]), read(SLOW[cut:])], [])
+    back = merged([read(SLOW[cut:]), read(SLOW[:cut])], [])
+
+    expected = {("t",): 1.0}
+    assert expected == sampled(live.state, "agent_active_count")
+    assert expected == sampled(forth, "agent_active_count")
+    assert expected == sampled(back, "agent_active_count")
+
+
+def test_end_counts_however_it_was_folded() -> None:
+    """An end is an end whether it was folded alone or in one step with what came after it."""
+    end = line("run.complete", 0, status="ok", stop_reason="stop", duration_ms=1)
+    lines = [end, line("step", 900, step=1), line("step", 4500, step=2)]
+    live = Reader(default_catalog())
+    for item in lines:
+        live.lines([item])
+
+    assert sampled(read(lines), "agent_runs_in_progress") == sampled(live.state, "agent_runs_in_progress")
+
+
 @pytest.mark.parametrize(
     "lines",
     [

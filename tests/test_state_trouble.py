@@ -176,7 +176,7 @@ def test_stop_in_trouble(log: Log, victim: Victim):
 def victim(log: Log, tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Victim]:
     """One that follows *log* with a state directory; nothing of it is left after the test."""
     [port] = free_ports(1)
-    options = ("--checkpoint-interval", "0.05")
+    options = ("--checkpoint-interval", "0.05", "--poll-interval", "0.1")
     one = Victim(log.path.parent, tmp_path / "state", port, tmp_path / "said", options)
     yield one
     one.close()
