@@ -159,6 +159,7 @@ class Daemon:
             self._state,
             self._stats,
             self._say,
+            self._lock,
             interval=options.checkpoint_interval,
             max_reject_bytes=options.max_reject_bytes,
         )

@@ -10,12 +10,12 @@ Pure; knows nothing of series, Prometheus or time's passing.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 
 from extractor.catalog import UNKNOWN, Catalog, EventType, Feed, Kind, Label, Metric, Pack
 from extractor.conditions import fits, scalar, test_of
 from extractor.pointers import Pointer, found
-from extractor.sums import exact_sum
+from extractor.sums import Numbers, exact_sum
 from extractor.updates import Increment, Observations, Settings, Update
 
 Key = tuple[object, ...]
@@ -24,7 +24,10 @@ Key = tuple[object, ...]
 Row = tuple[object, ...]
 """The slot of an event's time, the raw values of `Plan.numbers`, and, where the plan is `timed`, the event's time."""
 
-Columns = list[tuple[object, ...]]
+Rows = list[object]
+"""Rows one after the other, flat: tuples kept for a while would cost the garbage collector more than they say."""
+
+Columns = list[Rows]
 
 _BINDINGS = 10_000  # keys remembered with their labels; free text in a label property must not grow the memory
 
@@ -50,10 +53,10 @@ def label_value(label: Label, raw: object) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Target:
-    """The label set of a metric that updates go to."""
+    """A label set, and the metrics that get the same updates for it: a histogram and a summary of one number, say."""
 
-    metric: Metric
     labels: tuple[str, ...]
+    metrics: list[Metric]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,8 @@ class Plan:
     How the events of one type become updates.
 
     *keys* and *numbers* are pointers into the event; without *feeds* there is nothing to update. *timed* plans want the
-    exact time of each event in its row. *run* leads to the run's id, *run_fields* to what is to be known of each run:
-    the same in every plan of a pack, but None where this event type does not declare the property.
+    exact time of each event in its row; a row has *width* places. *run* leads to the run's id, *run_fields* to what is
+    to be known of each run: the same in every plan of a pack, but None where this event type does not declare it.
     """
 
     def __init__(self, event: EventType, pack: Pack, metrics: Mapping[str, Metric]) -> None:
@@ -103,9 +106,10 @@ class Plan:
         self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed))
         self.numbers: tuple[Pointer, ...] = tuple(dict.fromkeys(values + asked))
         self.timed = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in self._feeds)
+        self.width = 1 + len(self.numbers) + self.timed
         self.feeds = bool(self._feeds)
         self._bindings: dict[Key, list[_Step]] = {}
-        self._targets: dict[tuple[str, tuple[str, ...]], _Target] = {}
+        self._targets: dict[tuple[object, ...], _Target] = {}
 
     def key(self, line: object) -> Key:
         """The key of a decoded line."""
@@ -116,25 +120,18 @@ class Plan:
         numbers = (found(line, pointer) for pointer in self.numbers)
         return (slot, *numbers, time) if self.timed else (slot, *numbers)
 
-    def updates(self, groups: Mapping[Key, Sequence[Row]]) -> Iterator[Update]:
+    def updates(self, groups: Mapping[Key, Rows]) -> Iterator[Update]:
         """What events, their rows grouped by key, add to the metrics: one update for each label set that they touch."""
         gathered: dict[_Target, _Gathered] = {}
         for key, rows in groups.items():
-            columns: Columns = list(zip(*rows, strict=True))
+            columns: Columns = [rows[place :: self.width] for place in range(self.width)]
             for step in self._steps(key):
                 target = gathered.get(step.target)
                 if target is None:
                     target = gathered[step.target] = _Gathered()
-                if step.none:
-                    continue
-                if not step.tests:
-                    _gather(target, step, columns)
-                elif step.column is None and len(step.tests) == 1 and step.state is None:
-                    place, test = step.tests[0]
-                    target.events += sum(map(test, columns[place]))
-                else:
-                    _gather(target, step, _passing(step, rows, columns))
-        return (_update(target, all_rows) for target, all_rows in gathered.items())
+                if not step.none:
+                    _gather(target, step, columns, _mask(step, columns) if step.tests else None)
+        return chain.from_iterable(_updates(target, all_rows) for target, all_rows in gathered.items())
 
     def _steps(self, key: Key) -> list[_Step]:
         steps = self._bindings.get(key)
@@ -147,6 +144,7 @@ class Plan:
 
     def _bind(self, key: Key) -> Iterable[_Step]:
         known = dict(zip(self.keys, key, strict=True))
+        bound: set[_Target] = set()
         for metric, feed in self._feeds:
             labels = tuple(label_value(label, known.get(label.pointer)) for label in feed.labels)
             none = not all(fits(item, known[item.pointer]) for item in feed.where if item.closed)
@@ -155,8 +153,14 @@ class Plan:
             )
             for value, column in self._columns(feed):
                 extra = () if feed.value.label is None else (value,)
-                target = self._targets.setdefault((metric.name, labels + extra), _Target(metric, labels + extra))
-                yield _Step(target, column, feed.value.state, none, tests)
+                observed = metric.kind in (Kind.HISTOGRAM, Kind.SUMMARY)
+                source = (column, feed.where) if observed else (metric.name,)
+                target = self._targets.setdefault((labels + extra, *source), _Target(labels + extra, []))
+                if metric not in target.metrics:
+                    target.metrics.append(metric)
+                if target not in bound:
+                    bound.add(target)
+                    yield _Step(target, column, feed.value.state, none, tests)
 
     def _columns(self, feed: Feed) -> Iterable[tuple[str, int | None]]:
         if not feed.value.fields:
@@ -165,40 +169,45 @@ class Plan:
             yield value, 1 + self.numbers.index(pointer)
 
 
-def _gather(target: _Gathered, step: _Step, columns: Columns) -> None:
-    if not columns:
-        return
-    events = len(columns[0])
+def _gather(target: _Gathered, step: _Step, columns: Columns, mask: list[bool] | None) -> None:
+    """Add to *target* what the rows bring, of which only those count that *mask* says."""
+    events = len(columns[0]) if mask is None else sum(mask)
     target.events += events
     if step.column is not None:
-        target.values += columns[step.column]
+        target.values += _chosen(columns[step.column], mask)
     elif step.state is not None:
         target.values += [step.state] * events
-    # A timed plan puts the time last.
-    kind = step.target.metric.kind
+    kind = step.target.metrics[0].kind
     if kind is not Kind.COUNTER:
-        target.when += columns[-1] if kind in (Kind.GAUGE, Kind.STATESET) else columns[0]
+        # A timed plan puts the time last.
+        target.when += _chosen(columns[-1] if kind in (Kind.GAUGE, Kind.STATESET) else columns[0], mask)
 
 
-def _passing(step: _Step, rows: Sequence[Row], columns: Columns) -> Columns:
+def _chosen(column: Rows, mask: list[bool] | None) -> Iterable[object]:
+    return column if mask is None else compress(column, mask)
+
+
+def _mask(step: _Step, columns: Columns) -> list[bool]:
     masks = [map(test, columns[place]) for place, test in step.tests]
-    mask = masks[0] if len(masks) == 1 else map(all, zip(*masks, strict=True))
-    return list(zip(*compress(rows, mask), strict=True))
+    return list(masks[0] if len(masks) == 1 else map(all, zip(*masks, strict=True)))
 
 
-def _update(target: _Target, rows: _Gathered) -> Update:
-    name, labels, values, when = target.metric.name, target.labels, rows.values, rows.when
+def _updates(target: _Target, rows: _Gathered) -> Iterator[Update]:
+    labels, values, when = target.labels, rows.values, rows.when
     if None in values:  # the property was absent
         when = [moment for moment, value in zip(when, values, strict=False) if value is not None]
         values = [value for value in values if value is not None]
     # Below, schemas has proved the types.
-    match target.metric.kind:
+    metric = target.metrics[0]
+    match metric.kind:
         case Kind.COUNTER:
-            return Increment(name, labels, rows.events, exact_sum(values) if rows.values else rows.events)  # type: ignore[arg-type]
+            yield Increment(metric.name, labels, rows.events, exact_sum(values) if rows.values else rows.events)  # type: ignore[arg-type]
         case Kind.GAUGE | Kind.STATESET:
-            return Settings(name, labels, values, when)  # type: ignore[arg-type]
+            yield Settings(metric.name, labels, values, when)  # type: ignore[arg-type]
         case _:
-            return Observations(name, labels, values, when)  # type: ignore[arg-type]
+            numbers = Numbers(values)  # type: ignore[arg-type]
+            for observed in target.metrics:
+                yield Observations(observed.name, labels, numbers, when)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

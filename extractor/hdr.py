@@ -39,7 +39,7 @@ def _layout() -> NDArray[np.float64]:
     return np.fromiter(values, dtype=np.float64, count=histogram.counts_len) / _STEPS
 
 
-def indexes_of(values: Sequence[float], per_unit: int = 1) -> tuple[Indexes, int]:
+def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1) -> tuple[Indexes, int]:
     """
     The HDR index of each of *values* (not negative, *per_unit* of theirs are one base unit), and how many were clamped.
 

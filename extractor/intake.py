@@ -11,8 +11,10 @@ from typing import Any
 
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
+from extractor.happenings import Happening
 from extractor.pipeline import FOLD_AFTER, Pipeline
-from extractor.sources import Happening, Identity, Position, Source
+from extractor.positions import Identity, Position
+from extractor.sources import Source
 from extractor.tail import Tail
 
 
@@ -82,7 +84,7 @@ class Intake:
 
     def _pack(self, source: Source) -> Pack:
         # A file keeps its pack when it is renamed to what is no log's name.
-        named = self._catalog.pack_for(Path(source.path).name)
+        named = self._catalog.pack_for(source.name)
         if named is not None:
             self._packs[source.identity] = named
         return self._packs.get(source.identity, self._catalog.default_pack)

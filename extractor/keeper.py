@@ -10,14 +10,15 @@ Knows nothing of signals, HTTP or what the numbers mean.
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from extractor.checkpoint import StateDirectory
 from extractor.errors import CheckpointError
 from extractor.pipeline import Pipeline, Rejected
+from extractor.positions import Position
 from extractor.rejects import RejectFile
-from extractor.sources import Identity, Position
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.tail import Tail
@@ -29,7 +30,8 @@ class Keeper:
     """
     Keeps *state* and *stats* in *directory*, at most every *interval* seconds.
 
-    *say* is told what a person should know, each trouble once. `restore` comes first, before anything is read.
+    *say* is told what a person should know, each trouble once. *lock* is held while the value is put together, because a
+    scrape, too, moves what is in a sliding window. `restore` comes first, before anything is read.
     """
 
     def __init__(  # noqa: PLR0913  # what is kept, and how
@@ -38,6 +40,7 @@ class Keeper:
         state: State,
         stats: Stats,
         say: Callable[[str], None],
+        lock: AbstractContextManager[Any],
         *,
         interval: float,
         max_reject_bytes: int,
@@ -46,6 +49,7 @@ class Keeper:
         self._state = state
         self._stats = stats
         self._say = say
+        self._lock = lock
         self._interval = interval
         self._rejects = RejectFile(directory, max_reject_bytes)
         self._saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
@@ -77,7 +81,7 @@ class Keeper:
         self._stats.saved_at = value["time"]
         self._numbers = value["sequences"]
         self._restore_rejects(value["rejects"])
-        return [Position(path, Identity(*identity), offset) for path, identity, offset in value["positions"]]
+        return [Position(*position) for position in value["positions"]]
 
     def _restore_rejects(self, position: list[int] | None) -> None:
         try:
@@ -130,10 +134,12 @@ class Keeper:
         except OSError as error:
             self._failed(error)
             return
+        with self._lock:
+            dumped = self._state.dump()
         value = {
             "time": time.time(),
             "packs": [pack.name for pack in self._state.catalog.packs],
-            "state": self._state.dump(),
+            "state": dumped,
             "stats": self._stats.dump(),
             "sequences": pipeline.sequences.dump(),
             "rejects": position,

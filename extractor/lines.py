@@ -36,20 +36,30 @@ class TooLong:
     head: bytes
 
 
-Piece = Blob | TooLong
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The last line of a file, which no newline will end: where it begins and what there is of it."""
+
+    offset: int
+    data: bytes
+
+
+Piece = Blob | TooLong | Unfinished
 
 
 class LineBuffer:
     """
     Holds the partial line between two chunks of one file.
 
-    *offset* is the start of the partial line: everything before it was handed out.
+    *offset* is the start of the partial line: everything before it was handed out. With *inside* the line at *offset*
+    was already handed out in part, as `Unfinished`, and the rest of it is dropped.
     """
 
-    __slots__ = ("_head", "_head_bytes", "_limit", "_partial", "_skipped", "offset")
+    __slots__ = ("_head", "_head_bytes", "_inside", "_limit", "_partial", "_skipped", "offset")
 
-    def __init__(self, limit: int = MAX_LINE_BYTES, offset: int = 0) -> None:
+    def __init__(self, limit: int = MAX_LINE_BYTES, offset: int = 0, *, inside: bool = False) -> None:
         self.offset = offset
+        self._inside = inside
         self._limit = limit
         self._head_bytes = min(HEAD_BYTES, limit)
         self._partial = bytearray()
@@ -63,6 +73,11 @@ class LineBuffer:
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """The lines that *chunk* ends, in their order; it begins where the last one stopped."""
+        if self._inside:
+            rest = chunk.find(NEWLINE) + 1
+            self._inside = not rest
+            self.offset += rest or len(chunk)
+            chunk = chunk[rest:] if rest else b""
         end = chunk.rfind(NEWLINE) + 1
         if not end:
             self._hold(chunk)
@@ -86,13 +101,18 @@ class LineBuffer:
         """
         self._partial = bytearray()
 
-    def finish(self) -> Piece | None:
-        """The last line when no newline will follow; its `Blob` is the only one that does not end in one."""
+    def finish(self) -> TooLong | Unfinished | None:
+        """The last line when no newline will follow; if one does in the end, the bytes up to it are dropped."""
         pending = self.pending
         if not pending:
             return None
-        last = TooLong(self.offset, pending, self._head) if self._skipped else Blob(bytes(self._partial), self.offset)
+        last = (
+            TooLong(self.offset, pending, self._head)
+            if self._skipped
+            else Unfinished(self.offset, bytes(self._partial))
+        )
         self._start_line(self.offset + pending)
+        self._inside = True
         return last
 
     def _feed_checked(self, chunk: bytes) -> list[Piece]:

@@ -10,7 +10,8 @@ Knows nothing of folders or JSON; the time of a line is told to it.
 import heapq
 from collections.abc import Callable
 
-from extractor.sources import Identity, Source
+from extractor.positions import Identity
+from extractor.sources import Source
 
 
 class ReadingOrder:
@@ -48,7 +49,7 @@ class ReadingOrder:
             line = self._first_line(source)
             time = self._time_of(line) if line else None
             source.time = source.time if time is None else time
-            due = source.modified if source.time is None else source.time
+            due = source.modified / 1e9 if source.time is None else source.time
             heapq.heappush(self._heap, (due, source.modified, source.path, source.identity))
             self._timed[source.identity] = source
         while self._heap:

@@ -16,15 +16,15 @@ from typing import NamedTuple
 from extractor.catalog import Pack
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
-from extractor.fastpath import Batch, FastPath, Groups, Seen
-from extractor.lines import Blob, Piece, TooLong
+from extractor.fastpath import Batch, FastPath, Groups
+from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.pointers import found
 from extractor.runs import Sighting
 from extractor.sequences import Sequences
 from extractor.state import State
 from extractor.stats import Stats
 
-FOLD_AFTER = 100_000
+FOLD_AFTER = 200_000
 """Events after which a reader should fold: enough to make the cost per series small, few enough to hold in memory."""
 
 
@@ -46,8 +46,8 @@ class _Reader:
         self.fast = FastPath(catalog_pack, pack_plans)
         self.groups: dict[str, Groups] = {name: defaultdict(list) for name in pack_plans}
         epoch_of = state.runs[catalog_pack.name].epoch if catalog_pack.run else int
-        self.seen = Seen(epoch_of)
-        self.ended = Seen(epoch_of)  # once more, of the events that end their run
+        self.seen = self.fast.seen(epoch_of)
+        self.ended = self.fast.seen(epoch_of)  # once more, of the events that end their run
         self.sightings: list[Sighting] = []  # of the exact path
 
 
@@ -100,7 +100,7 @@ class Pipeline:
         state.sweep()
         self.pending = 0
 
-    def _read(self, reader: _Reader, path: str, blob: Blob) -> None:
+    def _read(self, reader: _Reader, path: str, blob: Blob | Unfinished) -> None:
         latest = self._latest()
         self.stats.bytes_read += len(blob.data)
         batch = reader.fast.decode(blob.data, latest)
@@ -138,21 +138,20 @@ class Pipeline:
     def _take(self, reader: _Reader, batch: Batch) -> None:
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
         if reader.pack.run is not None:
-            reader.seen.see(reader.fast.runs(batch.objects), batch)
+            reader.seen.see(batch, telling=reader.fast.is_telling(batch))
         for part in reader.fast.by_type(batch, self.state.slot):
             event = part.type.plan.event
             if part.type.group is not None:
                 part.type.group(part.objects, part.slots, reader.groups[event.name])
-            if event.run == "end":
-                ended = Batch(part.objects)
-                reader.ended.see(reader.fast.runs(ended.objects), ended)
+            if part.type in reader.fast.telling:
+                (reader.ended if event.run == "end" else reader.seen).see_each(Batch(part.objects))
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         self._seen(1, event.time, event.time, lambda: [event.time])
         plan = reader.plans[event.type.name]
         if plan.feeds:
             row = plan.row(event.line, self.state.slot(event.time), event.time)
-            reader.groups[event.type.name][plan.key(event.line)].append(row)
+            reader.groups[event.type.name][plan.key(event.line)].extend(row)
         if event.run is not None:
             fields = tuple(None if item is None else found(event.line, item) for item in plan.run_fields)
             reader.sightings.append(Sighting(event.run, event.time, fields, end=event.type.run == "end"))

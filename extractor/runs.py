@@ -21,8 +21,8 @@ class Sighting(NamedTuple):
     """
     One event of a run, or several in one epoch.
 
-    *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the pack's run fields;
-    *end* says that the run ended.
+    *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the pack's run
+    fields; *end* says that the run ended.
     """
 
     run: str

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from extractor.hdr import Counts, Window, indexes_of
-from extractor.sums import Exact, dump_exact, exact_sum, load_exact
+from extractor.sums import Exact, Numbers, dump_exact, load_exact
 
 _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
 
@@ -82,14 +82,14 @@ class Histogram:
         self.buckets = [0] * (len(bounds) + 1)
         self.total: Exact = 0
 
-    def observe(self, values: Sequence[float]) -> None:
-        """Count *values*."""
-        self.total += exact_sum(values)
-        if len(values) < _FEW:
-            for value in values:
+    def observe(self, numbers: Numbers) -> None:
+        """Count *numbers*."""
+        self.total += numbers.total
+        if len(numbers) < _FEW:
+            for value in numbers.values:
                 self.buckets[bisect_left(self.bounds, value)] += 1
             return
-        places = np.searchsorted(self.bounds, np.asarray(values, dtype=np.float64), side="left")
+        places = np.searchsorted(self.bounds, numbers.array, side="left")
         counts = np.bincount(places, minlength=len(self.buckets)).tolist()
         self.buckets = [mine + more for mine, more in zip(self.buckets, counts, strict=True)]
 
@@ -118,13 +118,11 @@ class Summary:
         self.all = Counts()
         self.window = Window(window)
 
-    def observe(self, values: Sequence[float], slots: Sequence[int], newest: int, per_unit: int) -> int:
-        """Count *values*, each in its slot, and say how many lay outside the range of HDR."""
-        if not values:
-            return 0
-        indexes, clamped = indexes_of(values, per_unit)
-        self.count += len(values)
-        self.total += exact_sum(values)
+    def observe(self, numbers: Numbers, slots: Sequence[int], newest: int, per_unit: int) -> int:
+        """Count *numbers*, each in its slot, and say how many lay outside the range of HDR."""
+        indexes, clamped = indexes_of(numbers.array, per_unit)
+        self.count += len(numbers)
+        self.total += numbers.total
         self.all.add(indexes)
         self.window.add(indexes, slots, newest)
         return clamped

@@ -2,53 +2,26 @@
 One file: what makes it the same file under any name, how far it was read, and reading on from there.
 
 A source is opened read-only, and only when it is a regular file. While it is open it can be read to its end, whatever
-becomes of its name. What happened to it is returned as a value.
+becomes of its name. Before anything is read, the bytes before it are compared with what they were.
 
 Knows nothing of folders, JSON or metrics.
 """
 
 import os
 import stat
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
+from extractor.fingerprints import WINDOW, Trace, digest
 from extractor.lines import MAX_LINE_BYTES, NEWLINE, LineBuffer, Piece
+from extractor.packed import Packed
+from extractor.positions import Found, Position
+from extractor.rotation import packed_suffix, plain_name
 
 PEEK_BYTES = 16384
 """How much is read ahead to find the first unread line."""
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """Without O_NONBLOCK the open would hang if a FIFO took the file's name since it was looked at."""
-
-
-class Identity(NamedTuple):
-    """What makes a file the same file under any name."""
-
-    device: int
-    inode: int
-
-
-class Position(NamedTuple):
-    """What must be saved to read on later: *offset* is the end of the last line handed out."""
-
-    path: str
-    identity: Identity
-    offset: int
-
-
-class Found(NamedTuple):
-    """A regular file as it was when it was looked at."""
-
-    path: str
-    identity: Identity
-    size: int
-    modified: float
-
-    @classmethod
-    def of(cls, path: str, status: os.stat_result) -> "Found":
-        """What *status* says of the file at *path*."""
-        return cls(path, Identity(status.st_dev, status.st_ino), status.st_size, status.st_mtime)
 
 
 class FileState(StrEnum):
@@ -58,6 +31,8 @@ class FileState(StrEnum):
     """It has a log's name."""
     RENAMED = "renamed"
     """Its name is no log's, or out of sight; it is read as long as it exists."""
+    COPY = "copy"
+    """What it holds is read from another file."""
     DELETED = "deleted"
     """It has no name left and is read to its end."""
     MISSING = "missing"
@@ -66,54 +41,25 @@ class FileState(StrEnum):
     """It could not be opened or read; tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appeared:
-    """A file was seen for the first time; it is read from *offset* on, which is 0 unless a position was saved."""
+class _Plain:
+    """A file whose content is what is in it; the counterpart of `Packed`."""
 
-    path: str
-    offset: int
+    has_ended = False
+    damage = ""
 
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """What was at *path* is now at *to*; None: out of sight, but still open and still read."""
+    def read_at(self, at: int, length: int) -> bytes:
+        """*length* bytes from *at* on; fewer if there are no more."""
+        return os.pread(self._fd, length, at)
 
-    path: str
-    to: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Truncated:
-    """
-    The file became smaller than what was read of it, and is read from 0 again.
-
-    Lines end at *offset* before; *partial* bytes of a line after it were dropped. What was written and truncated away
-    before anyone could read it is not known.
-    """
-
-    path: str
-    offset: int
-    partial: int
+    def length(self) -> int:
+        """How long it is."""
+        return os.fstat(self._fd).st_size
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """The file is gone; *rest* is its last line if no newline ended it, *unread* the bytes that nobody could read."""
-
-    path: str
-    rest: Piece | None
-    unread: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A file or folder cannot be read; said once, until it could be."""
-
-    path: str
-    why: str
-
-
-Happening = Appeared | Renamed | Truncated | Forgotten | Unreadable
+Content = _Plain | Packed
 
 
 class Source:
@@ -121,27 +67,69 @@ class Source:
     One file and how far it was read.
 
     *path* is where it was last seen; it is only used to open the file, and the open file must have the same identity.
-    *time* is the event time of a line that was first in it when it waited among others, None if it had none.
+    *former* is where it was before it was renamed. *claim* is the position that was saved of it, until its content was
+    compared with it. *since* says which files were seen earlier than others. *time* is the event time of a line that
+    was first in it when it waited among others, None if it had none. Offsets are in the content, which of a compressed
+    file is what was compressed; sizes are those of the file.
     """
 
-    __slots__ = ("_fd", "_limit", "_lines", "_read_to", "identity", "modified", "path", "size", "state", "time")
+    __slots__ = (
+        "_content",
+        "_fd",
+        "_limit",
+        "_lines",
+        "_read_to",
+        "_saved",
+        "_saved_for",
+        "_spent",
+        "_trace",
+        "claim",
+        "former",
+        "identity",
+        "largest",
+        "modified",
+        "packed",
+        "path",
+        "since",
+        "size",
+        "state",
+        "time",
+    )
 
-    def __init__(self, found: Found, *, offset: int = 0, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(self, found: Found, *, claim: Position | None = None, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.path = found.path
+        self.former = found.path
         self.identity = found.identity
-        self.size = found.size
+        self.packed = packed_suffix(found.path)
+        self.size = self.largest = found.size
         self.modified = found.modified
         self.state = FileState.ACTIVE
+        self.since = 0
         self.time: float | None = None
+        self.claim = claim
         self._limit = max_line_bytes
-        self._lines = LineBuffer(max_line_bytes, offset)
-        self._read_to = offset
         self._fd: int | None = None
+        self._content: Content | None = None
+        self._saved: Position | None = None
+        self._saved_for: tuple[object, ...] = ()
+        self._start(claim.offset if claim else 0, Trace())
+        # Size and time at which there was nothing more to read.
+        self._spent = (claim.read_size, claim.modified) if claim else (0, found.modified)
+
+    @property
+    def name(self) -> str:
+        """The file name, as it would be if the file were not compressed."""
+        return plain_name(self.path)
 
     @property
     def offset(self) -> int:
         """Where the first line begins that was not handed out."""
         return self._lines.offset
+
+    @property
+    def read_to(self) -> int:
+        """Where the next read begins."""
+        return self._read_to
 
     @property
     def is_open(self) -> bool:
@@ -150,22 +138,33 @@ class Source:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something to read; a file that shrank has news, too."""
-        return self.size != self._read_to
+        """Whether there may be something to read; a file that was written to without growing has news, too."""
+        return (self.size, self.modified) != self._spent
 
     @property
     def behind(self) -> int:
-        """How many bytes were not read yet, as far as the file was looked at."""
-        return max(self.size - self._read_to, 0)
+        """How many bytes were not read yet, as far as the file was looked at; of a compressed file, its own bytes."""
+        if not self.has_news:
+            return 0
+        return max(self.size - (self._content.raw_at if isinstance(self._content, Packed) else self._read_to), 0)
 
     @property
     def pending(self) -> int:
-        """How many bytes were read of a line that has no end yet."""
-        return self._lines.pending
+        """How many bytes there are of a line that has no end yet."""
+        closed = not self.is_open and not self.packed and not self.has_news
+        return max(self.size - self.offset, 0) if closed else self._lines.pending
 
     def saved(self) -> Position:
         """What `Tail` must be given to read on from here."""
-        return Position(self.path, self.identity, self.offset)
+        if self.claim is not None:
+            return self.claim._replace(path=self.path)
+        key = (self.path, self.offset, self._spent, self.has_news)
+        if self._saved is None or key != self._saved_for:
+            head, last = self._trace.head(self.offset), self._trace.last
+            end = (-1, self.modified) if self.has_news else self._spent
+            self._saved = Position(self.path, *self.identity, self.offset, *head, len(last), digest(last), *end)
+            self._saved_for = key
+        return self._saved
 
     def open(self) -> None:
         """Open the file; FileNotFoundError if another one, or none, has its name by now."""
@@ -175,41 +174,107 @@ class Source:
             os.close(fd)
             raise FileNotFoundError(self.path)
         self._fd = fd
+        self._content = Packed(fd, self.packed) if self.packed else _Plain(fd)
 
     def close(self) -> None:
         """Close the file; a partial line is not held meanwhile, but read again."""
         if self._fd is not None:
             os.close(self._fd)
-            self._fd = None
+            self._fd = self._content = None
             self._lines.release()
+            self._read_to = self.offset + self._lines.pending
+            if self._read_to == self.offset:
+                self._trace.release()
 
     def look(self) -> bool:
         """Look at the open file, which needs no name; whether it still has one."""
         status = os.fstat(self._descriptor())
-        self.size, self.modified = status.st_size, status.st_mtime
+        self.note(status.st_size, status.st_mtime_ns)
         return status.st_nlink > 0
+
+    def note(self, size: int, modified: int) -> None:
+        """The file was seen to have this *size*, and to be written at *modified*."""
+        self.size, self.modified = size, modified
+        self.largest = max(self.largest, size)
 
     def peek(self) -> bytes:
         """The first unread line; empty if its end is not near."""
-        head = os.pread(self._descriptor(), PEEK_BYTES, self._lines.offset)
+        head = self.content().read_at(self.offset, PEEK_BYTES)
         return head[: max(head.find(NEWLINE), 0)]
 
-    def read(self, max_bytes: int) -> tuple[list[Piece], Truncated | None]:
-        """Read on, at most *max_bytes*: the lines they end, and whether the file was truncated before."""
-        fd = self._descriptor()
+    def content(self) -> Content:
+        """What is in the file, which must be open."""
+        if self._content is None:
+            raise ValueError(f"{self.path} is not open")
+        return self._content
+
+    def holds(self, position: Position) -> bool:
+        """Whether the content begins with what was read of the file that *position* was saved of."""
+        content = self.content()
+        if not self.packed and self.size < position.offset:
+            return False
+        if digest(content.read_at(0, position.head_length)) != position.head:
+            return False
+        return digest(content.read_at(position.offset - position.last_length, position.last_length)) == position.last
+
+    def go_on(self, offset: int) -> None:
+        """Read on at *offset*, of content that is known up to there."""
+        content = self.content()
+        head = content.read_at(0, WINDOW) if offset >= WINDOW else b""
+        last = content.read_at(max(offset - WINDOW, 0), min(offset, WINDOW))
+        self.claim = None
+        self._start(offset, Trace(last, digest(head)), inside=last[-1:] not in (b"", NEWLINE))
+
+    def begin_again(self) -> None:
+        """Read from 0; what was read is not there any more."""
+        self.claim = None
+        self._start(0, Trace())
+        self._spent = (0, -1)
+        self.largest = self.size
+
+    def is_intact(self) -> bool:
+        """Whether what was read is still there, going by size and the bytes that were read last."""
         self.look()
-        truncated = None
-        if self.size < self._read_to:
-            truncated = Truncated(self.path, self.offset, self._lines.pending)
-            self._lines = LineBuffer(self._limit)
-        chunk = os.pread(fd, max_bytes, self._lines.offset + self._lines.pending)
+        recent = self._trace.recent
+        if not self.packed and self.size < self._read_to:
+            return False
+        return self.content().read_at(self._read_to - len(recent), len(recent)) == recent
+
+    def read(self, max_bytes: int) -> list[Piece] | None:
+        """Read on, at most *max_bytes*: the lines they end; None if what was read before is not there any more."""
+        self.look()
+        content = self.content()
+        if self.claim is not None:
+            if not self.holds(self.claim):
+                return None
+            self.go_on(self.claim.offset)
+        recent = self._trace.recent
+        start = self._read_to - len(recent)
+        if not self.packed and self.size < self._read_to:
+            return None
+        data = content.read_at(start, len(recent) + max_bytes)
+        if not data.startswith(recent):
+            return None
+        chunk = data[len(recent) :]
         pieces = self._lines.feed(chunk)
-        self._read_to = self._lines.offset + self._lines.pending
-        return pieces, truncated
+        self._read_to += len(chunk)
+        self._trace.extend(data, start, self.offset)
+        if not chunk or (not self.packed and self._read_to >= self.size):
+            self._spent = (self.size, self.modified)
+        if not chunk and content.has_ended and (last := self.finish()) is not None:
+            pieces.append(last)
+        return pieces
 
     def finish(self) -> Piece | None:
         """The last line, when no newline will ever end it."""
-        return self._lines.finish()
+        last = self._lines.finish()
+        self._trace.last = self._trace.recent
+        return last
+
+    def _start(self, offset: int, trace: Trace, *, inside: bool = False) -> None:
+        self._lines = LineBuffer(self._limit, offset, inside=inside)
+        self._read_to = offset
+        self._trace = trace
 
     def _descriptor(self) -> int:
         if self._fd is None:

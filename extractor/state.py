@@ -80,11 +80,13 @@ class State:
                 self._set(family, update)
 
     def _observe(self, family: Family, update: Observations, newest: int) -> None:
-        series = family.find(update.labels, len(update.values))
+        series = family.find(update.labels, len(update.numbers))
+        if not len(update.numbers):
+            return
         if isinstance(series, Summary):
-            self.clamped += series.observe(update.values, update.slots, newest, family.metric.per_unit)
-        elif update.values:
-            series.observe(update.values)  # type: ignore[union-attr]
+            self.clamped += series.observe(update.numbers, update.slots, newest, family.metric.per_unit)
+        else:
+            series.observe(update.numbers)  # type: ignore[union-attr]
 
     def _set(self, family: Family, update: Settings) -> None:
         if not update.values and family.metric.kind is Kind.STATESET:

@@ -99,8 +99,9 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
         raise Beyond
     fields: list[Any] = []
     for (name,), field in names.items():
-        if (name,) == pack.event:
-            continue
+        anything = not properties[name].keys() - _ANNOTATIONS
+        if (name,) == pack.event or (anything and extra and name not in required):
+            continue  # what may be anything needs no field; msgspec skips it faster than it decodes it
         kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
         fields.append((field, kind) if name in required else (field, kind, None))
     # A line's writer and number need not be declared to be seen.
@@ -113,7 +114,7 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
         fields,
         tag_field=pack.event[0],
         tag=event.name,
-        rename={field: name for (name,), field in names.items() if (name,) != pack.event},
+        rename={field: name for (name,), field in names.items() if field in {item[0] for item in fields}},
         # Where the type does not declare the property, the attribute is a constant of the class.
         namespace={name: None for pointer, name in everywhere(pack).items() if pointer not in names},
         forbid_unknown_fields=not extra,

@@ -2,40 +2,37 @@
 Folders in, chunks of whole lines out, in about the order of their events.
 
 Every log below the roots is read once, from its first byte to its last, under whatever name: a file is known by its
-identity, and a renamed or deleted one is read to its end through the open file. `scan` looks at everything, `look` only
-at what was hinted: ten thousand files of which ten are written cost what ten cost.
+identity and its content, and a renamed or deleted one is read to its end through the open file. `scan` looks at
+everything, `look` only at what was hinted: ten thousand files of which ten are written cost what ten cost.
 
 Knows nothing of JSON or metrics; the time of a line is told to it.
 """
 # ruff: noqa: PTH120  # paths are text: a `Path` costs more than the look itself
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from extractor.folders import Folders, is_below
+from extractor.happenings import Damaged, GivenUp, Happening, Unreadable
+from extractor.known import Known
 from extractor.lines import MAX_LINE_BYTES, Piece
 from extractor.order import ReadingOrder
-from extractor.sources import (
-    Appeared,
-    FileState,
-    Forgotten,
-    Found,
-    Happening,
-    Identity,
-    Position,
-    Renamed,
-    Source,
-    Unreadable,
-)
+from extractor.positions import Found, Identity, Position
+from extractor.rotation import is_rotated, unrotated
+from extractor.sources import FileState, Source
 
 CHUNK_BYTES = 131072
 """How much is read of one file before another one may be due."""
 
 MAX_OPEN = 256
 """How many files are kept open: a quarter of what a process may have unless it asks for more."""
+
+ROTATE_WAIT = 60.0
+"""How long the last line of a file that was rotated away is waited for, in seconds without a change."""
 
 
 class Chunk(NamedTuple):
@@ -52,7 +49,8 @@ class Tail:
 
     *wanted* says whether a file of this name is a log; a root that is a file always is. *time_of* is the event time of
     a line, None if it has none. *positions* are what `positions` gave, to read on from there. Of the *max_open* files
-    that are kept open half may be out of sight; of more, those that were quiet for longest are let go.
+    that are kept open half may be out of sight; of more, those that were quiet for longest are let go. The last line of
+    a file that was rotated away is given up after *rotate_wait* seconds of *clock* without a change.
     """
 
     def __init__(  # noqa: PLR0913  # options, given by name
@@ -64,72 +62,86 @@ class Tail:
         positions: Iterable[Position] = (),
         max_line_bytes: int = MAX_LINE_BYTES,
         max_open: int = MAX_OPEN,
+        rotate_wait: float = ROTATE_WAIT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folders = Folders(roots, wanted)
+        kept = list(positions)
+        self._folders = Folders(roots, wanted, {position.path: position.modified for position in kept})
         self._order = ReadingOrder(time_of, self._first_line)
-        self._max_line_bytes = max_line_bytes
-        self._max_open = max_open
-        self._saved = {position.identity: position for position in positions}
-        self._sources: dict[Identity, Source] = {}
-        self._by_path: dict[str, Source] = {}
-        self._open: dict[Identity, Source] = {}  # unused for longest first
+        self._known = Known(
+            kept,
+            self._folders.is_log,
+            self._folders.file,
+            self._order.add,
+            max_line_bytes=max_line_bytes,
+            max_open=max_open,
+        )
+        self._handles = self._known.handles
+        self._max_hidden = max_open // 2
+        self._rotate_wait = rotate_wait
+        self._clock = clock
         self._closed: dict[str, OSError] = {}  # folders that the last scan could not list
-        self._happenings: list[Happening] = []
+        self._waiting: dict[Identity, tuple[tuple[int, ...], float]] = {}  # half lines of rotated files, and since when
+        self._ending: dict[Identity, Source] = {}  # those whose last line is to be handed out as it is
 
     def scan(self) -> list[Happening]:
         """Look at everything. Only here a file that is gone is forgotten, when two scans in a row miss it."""
+        known = self._known
         before, self._closed = self._closed, {}
-        inodes = self._inodes()
+        inodes = known.inodes()
         found = [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
         for folder, error in self._closed.items():
             if folder not in before and not isinstance(error, FileNotFoundError):
-                self._happenings.append(Unreadable(folder, str(error)))
-        self._settle(found)
-
+                known.happenings.append(Unreadable(folder, str(error)))
         seen = {each.identity for each in found}
-        for source in [source for identity, source in self._sources.items() if identity not in seen]:
+        known.settle(found)
+        for source in [source for identity, source in known.sources.items() if identity not in seen]:
             self._miss(source)
-        quiet = [source for source in self._open.values() if not self._in_sight(source) and not source.has_news]
-        for source in quiet[: max(len(quiet) - self._max_open // 2, 0)]:
+        known.vanish(self._is_away)
+        known.weigh()
+        quiet = [source for source in self._handles if not known.in_sight(source) and not source.has_news]
+        for source in quiet[: max(len(quiet) - self._max_hidden, 0)]:
             self._forget(source)
-        return self._happened()
+        self._wait_for_ends()
+        return known.happened()
 
     def look(self, hints: Iterable[str]) -> list[Happening]:
         """Look at the hinted paths only, and for the files that are no longer there."""
+        known = self._known
         found: list[Found] = []
         strays: dict[Identity, Source] = {}
         for path in hints:
-            known, file = self._by_path.get(path), self._folders.file(path)
-            if known is not None and (file is None or file.identity != known.identity):
-                strays[known.identity] = known
-            if file is not None and (known is not None or self._folders.holds(path)):
+            source, file = known.at(path), self._folders.file(path)
+            if source is not None and (file is None or file.identity != source.identity):
+                strays[source.identity] = source
+            if file is not None and (source is not None or self._folders.holds(path)):
                 found.append(file)
             elif file is None and self._folders.is_folder(path) and self._folders.holds(path):
-                found += self._folders.walk(path, self._inodes(), {})
+                found += self._folders.walk(path, known.inodes(), {})
 
         seen = {each.identity for each in found}
         lost = [stray for identity, stray in strays.items() if identity not in seen and not self._is_deleted(stray)]
         for folder in {os.path.dirname(stray.path) for stray in lost}:
-            found += self._folders.listed(folder, self._inodes())
-        self._settle(found)
-        for source in [source for source in self._open.values() if not self._in_sight(source)]:
-            self._is_deleted(source)
-        return self._happened()
+            found += self._folders.listed(folder, known.inodes())
+        known.settle(found)
+        for source in self._handles:
+            if not known.in_sight(source):
+                self._is_deleted(source)
+        known.weigh()
+        return known.happened()
 
     def next_chunk(self, max_bytes: int = CHUNK_BYTES) -> Chunk | None:
         """Read on in the file whose next line is the oldest; None once everything that was seen has been read."""
-        while (source := self._order.next()) is not None:
+        while (source := self._next()) is not None:
             pieces: list[Piece] = []
-            if self._opened(source):
+            if self._handles.open(source):
                 try:
-                    pieces, truncated = source.read(max_bytes)
+                    pieces = self._read(source, max_bytes)
                 except OSError as error:
-                    self._refuse(source, error)
-                else:
-                    self._happenings += [truncated] if truncated else []
-                    self._order.add(source)
-            if pieces or self._happenings:
-                return Chunk(source, pieces, self._happened())
+                    self._known.refuse(source, error)
+            happenings = self._known.happened()
+            if pieces or happenings:
+                return Chunk(source, pieces, happenings)
         return None
 
     def read(self, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
@@ -139,96 +151,106 @@ class Tail:
 
     def sources(self) -> list[Source]:
         """Every file that is known."""
-        return list(self._sources.values())
+        return list(self._known.sources.values())
 
     def positions(self) -> list[Position]:
         """What must be saved to read on later; it is true of the chunks handed out so far."""
-        return [*self._saved.values(), *(source.saved() for source in self._sources.values())]
+        return list(self._known.positions())
 
     def states(self) -> Mapping[str, int]:
         """How many files there are by `FileState`; folders that cannot be listed count as unreadable."""
         counts = {state.value: 0 for state in FileState}
-        for source in self._sources.values():
+        for source in self._known.sources.values():
             counts[source.state] += 1
         counts[FileState.UNREADABLE] += sum(not isinstance(error, FileNotFoundError) for error in self._closed.values())
         return counts
 
     def bytes_behind(self) -> int:
         """How many bytes were seen and not read yet."""
-        return self._order.bytes_behind()
+        return self._order.bytes_behind() + sum(
+            source.behind for source in self._known.unweighed() if source.state is not FileState.COPY
+        )
 
     def close(self) -> None:
         """Let go of all files."""
-        for source in self._open.values():
-            source.close()
-        self._open.clear()
+        for source in self._handles:
+            self._handles.close(source)
 
-    def _inodes(self) -> set[int]:
-        return {identity.inode for known in (self._sources, self._saved) for identity in known}
-
-    def _in_sight(self, source: Source) -> bool:
-        return self._by_path.get(source.path) is source
-
-    def _settle(self, found: Iterable[Found]) -> None:
-        """Take note of files where they were found."""
-        for each in found:
-            source = self._sources.get(each.identity)
-            if source is None:
-                if each.identity not in self._saved and not self._folders.is_log(each.path):
-                    continue
-                source = self._add(each)
-            elif source.path != each.path:
-                there = self._folders.file(source.path)
-                if there is None or there.identity != source.identity:
-                    self._rename(source, each.path)
-            source.size, source.modified = each.size, each.modified
-            self._by_path[source.path] = source
-            if source.state is not FileState.UNREADABLE:
-                source.state = FileState.ACTIVE if self._folders.is_log(source.path) else FileState.RENAMED
-            self._order.add(source)
-            # Opened at first sight, to be read even when its name is gone by then; but not at the price of another one.
-            if not source.is_open and len(self._open) < self._max_open:
-                self._opened(source)
-
-    def _add(self, found: Found) -> Source:
-        position = self._saved.pop(found.identity, None)
-        offset = position.offset if position else 0
-        source = Source(found, offset=offset, max_line_bytes=self._max_line_bytes)
-        self._sources[found.identity] = source
-        self._happenings.append(Appeared(found.path, offset))
+    def _next(self) -> Source | None:
+        if self._ending:
+            return next(iter(self._ending.values()))
+        source = self._next_ready()
+        if source is None and any(self._known.unweighed()):
+            # What was read meanwhile may show what they are.
+            self._known.weigh()
+            source = self._next_ready()
         return source
 
-    def _rename(self, source: Source, path: str | None) -> None:
-        self._happenings.append(Renamed(source.path, path))
-        self._unname(source)
-        source.path = path or source.path
+    def _next_ready(self) -> Source | None:
+        while (source := self._order.next()) is not None and not self._known.is_decided(source):
+            pass
+        return source
 
-    def _unname(self, source: Source) -> None:
-        if self._in_sight(source):
-            del self._by_path[source.path]
+    def _read(self, source: Source, max_bytes: int) -> list[Piece]:
+        pieces = source.read(max_bytes)
+        ended = self._ending.pop(source.identity, None) is not None
+        if pieces is None:
+            self._known.content_lost(source)
+            # Whoever truncates a file has copied it before, or so we hope.
+            self._known.settle(self._folders.listed(os.path.dirname(source.path), self._known.inodes()))
+            self._known.weigh()
+            return []
+        if ended and not pieces and not source.has_news:
+            pieces = self._end(source)
+        elif source.identity in self._known.sources:
+            self._order.add(source)
+        damage = source.content().damage if source.is_open else ""
+        if damage and not pieces and not source.has_news:
+            self._known.happenings.append(Damaged(source.path, source.offset, damage))
+        return pieces
+
+    def _end(self, source: Source) -> list[Piece]:
+        """Hand out the last line of *source* as it is, and let go of it if it is gone."""
+        offset, last = source.offset, source.finish()
+        if source.state is FileState.DELETED:
+            self._forget(source)
+        elif last is not None:
+            self._known.happenings.append(GivenUp(source.path, offset))
+        return [] if last is None else [last]
 
     def _is_deleted(self, source: Source) -> bool:
         """Whether *source* is open and has no name left; what is new in an open file waits to be read."""
         if not source.is_open:
             return False
-        deleted = not source.look()
+        try:
+            deleted = not source.look()
+        except OSError as error:
+            self._known.refuse(source, error)
+            return False
+        if deleted and source.state is FileState.COPY:
+            self._forget(source)
+            return True
         if deleted:
             source.state = FileState.DELETED
-            self._unname(source)
-        self._order.add(source)
+            self._known.unname(source)
+        if source.state is not FileState.COPY:
+            self._order.add(source)
         return deleted
 
     def _miss(self, source: Source) -> None:
         """A scan did not find *source*."""
         before = source.state
         # Its folder may be away only for a while; then its name still stands.
-        out_of_reach = self._in_sight(source) and any(is_below(source.path, folder) for folder in self._closed)
+        out_of_reach = self._known.in_sight(source) and self._is_away(source.path)
         if self._is_deleted(source):
             if before is FileState.DELETED and not source.has_news:
-                self._forget(source)
+                if source.pending:
+                    self._ending[source.identity] = source
+                else:
+                    self._forget(source)
         elif source.is_open and not out_of_reach:
-            if before is not FileState.RENAMED or self._in_sight(source):
-                self._rename(source, None)
+            if before is not FileState.RENAMED or self._known.in_sight(source):
+                self._known.rename(source, None)
             source.state = FileState.RENAMED
         elif before is not FileState.MISSING:
             # Missed once says little: what is renamed while its folder is being listed may not be listed at all.
@@ -236,53 +258,33 @@ class Tail:
         elif not out_of_reach:
             self._forget(source)
 
-    def _forget(self, source: Source) -> None:
-        self._happenings.append(Forgotten(source.path, source.finish(), source.behind))
-        self._unname(source)
-        self._order.discard(source)
-        self._open.pop(source.identity, None)
-        del self._sources[source.identity]
-        source.close()
+    def _is_away(self, path: str) -> bool:
+        return any(is_below(path, folder) for folder in self._closed)
 
-    def _happened(self) -> list[Happening]:
-        happened, self._happenings = self._happenings, []
-        return happened
+    def _wait_for_ends(self) -> None:
+        """Give up the last lines of files that were rotated away, and did not change for long."""
+        now = self._clock()
+        waiting: dict[Identity, tuple[tuple[int, ...], float]] = {}
+        for identity, source in self._known.sources.items():
+            if source.pending and not source.has_news and self._is_replaced(source):
+                seen = (source.size, source.modified, source.offset)
+                before, since = self._waiting.get(identity, (seen, now))
+                waiting[identity] = (seen, since if before == seen else now)
+                if now - waiting[identity][1] >= self._rotate_wait:
+                    self._ending[identity] = source
+        self._waiting = waiting
+
+    def _is_replaced(self, source: Source) -> bool:
+        """Whether another file has the name that *source* had when it was written."""
+        names = {source.former, unrotated(source.path) if is_rotated(source.path) else source.path}
+        return any(self._known.at(name) not in (None, source) for name in names)
+
+    def _forget(self, source: Source) -> None:
+        self._order.discard(source)
+        self._ending.pop(source.identity, None)
+        self._known.forget(source)
 
     def _first_line(self, source: Source) -> bytes | None:
         with suppress(OSError):  # what is wrong with the file shows when it is read
-            return source.peek() if self._opened(source) else None
+            return source.peek() if self._handles.open(source) else None
         return None
-
-    def _opened(self, source: Source) -> bool:
-        if source.is_open:
-            self._open[source.identity] = self._open.pop(source.identity)
-            return True
-        while len(self._open) >= self._max_open and self._close_one():
-            pass
-        try:
-            source.open()
-        except FileNotFoundError:
-            # Renamed or deleted since it was seen; the next scan finds out which.
-            return False
-        except OSError as error:
-            self._refuse(source, error)
-            return False
-        self._open[source.identity] = source
-        if source.state is FileState.UNREADABLE:
-            source.state = FileState.ACTIVE
-        return True
-
-    def _close_one(self) -> bool:
-        """Close the file that was unused for longest among those that can be opened again by their name."""
-        named = [source for source in self._open.values() if self._in_sight(source)]
-        victim = next((source for source in named if not source.has_news), named[0] if named else None)
-        if victim is None:
-            return False
-        del self._open[victim.identity]
-        victim.close()
-        return True
-
-    def _refuse(self, source: Source, error: OSError) -> None:
-        if source.state is not FileState.UNREADABLE:
-            source.state = FileState.UNREADABLE
-            self._happenings.append(Unreadable(source.path, str(error)))

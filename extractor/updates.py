@@ -7,7 +7,7 @@ Knows nothing of either.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from extractor.sums import Exact
+from extractor.sums import Exact, Numbers
 
 
 class Increment(NamedTuple):
@@ -20,11 +20,11 @@ class Increment(NamedTuple):
 
 
 class Observations(NamedTuple):
-    """Values (in the unit of the log) for a histogram or summary, with the slot of each; none only makes the series."""
+    """Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series."""
 
     metric: str
     labels: tuple[str, ...]
-    values: Sequence[float]
+    numbers: Numbers
     slots: Sequence[int]
 
 

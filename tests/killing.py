@@ -50,7 +50,7 @@ class Scraper(threading.Thread):
     *scrapes* counts what it got: the numbers, a 503, or nobody there.
     """
 
-    def __init__(self, url: str, pause: float = 0.03) -> None:
+    def __init__(self, url: str, pause: float = 0.015) -> None:
         super().__init__(daemon=True)
         self.wrong: list[str] = []
         self.scrapes: Counter[str] = Counter()
@@ -156,7 +156,7 @@ class Victim:
 
 
 def kill_loop(victim: Victim, random: Random, kills: int) -> Counter[str]:
-    """Start *victim* and kill it, so many times; how often in which phase."""
+    """Start *victim* and kill it, so many times; how often in which phase, and how often while it saved."""
     phases: Counter[str] = Counter()
     pause = threading.Event()
     for _ in range(kills):
@@ -178,6 +178,7 @@ def kill_loop(victim: Victim, random: Random, kills: int) -> Counter[str]:
                 pause.wait(random.choice((0, 0.0005, 0.002)))
         victim.kill()
         phases[phase] += 1
+        phases["half a checkpoint"] += (victim.state_dir / "checkpoint.new").exists()
     return phases
 
 

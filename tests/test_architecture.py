@@ -33,10 +33,20 @@ ROOMS = {
     "agreement": "catalog declarations naming places properties",
     "schemas": "agreement catalog declarations documents envelope packfiles places pointers properties",
     # bytes to lines
-    "sources": "lines",
-    "folders": "sources",
-    "order": "sources",
-    "tail": "folders lines order sources",
+    "rotation": "",
+    "fingerprints": "",
+    "packed": "",
+    "happenings": "",
+    "positions": "",
+    "sources": "fingerprints lines packed positions rotation",
+    "folders": "positions rotation",
+    "order": "positions sources",
+    "handles": "sources",
+    "gone": "positions rotation",
+    "copies": "fingerprints gone positions rotation sources",
+    "losses": "happenings positions sources",
+    "known": "copies gone handles happenings losses positions rotation sources",
+    "tail": "folders happenings known lines order positions rotation sources",
     # lines to events to updates to state
     "events": "catalog pointers",
     "conditions": "catalog",
@@ -48,11 +58,11 @@ ROOMS = {
     "families": "catalog series",
     "state": "catalog derive families pointers runs series updates",
     "pipeline": "catalog derive events fastpath lines pointers runs sequences state stats",
-    "intake": "catalog events pipeline sources tail",
+    "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
     "rejects": "events pipeline",
-    "keeper": "checkpoint errors pipeline rejects sources state stats tail",
+    "keeper": "checkpoint errors pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "exposition": "catalog families hdr series state stats sums",
     "report": "catalog hdr series state sums",
@@ -76,11 +86,12 @@ KNOWN_IN = {
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint structs",
-    "numpy": "fastpath hdr series",
+    "numpy": "fastpath hdr series sums",
     "orjson": "events",
     "prometheus_client": "exposition",
     "uvicorn": "server",
     "watchfiles": "waker",
+    "zstandard": "packed",
 }
 
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

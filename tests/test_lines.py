@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from extractor.lines import HEAD_BYTES, Blob, LineBuffer, Piece, TooLong
+from extractor.lines import HEAD_BYTES, Blob, LineBuffer, Piece, TooLong, Unfinished
 
 LIMIT = 8
 """Small, so that Hypothesis meets it from both sides."""
@@ -76,10 +76,10 @@ def test_a_blob_is_whole_lines(content: bytes, places: list[int]) -> None:
 @given(CONTENT, st.lists(st.integers(min_value=0), max_size=8))
 @example(b"1\n" + b"x" * (LIMIT + 1), [])
 def test_the_last_line_may_have_no_newline(content: bytes, places: list[int]) -> None:
-    """`finish` gives what follows the last newline, once."""
+    """`finish` gives what follows the last newline, once; what ends that line later is dropped."""
     start = content.rfind(b"\n") + 1
     rest = content[start:]
-    expected: Piece | None = Blob(rest, start) if rest else None
+    expected: Piece | None = Unfinished(start, rest) if rest else None
     if len(rest) > LIMIT:
         expected = TooLong(start, len(rest), rest[:LIMIT])
 
@@ -88,6 +88,9 @@ def test_the_last_line_may_have_no_newline(content: bytes, places: list[int]) ->
     assert expected == buffer.finish()
     assert buffer.finish() is None
     assert (len(content), 0) == (buffer.offset, buffer.pending)
+    if rest:
+        assert [] == buffer.feed(b"en")
+        assert [Blob(b"new\n", len(content) + 4)] == buffer.feed(b"d\nnew\n")
 
 
 @given(CONTENT, st.lists(st.integers(min_value=0), max_size=8), st.integers(min_value=0, max_value=8))

@@ -9,9 +9,12 @@ import urllib.error
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from extractor.daemon import Daemon, Options
+from extractor.state import State
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import event_schema, line, tool_call, write_pack
@@ -68,6 +71,28 @@ def test_nothing_is_served_while_catching_up(log: Log, victim: Victim):
     assert f"{CALLS} {float(BULK)}\n" in served["/metrics"]
     assert {("/metrics", 503, True), ("/-/ready", 503, True)} == {each[:3] for each in refused}
     assert all("bytes" in why for *_, why in refused)
+
+
+def test_checkpoint_is_of_one_moment(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is saved is put together while nobody else looks: a scrape, too, moves what is in a sliding window."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    held: set[bool] = set()
+    dump = State.dump
+
+    def watched(state: State) -> dict[str, Any]:
+        held.add(daemon._lock.locked())
+        return dump(state)
+
+    def say(text: str) -> None:
+        if text.startswith("serving"):
+            log.append(tool_call())
+            daemon.stop()
+
+    monkeypatch.setattr(State, "dump", watched)
+    daemon = Daemon(Options((log.path.parent,), listen_address="127.0.0.1:0", state_dir=tmp_path / "state"), say)
+    daemon.run()
+
+    assert {True} == held
 
 
 def test_one_process_at_a_time(log: Log, victim: Victim, free_ports: Callable[[int], list[int]]):

@@ -123,6 +123,18 @@ def test_directory_is_deleted(log: Log, victim: Victim):
     victim.stop()
 
 
+def test_directory_is_deleted_while_nobody_writes(log: Log, victim: Victim):
+    """A checkpoint that is gone is written again, though nothing has changed since."""
+    victim.start()
+    victim.ready()
+    saves(victim, log, 1)
+    shutil.rmtree(victim.state_dir)
+
+    eventually((victim.state_dir / "checkpoint").exists, expected=True)
+
+    victim.stop()
+
+
 def test_deleted_directory_is_still_ours(log: Log, victim: Victim, free_ports: Callable[[int], list[int]]):
     """No second process can take a directory that was deleted and made again."""
     log.append(tool_call())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from extractor.happenings import Appeared, Truncated, Unreadable
 from extractor.lines import Blob, TooLong
-from extractor.sources import Appeared, Position, Truncated, Unreadable
 from extractor.tail import Tail
 from tests.conftest import Log
 from tests.tailing import is_log, lines_of, read, tails
@@ -163,7 +163,7 @@ def test_positions_resume(log: Log, tail_of: Callable[..., Tail]) -> None:
     chunk = tail.next_chunk(max_bytes=3)
     assert chunk is not None
     positions = tail.positions()
-    assert [Position(str(log.path), chunk.source.identity, 2)] == positions
+    assert [(str(log.path), *chunk.source.identity, 2)] == [position[:4] for position in positions]
 
     log.tear(b"lf\n")
     moved = log.path.rename(log.path.with_suffix(".gone"))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from extractor.lines import Blob
-from extractor.sources import Identity
+from extractor.positions import Identity
 from extractor.tail import Tail
 
 MAX_LINE_BYTES = 40

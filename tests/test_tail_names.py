@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.lines import Blob
-from extractor.sources import Appeared, Forgotten, Happening, Renamed
+from extractor.happenings import Appeared, Forgotten, Happening, Renamed
+from extractor.lines import Unfinished
 from extractor.tail import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
@@ -74,9 +74,12 @@ def test_a_deleted_file_is_read_to_its_end(log: Log, tail_of: Callable[..., Tail
     log.path.unlink()
 
     assert [] == tail.look([str(log.path)])
-    assert {"active": 0, "renamed": 0, "deleted": 1, "missing": 0, "unreadable": 0} == tail.states()
+    assert {"active": 0, "renamed": 0, "copy": 0, "deleted": 1, "missing": 0, "unreadable": 0} == tail.states()
     assert [b"1\n", b"2\n"] == lines_of(tail.read())
-    assert [Forgotten(str(log.path), Blob(b"half", 4), 0)] == tail.scan()
+    assert [] == tail.scan()
+    chunk = tail.next_chunk()
+    assert chunk is not None
+    assert ([Unfinished(4, b"half")], [Forgotten(str(log.path), 0)]) == chunk[1:]
     assert [] == tail.sources()
 
 
@@ -172,7 +175,7 @@ def test_a_file_missed_once_is_not_forgotten(tmp_path: Path, tail_of: Callable[.
     assert [] == read(tail)
 
     missed.rename(away)
-    assert [Forgotten(str(missed), None, 0)] == tail.scan() + tail.scan()
+    assert [Forgotten(str(missed), 0)] == tail.scan() + tail.scan()
 
 
 def test_files_out_of_sight_are_let_go(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:
@@ -189,7 +192,7 @@ def test_files_out_of_sight_are_let_go(tmp_path: Path, tail_of: Callable[..., Ta
         path.rename(away / path.name)
         happenings += tail.scan()
 
-    assert [Forgotten(str(root / f"{number}.jsonl"), None, 0) for number in (0, 1)] == [
+    assert [Forgotten(str(root / f"{number}.jsonl"), 0) for number in (0, 1)] == [
         happening for happening in happenings if isinstance(happening, Forgotten)
     ]
     assert 2 == len(tail.sources())

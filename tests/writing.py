@@ -127,10 +127,10 @@ class Writer(threading.Thread):
 
     def _numbered(self, log: _File, dice: int) -> bytes:
         log.seq += 1
-        if dice == 9 and log.seq > 1:
+        if dice in range(10, 30) and log.seq > 1:
             self.gaps += 1
             log.seq += 1
-        elif dice == 10 and log.seq > 1:
+        elif dice in range(30, 50) and log.seq > 1:
             self.repeats += 1
             log.seq -= 1
         line = _SEQ.sub(b'"seq":%d' % log.seq, next(self._events), count=1)

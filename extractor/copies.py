@@ -1,0 +1,204 @@
+"""
+A file that was not seen before in, what it holds out: something new, or what another file holds or held.
+
+The rule and its limits are in docs/decisions/0005-copies.md. Contents are compared by their first bytes and by those
+before the point up to which they must be equal, never by their names; names only say which are worth comparing.
+
+Knows nothing of folders or of the order of reading.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from extractor.fingerprints import WINDOW, digest
+from extractor.gone import Gone
+from extractor.positions import Fate, Identity, Position
+from extractor.rotation import are_near, is_rotated, stem, unrotated
+from extractor.sources import Content, FileState, Source
+
+
+class Answer(Enum):
+    """What a file holds, if it is not what another file holds or held."""
+
+    NEW = "new"
+    LATER = "later"
+    """It is compressed, and not enough of it is there yet to tell."""
+
+
+class Proof(NamedTuple):
+    """
+    A file of *size* that was written at *modified* held the first *length* bytes of *original*, and nothing else.
+
+    *last* is the digest of the last of them.
+    """
+
+    original: Source
+    length: int
+    last: str
+    size: int
+    modified: int
+
+
+class _Sample(NamedTuple):
+    head: bytes
+    length: int
+    last: bytes
+
+
+class Copies:
+    """
+    The sources by family, and what is known of copies among them.
+
+    *opened* opens a source, and *intact* says whether an open one still holds what was read of it.
+    """
+
+    def __init__(self, gone: Gone, opened: Callable[[Source], bool], intact: Callable[[Source], bool]) -> None:
+        self._gone = gone
+        self._opened = opened
+        self._intact = intact
+        self._families: dict[str, dict[Identity, Source]] = {}
+        self._proofs: dict[Identity, Proof] = {}
+        self._ends: dict[Identity, Position] = {}  # of the original of a proof, when it was gone
+        self.unread: dict[Identity, Source] = {}  # of which nothing was decided yet
+
+    def add(self, source: Source) -> None:
+        """*source* is known now."""
+        self._families.setdefault(stem(source.path), {})[source.identity] = source
+
+    def discard(self, source: Source) -> None:
+        """*source* is gone, or about to change its name."""
+        self._families.get(stem(source.path), {}).pop(source.identity, None)
+
+    def may_hold_known(self, source: Source) -> bool:
+        """Whether *source* must be compared before it is read."""
+        if self._gone.family(source.path):
+            return True
+        return is_rotated(source.path) and len(self._families.get(stem(source.path), ())) > 1
+
+    def original(self, source: Source) -> Source | None:
+        """The file that holds everything that *source* does, as was found when they were compared."""
+        proof = self._proofs.get(source.identity)
+        return proof.original if proof is not None and source.identity not in self._ends else None
+
+    def of(self, original: Source, end: Position) -> list[Source]:
+        """The copies of *original*, which was read up to *end* and does not hold its content any more."""
+        family = [each for known in self._families.values() for each in known.values()]
+        copies = [source for source in family if self.original(source) is original]
+        for source in copies:
+            self._ends[source.identity] = end
+        return copies
+
+    def forget(self, source: Source) -> None:
+        """Nothing needs to be known of *source* as a copy any more."""
+        self._proofs.pop(source.identity, None)
+        self._ends.pop(source.identity, None)
+
+    def known_length(self, source: Source, position: Position) -> int:
+        """How much of *source*, which holds what was read up to *position*, was read."""
+        proof = self._proofs.get(source.identity)
+        if proof is not None and self._ends.get(source.identity) == position and _is_unchanged(source, proof):
+            return min(proof.length, position.offset)
+        return position.offset
+
+    def proven_length(self, source: Source) -> int:
+        """How much of *source*, which is no copy, still is what another file held when it was one."""
+        proof = self._proofs.get(source.identity)
+        if proof is None:
+            return 0
+        last = source.content().read_at(max(proof.length - WINDOW, 0), min(proof.length, WINDOW))
+        return proof.length if digest(last) == proof.last else 0
+
+    def search(self, source: Source) -> Source | Position | Answer:
+        """What *source* holds: the content of another source, of one that is gone, or something new."""
+        head = self._content(source).read_at(0, WINDOW)
+        if not head:
+            return Answer.NEW if source.content().has_ended else Answer.LATER
+        known = self._among_gone(source, head)
+        if isinstance(known, Position) or not is_rotated(source.path):
+            return known
+        # Looking at the others may show that one of them does not hold any more what was read of it.
+        return self._among_known(source, head) or self._among_gone(source, head)
+
+    def _among_known(self, source: Source, head: bytes) -> Source | None:
+        sample: _Sample | None = None
+        for other in list(self._families.get(stem(source.path), {}).values()):
+            if not self._may_be_original(other, source):
+                continue
+            start = self._read(other, 0, len(head))
+            if start is None or start != head:
+                continue
+            if sample is None:
+                sample = self._sample(source, head)
+            if self._has(other, sample) and self._opened(other) and self._intact(other):
+                self._proofs[source.identity] = Proof(
+                    other, sample.length, digest(sample.last), source.size, source.modified
+                )
+                self._ends.pop(source.identity, None)
+                return other
+        return None
+
+    def _may_be_original(self, other: Source, source: Source) -> bool:
+        if other is source or other.identity in self.unread or other.state is FileState.COPY:
+            return False
+        if source.packed and other.path == source.path.removesuffix(source.packed):
+            return True
+        # What is renamed may be like what is written now, but it cannot be new while the other one is not.
+        was_there = other.since < source.since and are_near(other.path, source.path)
+        return was_there and (bool(source.packed) or other.path == unrotated(source.path))
+
+    def _has(self, other: Source, sample: _Sample) -> bool:
+        """Whether the content of *other* begins with what was sampled, or is all that and no more."""
+        return self._read(other, sample.length - len(sample.last), len(sample.last)) == sample.last
+
+    def _content(self, source: Source) -> Content:
+        # Opening another file may have closed this one.
+        if not self._opened(source):
+            raise FileNotFoundError(source.path)
+        return source.content()
+
+    def _sample(self, source: Source, head: bytes) -> _Sample:
+        content = self._content(source)
+        length = content.length()
+        return _Sample(head, length, content.read_at(max(length - WINDOW, 0), WINDOW))
+
+    def _read(self, other: Source, at: int, length: int) -> bytes | None:
+        try:
+            return other.content().read_at(at, length) if self._opened(other) else None
+        except OSError:
+            return None
+
+    def _among_gone(self, source: Source, head: bytes) -> Position | Answer:
+        content = self._content(source)
+        best: Position | None = None
+        later = False
+        # From front to back, as what is compressed is best read.
+        for position in self._gone.family(source.path):
+            if self._ends.get(source.identity) == position and _is_unchanged(source, self._proofs[source.identity]):
+                return position
+            if not self._may_continue(source, position):
+                continue
+            if digest(head[: position.head_length]) != position.head:
+                later = later or (len(head) < position.head_length and self._grows(source))
+                continue
+            if source.packed:
+                last = content.read_at(position.offset - position.last_length, position.last_length)
+                later = later or (len(last) < position.last_length and self._grows(source))
+                best = position if digest(last) == position.last else best
+            elif source.holds(position):
+                best = position
+        return Answer.LATER if later else best or Answer.NEW
+
+    def _may_continue(self, source: Source, position: Position) -> bool:
+        if source.packed or position.fate == Fate.VANISHED:
+            return True
+        # What was deleted may be made again, and begin alike; what was truncated may have been copied before.
+        is_copied = is_rotated(source.path) and are_near(position.path, source.path)
+        return is_copied and position.fate == Fate.REWRITTEN
+
+    def _grows(self, source: Source) -> bool:
+        return bool(source.packed) and not source.content().has_ended
+
+
+def _is_unchanged(source: Source, proof: Proof) -> bool:
+    return (source.size, source.modified) == (proof.size, proof.modified)

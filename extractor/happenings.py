@@ -1,0 +1,141 @@
+"""
+What can happen to a log file, as values: a closed set, told to whoever counts.
+
+Each has `lost`: how many bytes were, or may have been, taken away before anyone could read them; None if that cannot be
+known. `table` is the set for people.
+
+Knows nothing of how a happening is found out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+
+@dataclass(frozen=True, slots=True)
+class Appeared:
+    """A file was seen for the first time; it is read from *offset* on, which is 0 unless a position was saved."""
+
+    lost: ClassVar[int] = 0
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """What was at *path* is now at *to*; None: out of sight, but still open and still read."""
+
+    lost: ClassVar[int] = 0
+    path: str
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """
+    The file became smaller than what was read of it, and is read from 0 again.
+
+    Lines ended at *offset* before. *lost* is what was seen after it and is in no copy that was found.
+    """
+
+    path: str
+    offset: int
+    lost: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """
+    The file is as large as what was read of it, or larger, but holds something else, and is read from 0.
+
+    It was truncated and grew again, or its inode was given to another file. *lost* is as with `Truncated`.
+    """
+
+    path: str
+    offset: int
+    lost: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The file holds nothing that *of* does not hold, and is not read as long as that is so."""
+
+    lost: ClassVar[int] = 0
+    path: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """The file holds what was read of *of*, which does not hold it any more, and is read from *offset* on."""
+
+    lost: ClassVar[int] = 0
+    path: str
+    of: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The file was there when its position was saved, and nothing that holds its content is there now."""
+
+    path: str
+    offset: int
+    lost: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The file is gone and let go; *lost* bytes of it were seen and could not be read."""
+
+    path: str
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The last line of a file that was rotated away has no end and is no longer waited for; it began at *offset*."""
+
+    lost: ClassVar[int] = 0
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A compressed file cannot be read beyond *offset* of its content."""
+
+    lost: ClassVar[None] = None
+    path: str
+    offset: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file or folder cannot be read; said once, until it could be."""
+
+    lost: ClassVar[int] = 0
+    path: str
+    why: str
+
+
+Happening = (
+    Appeared
+    | Renamed
+    | Truncated
+    | Rewritten
+    | Duplicate
+    | Continued
+    | Vanished
+    | Forgotten
+    | GivenUp
+    | Damaged
+    | Unreadable
+)
+
+
+def table() -> Iterator[tuple[str, str]]:
+    """Every kind of happening with what it means."""
+    for kind in get_args(Happening):
+        yield kind.__name__.lower(), " ".join(kind.__doc__.split())

@@ -1,0 +1,79 @@
+"""
+What a file is known by, in plain values that can be saved.
+
+Knows nothing of how a file is read.
+"""
+
+import os
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """What makes a file the same file under any name."""
+
+    device: int
+    inode: int
+
+
+NO_FILE = Identity(0, 0)
+
+
+class Fate(StrEnum):
+    """How a file went that holds no more what was read of it; of the last two, no file will ever have the identity."""
+
+    VANISHED = "vanished"
+    """It was not there when reading began again after a restart."""
+    HIDDEN = "hidden"
+    """It went out of sight and was let go."""
+    DELETED = "deleted"
+    """It was seen to have no name left."""
+    REWRITTEN = "rewritten"
+    """It holds something else now."""
+
+
+class Position(NamedTuple):
+    """
+    What must be saved to read on later, in plain values: *offset* is the end of the last line handed out.
+
+    *head* and *last* are digests of the first bytes of the content and of those before the offset. *read_size* is the
+    size of the file if it was read to its end, else -1; *modified* is when it was written, in ns. *fate* is empty as
+    long as the file is there.
+    """
+
+    path: str
+    device: int
+    inode: int
+    offset: int
+    head_length: int
+    head: str
+    last_length: int
+    last: str
+    read_size: int
+    modified: int
+    fate: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """The file that this is a position in."""
+        return Identity(self.device, self.inode)
+
+    def given_up(self, fate: Fate) -> "Position":
+        """The same when the file is gone."""
+        is_known = fate in (Fate.DELETED, Fate.REWRITTEN)
+        device, inode = NO_FILE if is_known else self.identity
+        return self._replace(device=device, inode=inode, fate=fate.value)
+
+
+class Found(NamedTuple):
+    """A regular file as it was when it was looked at; *modified* in ns."""
+
+    path: str
+    identity: Identity
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> "Found":
+        """What *status* says of the file at *path*."""
+        return cls(path, Identity(status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
