@@ -5,23 +5,23 @@ Options in, exit codes out; no logic.
 """
 
 import gc
-import json
 import sys
-import threading
 from collections.abc import Callable
-from itertools import groupby
-from math import isfinite
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from extractor import __version__, exposition, report
+from extractor import __version__
 from extractor.catalog import Catalog
+from extractor.checkpoint import StateDirectory
 from extractor.errors import ExtractorError
 from extractor.pipeline import Rejected
+from extractor.printing import FORMATS, printable
 from extractor.replay import Options as ReplayOptions
 from extractor.replay import Replay, Replayed
+from extractor.requeue import requeue as judge_again
 from extractor.schemas import load
 
 _SHOWN_REJECTS = 20
@@ -38,13 +38,23 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ExtractorError as error:
-            click.echo(f"extractor: {_printable(str(error))}", err=True)
+            click.echo(f"extractor: {printable(str(error))}", err=True)
             ctx.exit(1)
 
 
 def _option(name: str, *parameter: str, **settings: Any) -> Callable[[F], F]:
     variable = "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
     return click.option(name, *parameter, envvar=variable, show_envvar=True, show_default=True, **settings)
+
+
+def _schemas_option(command: F) -> F:
+    return _option(
+        "--schemas",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        multiple=True,
+        metavar="DIR",
+        help="A folder of event schemas to add to the default ones, or a pack of its own. May be repeated.",
+    )(command)
 
 
 def _reading_options(command: F) -> F:
@@ -71,13 +81,7 @@ def _reading_options(command: F) -> F:
             metavar="SECONDS",
             help="Length of the sliding window of the quantiles.",
         ),
-        _option(
-            "--schemas",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            multiple=True,
-            metavar="DIR",
-            help="A folder of event schemas to add to the default ones, or a pack of its own. May be repeated.",
-        ),
+        _schemas_option,
     ):
         command = option(command)
     return command
@@ -151,7 +155,7 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
 @_option(
     "--format",
     "form",
-    type=click.Choice(["table", "prometheus", "openmetrics", "json"]),
+    type=click.Choice(list(FORMATS)),
     default="table",
     help="What to print.",
 )
@@ -170,7 +174,7 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
         extractor replay samples/logs --format prometheus | grep agent_runs_total
     """
     replayed = _replay(load(options.pop("schemas")), paths, options)
-    click.echo(_FORMATS[form](replayed), nl=False)
+    click.echo(FORMATS[form](replayed), nl=False)
     if strict and replayed.stats.rejects:
         sys.exit(_REJECTED)
 
@@ -205,7 +209,7 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
         where = f"{item.path}, byte {item.offset}: {item.reject.reason}"
         why = f"{item.reject.pointer} {item.reject.message}".strip()
         line = item.line[:_SHOWN_BYTES].decode(errors="replace")
-        click.echo(f"{_printable(where)}: {_printable(why)}\n    {_printable(line)}")
+        click.echo(f"{printable(where)}: {printable(why)}\n    {printable(line)}")
     rejects = replayed.stats.rejects
     if rejects.total() > len(rejected):
         click.echo(f"… and {rejects.total() - len(rejected):,} more")
@@ -213,6 +217,33 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     click.echo(f"{replayed.stats.lines_read:,} lines: {replayed.stats.events:,} events, {reasons or 'no rejects'}")
     if strict and rejects:
         sys.exit(_REJECTED)
+
+
+@main.command()
+@_option(
+    "--state-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The state directory of an extractor that is stopped.",
+)
+@_schemas_option
+def requeue(state_dir: Path, schemas: tuple[Path, ...]) -> None:
+    """
+    Try rejected lines again after a schema was mended.
+
+    Those that are events now are counted, once, and leave rejects.jsonl; the others stay. The
+    extractor that owns the state directory must not be running.
+
+    Example:
+
+    \b
+        extractor requeue --state-dir /var/lib/extractor --schemas my-events
+    """
+    catalog = load(schemas)
+    with closing(StateDirectory(state_dir)) as directory:
+        requeued = judge_again(catalog, directory, lambda text: click.echo(printable(text), err=True))
+    click.echo(f"{requeued.counted:,} counted, {requeued.kept:,} still rejected")
 
 
 def _replay(
@@ -235,50 +266,3 @@ def _collect_less() -> None:
     # of all CPU time.
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
-
-
-def _table(replayed: Replayed) -> str:
-    rows: list[tuple[str, str]] = []
-    for title, group in groupby(report.figures(replayed.state), key=lambda figure: figure.title):
-        figures = list(group)
-        rows.append((title, "  ".join(f"{figure.part} {report.shown(figure)}".strip() for figure in figures)))
-    stats = replayed.stats
-    rows.append(("Lines", f"{stats.lines_read:,}"))
-    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in stats.rejects.most_common())
-    rows.append(("Rejects", reasons or "none"))
-    if replayed.unfinished:
-        rows.append(("Unfinished", f"{replayed.unfinished:,} bytes after the last newline, not counted"))
-    width = max(len(title) for title, _ in rows)
-    return "".join(f"{title:<{width}}  {_printable(text)}\n" for title, text in rows)
-
-
-def _json(replayed: Replayed) -> str:
-    state = replayed.state
-    samples = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in exposition.samples(state))
-    figures = (figure._asdict() for figure in report.figures(state))
-    content = {
-        "lines": replayed.stats.lines_read,
-        "events": replayed.stats.events,
-        "rejects": dict(replayed.stats.rejects),
-        "report": list(figures),
-        "samples": list(samples),
-    }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _number(value: float) -> float | str:
-    # JSON has no NaN; a window without values has no quantile.
-    return value if isfinite(value) else str(value)
-
-
-def _printable(text: str) -> str:
-    # What an agent logged must not drive the terminal.
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-
-
-_FORMATS: dict[str, Callable[[Replayed], str]] = {
-    "table": _table,
-    "json": _json,
-    "prometheus": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=False),
-    "openmetrics": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=True),
-}

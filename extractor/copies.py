@@ -60,6 +60,7 @@ class Copies:
         self._families: dict[str, dict[Identity, Source]] = {}
         self._proofs: dict[Identity, Proof] = {}
         self._ends: dict[Identity, Position] = {}  # of the original of a proof, when it was gone
+        self._earlier: dict[Identity, Position] = {}  # what was saved of copies
         self.unread: dict[Identity, Source] = {}  # of which nothing was decided yet
 
     def add(self, source: Source) -> None:
@@ -93,6 +94,22 @@ class Copies:
         """Nothing needs to be known of *source* as a copy any more."""
         self._proofs.pop(source.identity, None)
         self._ends.pop(source.identity, None)
+        self._earlier.pop(source.identity, None)
+
+    def restore(self, source: Source, position: Position) -> None:
+        """*source* was saved as a copy."""
+        self._earlier[source.identity] = position
+
+    def saved(self, source: Source) -> Position | None:
+        """What must be saved of *source* if it is a copy or was one: how much of it was read from the original."""
+        proof = self._proofs.get(source.identity)
+        if proof is None:
+            return self._earlier.get(source.identity)
+        end = self._ends.get(source.identity) or proof.original.saved()
+        last = (min(proof.length, WINDOW), proof.last) if proof.length < end.offset else (end.last_length, end.last)
+        offset = min(proof.length, end.offset)
+        head = last if proof.length < min(end.offset, WINDOW) else (end.head_length, end.head)
+        return Position(source.path, *source.identity, offset, *head, *last, -1, source.modified, Fate.COPY.value)
 
     def known_length(self, source: Source, position: Position) -> int:
         """How much of *source*, which holds what was read up to *position*, was read."""
@@ -103,14 +120,25 @@ class Copies:
 
     def proven_length(self, source: Source) -> int:
         """How much of *source*, which is no copy, still is what another file held when it was one."""
-        proof = self._proofs.get(source.identity)
+        proof, earlier = self._proofs.get(source.identity), self._earlier.get(source.identity)
         if proof is None:
+            return earlier.offset if earlier is not None and source.holds(earlier) else 0
+        end = self._ends.get(source.identity)
+        if end is None and not self._still_holds(proof.original, proof):
             return 0
-        last = source.content().read_at(max(proof.length - WINDOW, 0), min(proof.length, WINDOW))
-        return proof.length if digest(last) == proof.last else 0
+        length = proof.length if end is None else min(proof.length, end.offset)
+        return length if self._still_holds(source, proof) else 0
+
+    def is_settled(self, source: Source) -> bool:
+        """Whether all that *source*, which is a copy, holds was read from its original."""
+        proof = self._proofs[source.identity]
+        return proof.original.read_to >= proof.length
 
     def search(self, source: Source) -> Source | Position | Answer:
         """What *source* holds: the content of another source, of one that is gone, or something new."""
+        original = self.original(source)
+        if original is not None and self._opened(original):
+            self._intact(original)
         head = self._content(source).read_at(0, WINDOW)
         if not head:
             return Answer.NEW if source.content().has_ended else Answer.LATER
@@ -125,12 +153,11 @@ class Copies:
         for other in list(self._families.get(stem(source.path), {}).values()):
             if not self._may_be_original(other, source):
                 continue
-            start = self._read(other, 0, len(head))
-            if start is None or start != head:
+            if not self._opened(other) or not self._intact(other) or self._read(other, 0, len(head)) != head:
                 continue
             if sample is None:
                 sample = self._sample(source, head)
-            if self._has(other, sample) and self._opened(other) and self._intact(other):
+            if self._has(other, sample):
                 self._proofs[source.identity] = Proof(
                     other, sample.length, digest(sample.last), source.size, source.modified
                 )
@@ -143,9 +170,10 @@ class Copies:
             return False
         if source.packed and other.path == source.path.removesuffix(source.packed):
             return True
-        # What is renamed may be like what is written now, but it cannot be new while the other one is not.
-        was_there = other.since < source.since and are_near(other.path, source.path)
-        return was_there and (bool(source.packed) or other.path == unrotated(source.path))
+        if not are_near(other.path, source.path) or not (source.packed or other.path == unrotated(source.path)):
+            return False
+        # What was renamed may be like what is written now, but is older.
+        return other.since < source.since or other.modified < source.modified
 
     def _has(self, other: Source, sample: _Sample) -> bool:
         """Whether the content of *other* begins with what was sampled, or is all that and no more."""
@@ -156,6 +184,10 @@ class Copies:
         if not self._opened(source):
             raise FileNotFoundError(source.path)
         return source.content()
+
+    def _still_holds(self, source: Source, proof: Proof) -> bool:
+        last = self._read(source, max(proof.length - WINDOW, 0), min(proof.length, WINDOW))
+        return last is not None and digest(last) == proof.last
 
     def _sample(self, source: Source, head: bytes) -> _Sample:
         content = self._content(source)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from extractor import __version__, exposition, landing, report
+from extractor import __version__, exposition, happenings, landing, report
+from extractor.happenings import Happening
 from extractor.intake import Intake
 from extractor.keeper import Keeper
 from extractor.pipeline import Pipeline
@@ -75,6 +76,7 @@ class Daemon:
             max_line_bytes=options.max_line_bytes,
             positions=positions,
             on_fold=self._after_fold,
+            on_happening=self._tell,
         )
         self._waker = Waker(options.logs)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
@@ -148,6 +150,11 @@ class Daemon:
             }
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
+
+    def _tell(self, happening: Happening) -> None:
+        text = happenings.trouble(happening)
+        if text:
+            self._say(text)
 
     def _make_keeper(self) -> Keeper | None:
         options = self._options

@@ -135,6 +135,26 @@ Happening = (
 )
 
 
+def trouble(happening: Happening) -> str:  # noqa: PLR0911  # one return a kind
+    """What a person should know of it, in a line; empty when all is well."""
+    lost = "" if happening.lost == 0 else f", {happening.lost or 'some'} bytes lost"
+    match happening:
+        case Truncated(path, offset) | Rewritten(path, offset):
+            return f"{path}: truncated after byte {offset}{lost}; reading it from its start"
+        case Vanished(path, offset):
+            return f"{path}: gone since the last run, read up to byte {offset}{lost}"
+        case Forgotten(path) if happening.lost:
+            return f"{path}: gone{lost}"
+        case GivenUp(path, offset):
+            return f"{path}: rotated away within the line at byte {offset}"
+        case Damaged(path, offset, why):
+            return f"{path}: cannot be read beyond byte {offset} of its content: {why}"
+        case Unreadable(path, why):
+            return f"{path}: cannot be read: {why}"
+        case _:
+            return ""
+
+
 def table() -> Iterator[tuple[str, str]]:
     """Every kind of happening with what it means."""
     for kind in get_args(Happening):

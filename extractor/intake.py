@@ -22,7 +22,8 @@ class Intake:
     """
     Reads the logs below *roots* into *pipeline*, whose state is changed only while *lock* is held.
 
-    *positions* say where to read on. *on_fold* is called between two chunks, when all that was read is in the state.
+    *positions* say where to read on. *on_fold* is called between two chunks, when all that was read is in the state;
+    *on_happening* is told what happens to files.
     """
 
     def __init__(  # noqa: PLR0913  # the parts that it connects
@@ -35,11 +36,13 @@ class Intake:
         max_line_bytes: int,
         positions: Iterable[Position] = (),
         on_fold: Callable[[], None] = lambda: None,
+        on_happening: Callable[[Happening], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._lock = lock
         self._on_fold = on_fold
+        self._on_happening = on_happening
         self._packs: dict[Identity, Pack] = {}
         self.tail = Tail(
             tuple(roots),
@@ -80,7 +83,11 @@ class Intake:
 
     def _count(self, happenings: Iterable[Happening]) -> None:
         for happening in happenings:
-            self._pipeline.stats.happenings[type(happening).__name__.lower()] += 1
+            kind = type(happening).__name__.lower()
+            self._pipeline.stats.happenings[kind] += 1
+            if happening.lost:
+                self._pipeline.stats.lost_bytes[kind] += happening.lost
+            self._on_happening(happening)
 
     def _pack(self, source: Source) -> Pack:
         # A file keeps its pack when it is renamed to what is no log's name.

@@ -30,8 +30,8 @@ class Keeper:
     """
     Keeps *state* and *stats* in *directory*, at most every *interval* seconds.
 
-    *say* is told what a person should know, each trouble once. *lock* is held while the value is put together, because a
-    scrape, too, moves what is in a sliding window. `restore` comes first, before anything is read.
+    *say* is told what a person should know, each trouble once. *lock* is held while the value is put together, because
+    a scrape, too, moves what is in a sliding window. `restore` comes first, before anything is read.
     """
 
     def __init__(  # noqa: PLR0913  # what is kept, and how

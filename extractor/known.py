@@ -50,8 +50,8 @@ class Known:
         max_open: int,
     ) -> None:
         kept = list(positions)
-        self.saved = {position.identity: position for position in kept if not position.fate}
-        self.gone = Gone(position for position in kept if position.fate)
+        self.saved = {position.identity: position for position in kept if position.fate in ("", Fate.COPY)}
+        self.gone = Gone(position for position in kept if position.fate not in ("", Fate.COPY))
         self.sources: dict[Identity, Source] = {}
         self.handles = Handles(max_open, self.in_sight, self.refuse)
         self.happenings: list[Happening] = []
@@ -96,6 +96,8 @@ class Known:
         """After a scan: what was saved and not found is gone, unless it *is_away* only for a while."""
         for position in [position for position in self.saved.values() if not is_away(position.path)]:
             del self.saved[position.identity]
+            if position.fate:
+                continue  # a copy of what another file holds
             end = position.given_up(Fate.VANISHED)
             self.gone.add(end)
             self._losses.add(end, None, Vanished)
@@ -123,6 +125,8 @@ class Known:
         for source in self.sources.values():
             if source.claim is not None or self.is_decided(source):
                 yield source.saved()
+            elif (copied := self._copies.saved(source)) is not None:
+                yield copied
 
     def unweighed(self) -> Iterable[Source]:
         """What is not decided yet."""
@@ -197,16 +201,21 @@ class Known:
         claim = self.saved.pop(found.identity, None) or self.gone.pop(found.identity)
         if claim is None and not self._is_log(found.path):
             return None
+        copied = claim if claim is not None and claim.fate == Fate.COPY else None
+        if copied is not None:
+            claim = None
         source = Source(found, claim=claim and claim._replace(fate=""), max_line_bytes=self._max_line_bytes)
         source.state = FileState.ACTIVE if self._is_log(found.path) else FileState.RENAMED
         source.since = 0 if claim else self._turn
         self.sources[source.identity] = source
         self._by_path[source.path] = source
         self._copies.add(source)
+        if copied is not None:
+            self._copies.restore(source, copied)
         if claim is not None and source.packed:
             # It is compared when there is something to read in it: that means unpacking all of it.
             self.happenings.append(Appeared(source.path, source.offset))
-        elif claim is not None or self._copies.may_hold_known(source):
+        elif claim is not None or copied is not None or self._copies.may_hold_known(source):
             self._copies.unread[source.identity] = source
         else:
             self.happenings.append(Appeared(source.path, 0))
@@ -234,7 +243,8 @@ class Known:
             if source.state is not FileState.COPY:
                 self.happenings.append(Duplicate(source.path, known.path))
             source.state = FileState.COPY
-            self._copies.unread.pop(source.identity)
+            if self._copies.is_settled(source):
+                self._copies.unread.pop(source.identity)
             if source.packed:
                 self.handles.close(source)  # an unpacker may hold megabytes
             return
@@ -249,7 +259,10 @@ class Known:
             self._read_on(source, Continued(source.path, known.path, offset))
         else:
             # A copy that somebody wrote to is read from where it is no copy any more.
-            source.go_on(self._copies.proven_length(source))
+            length = self._copies.proven_length(source)
+            if not self.handles.open(source):
+                return
+            source.go_on(length)
             self._read_on(source, Appeared(source.path, source.offset))
 
     def _read_on(self, source: Source, happening: Appeared | Continued) -> None:

@@ -83,6 +83,10 @@ class Pipeline:
                 self.stats.lines_read += 1
                 reject = Reject(Reason.TOO_LONG, "", f"the line has {piece.length} bytes")
                 self._reject(Rejected(path, piece.offset, reject, piece.head))
+            elif isinstance(piece, Unfinished):
+                self.stats.lines_read += 1
+                reject = Reject(Reason.NOT_JSON, "", "the file was rotated away within the line")
+                self._reject(Rejected(path, piece.offset, reject, piece.data))
             else:
                 self._read(reader, path, piece)
 
@@ -100,7 +104,7 @@ class Pipeline:
         state.sweep()
         self.pending = 0
 
-    def _read(self, reader: _Reader, path: str, blob: Blob | Unfinished) -> None:
+    def _read(self, reader: _Reader, path: str, blob: Blob) -> None:
         latest = self._latest()
         self.stats.bytes_read += len(blob.data)
         batch = reader.fast.decode(blob.data, latest)

@@ -20,8 +20,14 @@ NO_FILE = Identity(0, 0)
 
 
 class Fate(StrEnum):
-    """How a file went that holds no more what was read of it; of the last two, no file will ever have the identity."""
+    """
+    Why a position is no place to read on at.
 
+    Of a file that is `DELETED` or `REWRITTEN` it is known that none will ever have its identity and its content.
+    """
+
+    COPY = "copy"
+    """So much of it was read from another file, which still holds it."""
     VANISHED = "vanished"
     """It was not there when reading began again after a restart."""
     HIDDEN = "hidden"
@@ -38,7 +44,7 @@ class Position(NamedTuple):
 
     *head* and *last* are digests of the first bytes of the content and of those before the offset. *read_size* is the
     size of the file if it was read to its end, else -1; *modified* is when it was written, in ns. *fate* is empty as
-    long as the file is there.
+    long as it is a place to read on at.
     """
 
     path: str

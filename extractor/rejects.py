@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from extractor.events import Reject
 from extractor.pipeline import Rejected
 
 _NAME, _ROTATED, _NEW = "rejects.jsonl", "rejects.jsonl.1", "rejects.jsonl.new"
@@ -58,7 +57,7 @@ class RejectFile:
 
     def write(self, rejected: Rejected) -> None:
         """Keep a line, once `flush` is called."""
-        self._pending.append(json.dumps(_entry(rejected), ensure_ascii=False).encode() + b"\n")
+        self._pending.append(entry_of(rejected))
 
     def flush(self) -> int:
         """Write what is pending; how many lines could not be written."""
@@ -137,8 +136,9 @@ def _written(fd: int, content: bytes, at: int) -> int:
     return done
 
 
-def _entry(rejected: Rejected) -> dict[str, Any]:
-    reject: Reject = rejected.reject
+def entry_of(rejected: Rejected) -> bytes:
+    """The line of the file that keeps *rejected*: file, offset, reason, pointer, message, and the line itself."""
+    reject = rejected.reject
     entry: dict[str, Any] = {
         "file": rejected.path,
         "offset": rejected.offset,
@@ -150,7 +150,7 @@ def _entry(rejected: Rejected) -> dict[str, Any]:
         entry["line"] = rejected.line.decode()
     except UnicodeDecodeError:
         entry["line_base64"] = b64encode(rejected.line).decode()
-    return entry
+    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
 def line_of(entry: dict[str, Any]) -> bytes:

@@ -236,7 +236,7 @@ class Source:
         """Whether what was read is still there, going by size and the bytes that were read last."""
         self.look()
         recent = self._trace.recent
-        if not self.packed and self.size < self._read_to:
+        if self._shrank():
             return False
         return self.content().read_at(self._read_to - len(recent), len(recent)) == recent
 
@@ -250,7 +250,7 @@ class Source:
             self.go_on(self.claim.offset)
         recent = self._trace.recent
         start = self._read_to - len(recent)
-        if not self.packed and self.size < self._read_to:
+        if self._shrank():
             return None
         data = content.read_at(start, len(recent) + max_bytes)
         if not data.startswith(recent):
@@ -270,6 +270,9 @@ class Source:
         last = self._lines.finish()
         self._trace.last = self._trace.recent
         return last
+
+    def _shrank(self) -> bool:
+        return not self.packed and self.size < (self._read_to or self.largest)
 
     def _start(self, offset: int, trace: Trace, *, inside: bool = False) -> None:
         self._lines = LineBuffer(self._limit, offset, inside=inside)

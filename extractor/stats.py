@@ -27,6 +27,7 @@ OWN = (
     Own("blank_lines", "counter", "extractor_blank_lines_total", "", "Lines with nothing in them; skipped."),
     Own("events", "counter", "extractor_events_total", "", "Lines that were counted as events."),
     Own("rejects", "counter", "extractor_rejected_lines_total", "reason", "Lines that are no event, by reason."),
+    Own("requeued", "counter", "extractor_requeued_lines_total", "", "Rejected lines counted later by requeue."),
     Own("exact_lines", "counter", "extractor_exact_path_lines_total", "", "Lines that the fast path did not accept."),
     Own("late_events", "counter", "extractor_late_events_total", "", "Events older than the sliding window when read."),
     Own("gaps", "counter", "extractor_sequence_gaps_total", "", "Lines that their writers numbered and nobody found."),
@@ -37,6 +38,7 @@ OWN = (
     Own("saved_at", "gauge", "extractor_checkpoint_timestamp_seconds", "", "When the last good checkpoint was made."),
     Own("stall", "gauge", "extractor_checkpoint_stall_seconds", "", "How long the last checkpoint held up reading."),
     Own("happenings", "counter", "extractor_file_changes_total", "kind", "Happenings to log files, by kind."),
+    Own("lost_bytes", "counter", "extractor_lost_bytes_total", "kind", "Bytes that were gone before they were read."),
     Own("files", "gauge", "extractor_files", "state", "Log files known, by state."),
     Own("bytes_behind", "gauge", "extractor_behind_bytes", "", "Bytes in log files that are not read yet."),
 )
@@ -51,6 +53,7 @@ class Stats:
     blank_lines: int = 0
     events: int = 0
     rejects: Tally[str] = field(default_factory=Tally)
+    requeued: int = 0
     exact_lines: int = 0
     late_events: int = 0
     gaps: int = 0
@@ -61,6 +64,7 @@ class Stats:
     saved_at: float = 0.0
     stall: float = 0.0
     happenings: Tally[str] = field(default_factory=Tally)
+    lost_bytes: Tally[str] = field(default_factory=Tally)
     files: dict[str, int] = field(default_factory=dict)
     bytes_behind: int = 0
 

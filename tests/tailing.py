@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from extractor.lines import Blob
+from extractor.lines import Blob, Piece, TooLong
 from extractor.tail import Chunk, Tail
 
 
@@ -40,3 +40,15 @@ def read(tail: Tail) -> list[bytes]:
     """Look everywhere and read everything."""
     tail.scan()
     return lines_of(tail.read())
+
+
+def numbers(chunk: Chunk | None) -> list[int]:
+    """The numbers before the colon in the lines of *chunk*, also of those that are too long or have no end."""
+    lines = [line for piece in (chunk.pieces if chunk else ()) for line in _lines(piece)]
+    return [int(line.split(b":")[0]) for line in lines if b":" in line]
+
+
+def _lines(piece: Piece) -> list[bytes]:
+    if isinstance(piece, TooLong):
+        return [piece.head]
+    return piece.data.split(b"\n")

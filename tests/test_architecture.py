@@ -61,7 +61,8 @@ ROOMS = {
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
-    "rejects": "events pipeline",
+    "rejects": "pipeline",
+    "requeue": "catalog checkpoint errors events lines pipeline rejects state stats",
     "keeper": "checkpoint errors pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "exposition": "catalog families hdr series state stats sums",
@@ -69,8 +70,9 @@ ROOMS = {
     "landing": "report",
     "server": "errors",
     "replay": "catalog errors intake lines pipeline state stats",
-    "daemon": "exposition intake keeper landing pipeline report schemas server sources state stats waker",
-    "cli": "catalog daemon errors exposition pipeline replay report schemas",
+    "daemon": "exposition happenings intake keeper landing pipeline report schemas server sources state stats waker",
+    "printing": "exposition replay report",
+    "cli": "catalog checkpoint daemon errors pipeline printing replay requeue schemas",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",

@@ -42,10 +42,10 @@ def test_every_command_has_help_with_an_example(command: str, extractor: Callabl
 
 
 def test_help_names_every_command(extractor: Callable[..., Result]) -> None:
-    """The three commands are named, each with what it does."""
+    """The commands are named, each with what it does."""
     result = extractor("--help")
 
-    assert ["check", "replay", "run"] == COMMANDS
+    assert ["check", "replay", "requeue", "run"] == COMMANDS
     assert all(re.search(rf"^  {command} +\w", result.output, re.MULTILINE) for command in COMMANDS)
 
 

@@ -13,13 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from extractor.lines import Blob
 from extractor.positions import Identity
 from extractor.tail import Tail
+from tests.profiles import examples
+from tests.tailing import numbers
 
 MAX_LINE_BYTES = 40
 NAMES = st.sampled_from(["app.jsonl", "b.jsonl", "sub/c.jsonl"])
@@ -171,9 +171,7 @@ class TailMachine(RuleBasedStateMachine):
     def take(self, max_bytes: int) -> bool:
         """Read one chunk and note the numbers of its lines."""
         chunk = self.tail.next_chunk(max_bytes)
-        for piece in chunk.pieces if chunk else ():
-            lines = piece.data.split(b"\n")[:-1] if isinstance(piece, Blob) else [piece.head]
-            self.read += [int(line.split(b":")[0]) for line in lines]
+        self.read += numbers(chunk)
         return chunk is not None
 
     @invariant()
@@ -210,6 +208,6 @@ class FewOpenMachine(TailMachine):
 
 
 TestTail = TailMachine.TestCase
-TestTail.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestTail.settings = examples(50, steps=30)
 TestFewOpen = FewOpenMachine.TestCase
-TestFewOpen.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestFewOpen.settings = examples(50, steps=30)

@@ -1,0 +1,63 @@
+"""
+What a replay found in, what is printed of it out.
+
+Nothing that an agent logged reaches a terminal as it is: it could drive it.
+
+Knows nothing of options or exit codes.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from itertools import groupby
+from math import isfinite
+
+from extractor import exposition, report
+from extractor.replay import Replayed
+
+
+def _table(replayed: Replayed) -> str:
+    rows: list[tuple[str, str]] = []
+    for title, group in groupby(report.figures(replayed.state), key=lambda figure: figure.title):
+        figures = list(group)
+        rows.append((title, "  ".join(f"{figure.part} {report.shown(figure)}".strip() for figure in figures)))
+    stats = replayed.stats
+    rows.append(("Lines", f"{stats.lines_read:,}"))
+    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in stats.rejects.most_common())
+    rows.append(("Rejects", reasons or "none"))
+    if replayed.unfinished:
+        rows.append(("Unfinished", f"{replayed.unfinished:,} bytes after the last newline, not counted"))
+    width = max(len(title) for title, _ in rows)
+    return "".join(f"{title:<{width}}  {printable(text)}\n" for title, text in rows)
+
+
+def _json(replayed: Replayed) -> str:
+    state = replayed.state
+    samples = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in exposition.samples(state))
+    figures = (figure._asdict() for figure in report.figures(state))
+    content = {
+        "lines": replayed.stats.lines_read,
+        "events": replayed.stats.events,
+        "rejects": dict(replayed.stats.rejects),
+        "report": list(figures),
+        "samples": list(samples),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _number(value: float) -> float | str:
+    # JSON has no NaN; a window without values has no quantile.
+    return value if isfinite(value) else str(value)
+
+
+def printable(text: str) -> str:
+    """*text* without what could drive a terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+FORMATS: dict[str, Callable[[Replayed], str]] = {
+    "table": _table,
+    "json": _json,
+    "prometheus": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=False),
+    "openmetrics": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=True),
+}
