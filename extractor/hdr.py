@@ -73,7 +73,6 @@ class Counts:
 
     def add(self, indexes: Indexes) -> None:
         """Count one value at each of *indexes*."""
-        self._dumped = None
         self._recent.append(indexes)
         if len(self._recent) >= _COMPACT_AFTER:
             self.pairs()
@@ -88,15 +87,22 @@ class Counts:
         if self._recent:
             fresh = np.concatenate(self._recent)
             self._recent = []
+            self._dumped = None
             self._indexes, self._counts = _added([(self._indexes, self._counts), (fresh, np.ones_like(fresh))])
         return self._indexes, self._counts
 
     def dump(self) -> list[bytes]:
-        """The indexes and the counts, as bytes; kept until a value is added, since most slots never change again."""
+        """
+        The indexes and the counts, and the indexes of values not yet added to them, as bytes.
+
+        Adding them now would take ten times as long; and what was added is kept as bytes until it changes, since most
+        slots never do again.
+        """
         if self._dumped is None:
-            indexes, counts = self.pairs()
-            self._dumped = [indexes.astype("<u2").tobytes(), counts.astype("<u8").tobytes()]
-        return self._dumped
+            self._dumped = [self._indexes.astype("<u2").tobytes(), self._counts.astype("<u8").tobytes(), b""]
+        if not self._recent:
+            return self._dumped
+        return [*self._dumped[:2], np.concatenate(self._recent).astype("<u2").tobytes()]
 
     @classmethod
     def load(cls, dumped: list[bytes]) -> "Counts":
@@ -104,6 +110,7 @@ class Counts:
         loaded = cls()
         loaded._indexes = np.frombuffer(dumped[0], dtype="<u2").astype(np.int64)
         loaded._counts = np.frombuffer(dumped[1], dtype="<u8").astype(np.int64)
+        loaded._recent = [np.frombuffer(dumped[2], dtype="<u2").astype(np.int64)] if dumped[2] else []
         return loaded
 
     def __eq__(self, other: object) -> bool:

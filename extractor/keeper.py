@@ -135,6 +135,7 @@ class Keeper:
             self._failed(error)
             return
         with self._lock:
+            began = time.monotonic()
             dumped = self._state.dump()
         value = {
             "time": time.time(),
@@ -145,7 +146,7 @@ class Keeper:
             "rejects": position,
             "positions": [list(position) for position in tail.positions()],
         }
-        self._stats.stall = time.monotonic() - self._began
+        self._stats.stall = time.monotonic() - began
         self._saved = seen
         self._saving = self._saver.submit(self._write, value)
 

@@ -52,6 +52,7 @@ class State:
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
         self.runs = {pack.name: Runs(len(run_fields(pack)), run_timeout) for pack in catalog.packs if pack.run}
         self._run_gauges = run_gauges(catalog)
+        self._declared = _declared(catalog)
 
     @property
     def newest_slot(self) -> int:
@@ -146,7 +147,7 @@ class State:
             "window_seconds": self.window_seconds,
             "watermark": self.watermark,
             "clamped": self.clamped,
-            "declared": {name: self._declared(name) for name in self.families},
+            "declared": self._declared,
             "families": {name: family.dump() for name, family in self.families.items()},
             "runs": {name: [self._run_fields(name), runs.dump()] for name, runs in self.runs.items()},
         }
@@ -165,7 +166,7 @@ class State:
         for name, family in dumped["families"].items():
             if name not in self.families:
                 notes.append(f"{name} is no longer declared: its series are dropped")
-            elif dumped["declared"][name] != self._declared(name):
+            elif dumped["declared"][name] != self._declared[name]:
                 notes.append(f"the declaration of {name} has changed: it starts anew at 0")
             else:
                 self.families[name].load(family, self.newest_slot if same_slots else _NO_SLOT)
@@ -185,14 +186,16 @@ class State:
             for pointer in run_fields(pack)
         ]
 
-    def _declared(self, name: str) -> str:
-        metric = self.catalog.metrics[name]
-        shape = (metric.kind, metric.label_names, metric.bounds, metric.per_unit, metric.states, metric.run)
-        feeds = sorted(
-            (pack.name, event.name, repr(feed))
-            for pack in self.catalog.packs
-            for event in pack.events.values()
-            for feed in event.feeds
-            if feed.metric == name
-        )
-        return sha256(repr((shape, feeds)).encode()).hexdigest()
+
+def _declared(catalog: Catalog) -> dict[str, str]:
+    """A digest of what each metric means: how it is kept, and what feeds it."""
+    feeds: dict[str, list[str]] = {name: [] for name in catalog.metrics}
+    for pack in catalog.packs:
+        for event in pack.events.values():
+            for feed in event.feeds:
+                feeds[feed.metric].append(repr((pack.name, event.name, feed)))
+    shapes = {
+        name: (metric.kind, metric.label_names, metric.bounds, metric.per_unit, metric.states, metric.run)
+        for name, metric in catalog.metrics.items()
+    }
+    return {name: sha256(repr((shapes[name], sorted(feeds[name]))).encode()).hexdigest() for name in shapes}
