@@ -175,7 +175,7 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
     """
     replayed = _replay(load(options.pop("schemas")), paths, options)
     click.echo(FORMATS[form](replayed), nl=False)
-    if strict and replayed.stats.rejects:
+    if strict and replayed.stats.rejects.total():
         sys.exit(_REJECTED)
 
 
@@ -213,9 +213,9 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     rejects = replayed.stats.rejects
     if rejects.total() > len(rejected):
         click.echo(f"… and {rejects.total() - len(rejected):,} more")
-    reasons = ", ".join(f"{lines:,} {reason}" for reason, lines in rejects.most_common())
+    reasons = ", ".join(f"{lines:,} {reason}" for reason, lines in rejects.most_common() if lines)
     click.echo(f"{replayed.stats.lines_read:,} lines: {replayed.stats.events:,} events, {reasons or 'no rejects'}")
-    if strict and rejects:
+    if strict and rejects.total():
         sys.exit(_REJECTED)
 
 

@@ -30,20 +30,15 @@ class Proof(NamedTuple):
     """
     A file of *size* that was written at *modified* held the first *length* bytes of *original*, and nothing else.
 
-    *last* is the digest of the last of them.
+    *head* and *last* are digests of the first and the last of them.
     """
 
     original: Source
     length: int
+    head: str
     last: str
     size: int
     modified: int
-
-
-class _Sample(NamedTuple):
-    head: bytes
-    length: int
-    last: bytes
 
 
 class Copies:
@@ -136,48 +131,54 @@ class Copies:
 
     def search(self, source: Source) -> Source | Position | Answer:
         """What *source* holds: the content of another source, of one that is gone, or something new."""
-        original = self.original(source)
-        if original is not None and self._opened(original):
-            self._intact(original)
+        for other in self._relatives(source):
+            # What it held may be what this one holds.
+            if (other.has_news or other is self.original(source)) and self._opened(other):
+                self._intact(other)
         head = self._content(source).read_at(0, WINDOW)
         if not head:
             return Answer.NEW if source.content().has_ended else Answer.LATER
         known = self._among_gone(source, head)
         if isinstance(known, Position) or not is_rotated(source.path):
             return known
-        # Looking at the others may show that one of them does not hold any more what was read of it.
-        return self._among_known(source, head) or self._among_gone(source, head)
+        return self._among_known(source, head) or known
+
+    def _relatives(self, source: Source) -> list[Source]:
+        """The other files of the family that are read."""
+        family = self._families.get(stem(source.path), {}).values()
+        return [
+            other
+            for other in family
+            if other is not source and other.identity not in self.unread and other.state is not FileState.COPY
+        ]
 
     def _among_known(self, source: Source, head: bytes) -> Source | None:
-        sample: _Sample | None = None
-        for other in list(self._families.get(stem(source.path), {}).values()):
-            if not self._may_be_original(other, source):
-                continue
-            if not self._opened(other) or not self._intact(other) or self._read(other, 0, len(head)) != head:
-                continue
-            if sample is None:
-                sample = self._sample(source, head)
-            if self._has(other, sample):
+        for other in self._relatives(source):
+            if self._may_be_original(other, source) and self._is_original(other, source, head):
+                length, last = self._sample(source)
                 self._proofs[source.identity] = Proof(
-                    other, sample.length, digest(sample.last), source.size, source.modified
+                    other, length, digest(head), digest(last), source.size, source.modified
                 )
                 self._ends.pop(source.identity, None)
                 return other
         return None
 
-    def _may_be_original(self, other: Source, source: Source) -> bool:
-        if other is source or other.identity in self.unread or other.state is FileState.COPY:
+    def _is_original(self, other: Source, source: Source, head: bytes) -> bool:
+        if not self._opened(other):
+            # It may be gone, but what was read of it is known.
+            return other.offset > 0 and self._opened(source) and source.holds(other.saved())
+        if self._read(other, 0, len(head)) != head:
             return False
+        length, last = self._sample(source)
+        return self._read(other, length - len(last), len(last)) == last
+
+    def _may_be_original(self, other: Source, source: Source) -> bool:
         if source.packed and other.path == source.path.removesuffix(source.packed):
             return True
         if not are_near(other.path, source.path) or not (source.packed or other.path == unrotated(source.path)):
             return False
         # What was renamed may be like what is written now, but is older.
         return other.since < source.since or other.modified < source.modified
-
-    def _has(self, other: Source, sample: _Sample) -> bool:
-        """Whether the content of *other* begins with what was sampled, or is all that and no more."""
-        return self._read(other, sample.length - len(sample.last), len(sample.last)) == sample.last
 
     def _content(self, source: Source) -> Content:
         # Opening another file may have closed this one.
@@ -186,13 +187,15 @@ class Copies:
         return source.content()
 
     def _still_holds(self, source: Source, proof: Proof) -> bool:
-        last = self._read(source, max(proof.length - WINDOW, 0), min(proof.length, WINDOW))
-        return last is not None and digest(last) == proof.last
+        window = min(proof.length, WINDOW)
+        parts = [(0, proof.head), (proof.length - window, proof.last)]
+        return all(digest(self._read(source, at, window) or b"") == part for at, part in parts)
 
-    def _sample(self, source: Source, head: bytes) -> _Sample:
+    def _sample(self, source: Source) -> tuple[int, bytes]:
+        """How long *source* is, and its last bytes."""
         content = self._content(source)
         length = content.length()
-        return _Sample(head, length, content.read_at(max(length - WINDOW, 0), WINDOW))
+        return length, content.read_at(max(length - WINDOW, 0), WINDOW)
 
     def _read(self, other: Source, at: int, length: int) -> bytes | None:
         try:

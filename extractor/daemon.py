@@ -186,7 +186,7 @@ class Daemon:
         stats = self._stats
         yield "Lines read", f"{stats.lines_read:,}"
         yield "Lines rejected", f"{stats.rejects.total():,}"
-        yield from ((f"… {reason}", f"{lines:,}") for reason, lines in stats.rejects.most_common())
+        yield from ((f"… {reason}", f"{lines:,}") for reason, lines in stats.rejects.most_common() if lines)
         yield "Bytes behind", f"{stats.bytes_behind:,}"
         yield from ((f"Files {state}", f"{files:,}") for state, files in sorted(stats.files.items()))
         if self._waker.problem:

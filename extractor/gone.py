@@ -1,31 +1,61 @@
 """
-Positions of files that are gone in, what was read of content that may come back out.
+Positions that nothing is read at in, what was read of content that may come back out.
 
-A file that is deleted, truncated or not found leaves its position here. Whatever holds the same content later, moved
-across file systems, copied or compressed, is read on from there.
+What was saved waits here until its file is found. A file that is deleted, truncated or not found leaves its position
+here: whatever holds the same content later, moved across file systems, copied or compressed, is read on from there.
 
 Knows nothing of how contents are compared.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from extractor.positions import NO_FILE, Identity, Position
-from extractor.rotation import stem
+from extractor.positions import NO_FILE, Fate, Found, Identity, Position
+from extractor.rotation import packed_suffix, stem
 
 KEPT = 1000
 """How many are remembered; of more, those that went first are forgotten."""
 
 
 class Gone:
-    """The positions of the last *kept* files that are gone, by identity and by family."""
+    """The saved *positions*, and those of the last *kept* files that are gone, by identity and by family."""
 
     def __init__(self, positions: Iterable[Position] = (), kept: int = KEPT) -> None:
         self._kept = kept
+        self._saved: dict[Identity, Position] = {}
         self._positions: dict[Position, None] = {}
         self._by_identity: dict[Identity, Position] = {}
         self._families: dict[str, dict[Position, None]] = {}
         for position in positions:
+            if position.fate in ("", Fate.COPY):
+                self._saved[position.identity] = position
+            else:
+                self.add(position)
+
+    def is_saved(self, identity: Identity) -> bool:
+        """Whether a position in the file of this *identity* was saved, which was not found yet."""
+        return identity in self._saved
+
+    def claim(self, found: Found) -> Position | None:
+        """The position in the file that is *found*, as far as its identity says."""
+        position = self._saved.pop(found.identity, None) or self._by_identity.get(found.identity)
+        if position is None:
+            return None
+        self.discard(position)
+        if packed_suffix(position.path) == packed_suffix(found.path):
+            return position
+        self.add(position.given_up(Fate.VANISHED, reused=True))
+        return None
+
+    def vanish(self, is_away: Callable[[str], bool]) -> list[Position]:
+        """Give up what was saved and not found, unless it *is_away* only for a while."""
+        missing = [position for position in self._saved.values() if not is_away(position.path)]
+        for position in missing:
+            del self._saved[position.identity]
+        # A copy says nothing that its original does not say.
+        gone = [position.given_up(Fate.VANISHED) for position in missing if not position.fate]
+        for position in gone:
             self.add(position)
+        return gone
 
     def add(self, position: Position) -> None:
         """Remember *position*, if anything was read there."""
@@ -50,21 +80,15 @@ class Gone:
         if self._by_identity.get(position.identity) == position:
             del self._by_identity[position.identity]
 
-    def pop(self, identity: Identity) -> Position | None:
-        """The position in the file of this *identity*, which is there again."""
-        position = self._by_identity.get(identity)
-        if position is not None:
-            self.discard(position)
-        return position
-
     def family(self, path: str) -> list[Position]:
         """Those whose content the file at *path* may hold, going by its name; what was read furthest comes last."""
         return sorted(self._families.get(stem(path), ()), key=lambda position: position.offset)
 
-    def identities(self) -> Iterable[Identity]:
-        """Those files that may come back."""
-        return self._by_identity.keys()
+    def identities(self) -> Iterator[Identity]:
+        """Those of files that may come back."""
+        yield from self._saved
+        yield from self._by_identity
 
     def positions(self) -> list[Position]:
         """All of them, those that went first first."""
-        return list(self._positions)
+        return [*self._positions, *self._saved.values()]

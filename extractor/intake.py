@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from extractor import happenings
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
 from extractor.happenings import Happening
@@ -41,6 +42,9 @@ class Intake:
         self._catalog = catalog
         self._pipeline = pipeline
         self._lock = lock
+        kinds = dict.fromkeys((kind for kind, _ in happenings.table()), 0)
+        pipeline.stats.happenings.update(kinds)
+        pipeline.stats.lost_bytes.update(kinds)
         self._on_fold = on_fold
         self._on_happening = on_happening
         self._packs: dict[Identity, Pack] = {}
@@ -81,8 +85,8 @@ class Intake:
             stats.bytes_behind = self.tail.bytes_behind()
         self._on_fold()
 
-    def _count(self, happenings: Iterable[Happening]) -> None:
-        for happening in happenings:
+    def _count(self, happened: Iterable[Happening]) -> None:
+        for happening in happened:
             kind = type(happening).__name__.lower()
             self._pipeline.stats.happenings[kind] += 1
             if happening.lost:

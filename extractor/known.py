@@ -27,7 +27,7 @@ from extractor.happenings import (
 )
 from extractor.losses import Kind, Losses
 from extractor.positions import Fate, Found, Identity, Position
-from extractor.rotation import is_rotated, stem
+from extractor.rotation import is_rotated, packed_suffix, stem
 from extractor.sources import FileState, Source
 
 
@@ -35,8 +35,7 @@ class Known:
     """
     All files that are known, those of *positions* among them.
 
-    *is_log* says whether a file is to be read because of its name, *file_at* looks what is at a path now, and
-    *ready* is told of each that may have something to read.
+    *is_log* says whether a name is a log's, *file_at* looks what is at a path, *ready* is told what may be read.
     """
 
     def __init__(  # noqa: PLR0913  # what the tail knows
@@ -49,9 +48,7 @@ class Known:
         max_line_bytes: int,
         max_open: int,
     ) -> None:
-        kept = list(positions)
-        self.saved = {position.identity: position for position in kept if position.fate in ("", Fate.COPY)}
-        self.gone = Gone(position for position in kept if position.fate not in ("", Fate.COPY))
+        self.gone = Gone(positions)
         self.sources: dict[Identity, Source] = {}
         self.handles = Handles(max_open, self.in_sight, self.refuse)
         self.happenings: list[Happening] = []
@@ -74,37 +71,30 @@ class Known:
 
     def inodes(self) -> set[int]:
         """What must be found whatever its name."""
-        return {identity.inode for known in (self.sources, self.saved, self.gone.identities()) for identity in known}
+        return {identity.inode for known in (self.sources, self.gone.identities()) for identity in known}
 
-    def settle(self, found: Iterable[Found]) -> None:
-        """Take note of files where they were found."""
+    def settle(self, found: Iterable[Found], is_away: Callable[[str], bool] = lambda _: True) -> None:
+        """Take note of files where they were found; what was saved and is not found is gone, unless it *is_away*."""
         self._turn += 1
-        new = []
+        claimed: list[Found] = []
+        new: list[Found] = []
         for each in found:
             source = self.sources.get(each.identity)
-            if source is None:
-                new.append(each)
-            else:
+            if source is not None and packed_suffix(each.path) != source.packed:
+                source.state = FileState.DELETED
+                self.forget(source)  # the inode was given to another file
+            elif source is not None:
                 self._update(source, each)
-        # Of a file and its copy the one with the older name is the copy.
-        for each in sorted(new, key=lambda each: (len(each.path), each.path)):
-            source = self.sources.get(each.identity) or self._add(each)
-            if source is not None:
-                self._by_path.setdefault(source.path, source)
-
-    def vanish(self, is_away: Callable[[str], bool]) -> None:
-        """After a scan: what was saved and not found is gone, unless it *is_away* only for a while."""
-        for position in [position for position in self.saved.values() if not is_away(position.path)]:
-            del self.saved[position.identity]
-            if position.fate:
-                continue  # a copy of what another file holds
-            end = position.given_up(Fate.VANISHED)
-            self.gone.add(end)
-            self._losses.add(end, None, Vanished)
+                continue
+            (claimed if self.gone.is_saved(each.identity) else new).append(each)
+        self._add_all(claimed)
+        for position in self.gone.vanish(is_away):
+            self._losses.add(position, None, Vanished)
+        self._add_all(new)
 
     def weigh(self) -> None:
         """Decide what the files are that are not decided yet, as far as that can be known."""
-        for source in list(self._copies.unread.values()):
+        for source in sorted(self._copies.unread.values(), key=lambda source: len(source.path)):
             if (source.claim is not None or source.size) and self.handles.open(source):
                 try:
                     self._decide(source)
@@ -121,7 +111,6 @@ class Known:
     def positions(self) -> Iterable[Position]:
         """What must be saved of all files."""
         yield from self.gone.positions()
-        yield from self.saved.values()
         for source in self.sources.values():
             if source.claim is not None or self.is_decided(source):
                 yield source.saved()
@@ -138,7 +127,7 @@ class Known:
 
     def content_lost(self, source: Source) -> None:
         """What was read of *source* is not there any more: it is read from 0, and its old content is looked for."""
-        self._give_up(source, max(source.largest - source.offset, 0) if not source.packed else None)
+        self._give_up(source, source.unread)
         source.begin_again()
         if source.packed or is_rotated(source.path):
             self._copies.unread[source.identity] = source
@@ -197,12 +186,20 @@ class Known:
             source.state = FileState.ACTIVE if self._is_log(source.path) else FileState.RENAMED
         self._enter(source)
 
-    def _add(self, found: Found) -> Source | None:
-        claim = self.saved.pop(found.identity, None) or self.gone.pop(found.identity)
+    def _add_all(self, found: Iterable[Found]) -> None:
+        # Of two that hold the same, the one with the shorter name is the original.
+        for each in sorted(found, key=lambda each: (len(each.path), each.path)):
+            if each.identity not in self.sources:
+                self._add(each)
+
+    def _add(self, found: Found) -> None:
+        claim = self.gone.claim(found)
         if claim is None and not self._is_log(found.path):
-            return None
-        copied = claim if claim is not None and claim.fate == Fate.COPY else None
-        if copied is not None:
+            return
+        copied: Position | None = None
+        if claim is not None and claim.fate == Fate.COPY:
+            claim, copied = None, claim
+        elif claim is not None and not claim.offset:
             claim = None
         source = Source(found, claim=claim and claim._replace(fate=""), max_line_bytes=self._max_line_bytes)
         source.state = FileState.ACTIVE if self._is_log(found.path) else FileState.RENAMED
@@ -212,15 +209,15 @@ class Known:
         self._copies.add(source)
         if copied is not None:
             self._copies.restore(source, copied)
-        if claim is not None and source.packed:
+            self._copies.unread[source.identity] = source
+        elif claim is not None and source.packed:
             # It is compared when there is something to read in it: that means unpacking all of it.
             self.happenings.append(Appeared(source.path, source.offset))
-        elif claim is not None or copied is not None or self._copies.may_hold_known(source):
+        elif claim is not None or source.packed or self._copies.may_hold_known(source):
             self._copies.unread[source.identity] = source
         else:
             self.happenings.append(Appeared(source.path, 0))
         self._enter(source)
-        return source
 
     def _enter(self, source: Source) -> None:
         if self.is_decided(source):
@@ -230,40 +227,43 @@ class Known:
             self.handles.open(source)
 
     def _decide(self, source: Source) -> None:
-        if source.claim is not None:
-            source.look()
-            if source.holds(source.claim):
-                source.go_on(source.claim.offset)
-                self._read_on(source, Appeared(source.path, source.offset))
-                return
-            self._give_up(source, None)
-            source.begin_again()
+        if source.claim is not None and self._is_as_saved(source):
+            return
         known = self._copies.search(source)
         if isinstance(known, Source):
-            if source.state is not FileState.COPY:
-                self.happenings.append(Duplicate(source.path, known.path))
-            source.state = FileState.COPY
-            if self._copies.is_settled(source):
-                self._copies.unread.pop(source.identity)
-            if source.packed:
-                self.handles.close(source)  # an unpacker may hold megabytes
-            return
-        if known is Answer.LATER or not self.handles.open(source):
-            return
-        if isinstance(known, Position):
-            offset = self._copies.known_length(source, known)
-            if offset == known.offset:
-                self.gone.discard(known)
-            source.go_on(offset)
-            self._losses.inherit(known, source)
-            self._read_on(source, Continued(source.path, known.path, offset))
-        else:
-            # A copy that somebody wrote to is read from where it is no copy any more.
-            length = self._copies.proven_length(source)
-            if not self.handles.open(source):
-                return
-            source.go_on(length)
+            self._set_aside(source, known)
+        elif known is not Answer.LATER and self.handles.open(source):
+            if isinstance(known, Position):
+                source.go_on(self._copies.known_length(source, known))
+                if source.offset == known.offset:
+                    self.gone.discard(known)
+                self._losses.inherit(known, source)
+                self._read_on(source, Continued(source.path, known.path, source.offset))
+            else:
+                # A copy that somebody wrote to is read from where it is no copy any more.
+                length = self._copies.proven_length(source)
+                self.handles.open(source)
+                source.go_on(length)
+                self._read_on(source, Appeared(source.path, source.offset))
+
+    def _is_as_saved(self, source: Source) -> bool:
+        source.look()
+        if source.claim is not None and source.holds(source.claim):
+            source.go_on(source.claim.offset)
             self._read_on(source, Appeared(source.path, source.offset))
+            return True
+        self._give_up(source, None)
+        source.begin_again()
+        return False
+
+    def _set_aside(self, copy: Source, original: Source) -> None:
+        if copy.state is not FileState.COPY:
+            copy.state = FileState.COPY
+            self.happenings.append(Duplicate(copy.path, original.path))
+        if self._copies.is_settled(copy):
+            self._copies.unread.pop(copy.identity)
+        if copy.packed:
+            self.handles.close(copy)  # an unpacker may hold megabytes
 
     def _read_on(self, source: Source, happening: Appeared | Continued) -> None:
         self.happenings.append(happening)
@@ -282,7 +282,7 @@ class Known:
     def _give_up(self, source: Source, unread: int | None) -> None:
         """Remember what was read of *source*, which holds something else now."""
         before = source.claim or source.saved()
-        end = before.given_up(Fate.REWRITTEN)
+        end = before.given_up(Fate.VANISHED if source.claim else Fate.REWRITTEN, reused=True)
         shrank = not source.packed and source.size < source.read_to
         kind: Kind = Truncated if shrank else Rewritten
         if stem(before.path) != stem(source.path):

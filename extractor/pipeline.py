@@ -72,6 +72,7 @@ class Pipeline:
         self._latest = latest
         self._on_reject = on_reject
         self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack), state) for pack in state.catalog.packs}
+        stats.rejects.update(dict.fromkeys(map(str, Reason), 0))
         self._watermark = state.watermark  # ahead of the state's by what is not folded yet
 
     def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:

@@ -20,16 +20,12 @@ NO_FILE = Identity(0, 0)
 
 
 class Fate(StrEnum):
-    """
-    Why a position is no place to read on at.
-
-    Of a file that is `DELETED` or `REWRITTEN` it is known that none will ever have its identity and its content.
-    """
+    """Why a position is no place to read on at."""
 
     COPY = "copy"
     """So much of it was read from another file, which still holds it."""
     VANISHED = "vanished"
-    """It was not there when reading began again after a restart."""
+    """It, or what was read of it, was not there when reading began again after a restart."""
     HIDDEN = "hidden"
     """It went out of sight and was let go."""
     DELETED = "deleted"
@@ -64,10 +60,9 @@ class Position(NamedTuple):
         """The file that this is a position in."""
         return Identity(self.device, self.inode)
 
-    def given_up(self, fate: Fate) -> "Position":
-        """The same when the file is gone."""
-        is_known = fate in (Fate.DELETED, Fate.REWRITTEN)
-        device, inode = NO_FILE if is_known else self.identity
+    def given_up(self, fate: Fate, *, reused: bool = False) -> "Position":
+        """The same when the file is gone; no file has its identity and its content any more if that was *reused*."""
+        device, inode = NO_FILE if reused or fate is Fate.DELETED else self.identity
         return self._replace(device=device, inode=inode, fate=fate.value)
 
 

@@ -23,7 +23,7 @@ def _table(replayed: Replayed) -> str:
         rows.append((title, "  ".join(f"{figure.part} {report.shown(figure)}".strip() for figure in figures)))
     stats = replayed.stats
     rows.append(("Lines", f"{stats.lines_read:,}"))
-    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in stats.rejects.most_common())
+    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in stats.rejects.most_common() if lines)
     rows.append(("Rejects", reasons or "none"))
     if replayed.unfinished:
         rows.append(("Unfinished", f"{replayed.unfinished:,} bytes after the last newline, not counted"))
@@ -38,7 +38,7 @@ def _json(replayed: Replayed) -> str:
     content = {
         "lines": replayed.stats.lines_read,
         "events": replayed.stats.events,
-        "rejects": dict(replayed.stats.rejects),
+        "rejects": {reason: lines for reason, lines in replayed.stats.rejects.items() if lines},
         "report": list(figures),
         "samples": list(samples),
     }

@@ -75,6 +75,7 @@ class Source:
 
     __slots__ = (
         "_content",
+        "_cut_from",
         "_fd",
         "_limit",
         "_lines",
@@ -83,6 +84,7 @@ class Source:
         "_saved_for",
         "_spent",
         "_trace",
+        "_verified",
         "claim",
         "former",
         "identity",
@@ -102,6 +104,8 @@ class Source:
         self.identity = found.identity
         self.packed = packed_suffix(found.path)
         self.size = self.largest = found.size
+        self._cut_from = 0  # how large it was when it became smaller
+        self._verified = 0  # how large it was when it held what was read
         self.modified = found.modified
         self.state = FileState.ACTIVE
         self.since = 0
@@ -125,6 +129,11 @@ class Source:
     def offset(self) -> int:
         """Where the first line begins that was not handed out."""
         return self._lines.offset
+
+    @property
+    def unread(self) -> int | None:
+        """How much was seen after the offset, and is not there any more; None if that cannot be known."""
+        return None if self.packed else max((self._cut_from or self._verified) - self.offset, 0)
 
     @property
     def read_to(self) -> int:
@@ -194,6 +203,8 @@ class Source:
 
     def note(self, size: int, modified: int) -> None:
         """The file was seen to have this *size*, and to be written at *modified*."""
+        if size < self.size and not self._cut_from:
+            self._cut_from = self.largest
         self.size, self.modified = size, modified
         self.largest = max(self.largest, size)
 
@@ -205,7 +216,7 @@ class Source:
     def content(self) -> Content:
         """What is in the file, which must be open."""
         if self._content is None:
-            raise ValueError(f"{self.path} is not open")
+            raise FileNotFoundError(f"{self.path} is not open")
         return self._content
 
     def holds(self, position: Position) -> bool:
@@ -231,13 +242,14 @@ class Source:
         self._start(0, Trace())
         self._spent = (0, -1)
         self.largest = self.size
+        self._cut_from = 0
 
     def is_intact(self) -> bool:
         """Whether what was read is still there, going by size and the bytes that were read last."""
         self.look()
         recent = self._trace.recent
-        if self._shrank():
-            return False
+        if self.claim is not None or self._shrank():
+            return self.claim is not None
         return self.content().read_at(self._read_to - len(recent), len(recent)) == recent
 
     def read(self, max_bytes: int) -> list[Piece] | None:
@@ -255,6 +267,7 @@ class Source:
         data = content.read_at(start, len(recent) + max_bytes)
         if not data.startswith(recent):
             return None
+        self._verified = self.size
         chunk = data[len(recent) :]
         pieces = self._lines.feed(chunk)
         self._read_to += len(chunk)
@@ -281,5 +294,5 @@ class Source:
 
     def _descriptor(self) -> int:
         if self._fd is None:
-            raise ValueError(f"{self.path} is not open")
+            raise FileNotFoundError(f"{self.path} is not open")
         return self._fd

@@ -94,10 +94,9 @@ class Tail:
             if folder not in before and not isinstance(error, FileNotFoundError):
                 known.happenings.append(Unreadable(folder, str(error)))
         seen = {each.identity for each in found}
-        known.settle(found)
+        known.settle(found, self._is_away)
         for source in [source for identity, source in known.sources.items() if identity not in seen]:
             self._miss(source)
-        known.vanish(self._is_away)
         known.weigh()
         quiet = [source for source in self._handles if not known.in_sight(source) and not source.has_news]
         for source in quiet[: max(len(quiet) - self._max_hidden, 0)]:

@@ -107,7 +107,7 @@ def test_check_logs_says_what_would_be_rejected(log: Log, extractor: Callable[..
     assert 0 == result.exit_code
     assert f"{log.path}, byte {offset}: invalid: /duration_ms -1 is less than the minimum of 0\n" in result.stdout
     assert f"    {bad.decode()[:200]}\n" in result.stdout
-    assert "3 lines: 1 events, 1 invalid, 1 not_json\n" in result.stdout
+    assert "3 lines: 1 events, 1 not_json, 1 invalid\n" in result.stdout
 
 
 @pytest.mark.parametrize(("lines", "code"), [([tool_call()], 0), ([tool_call(), b"{"], 3)])

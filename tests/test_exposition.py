@@ -147,6 +147,7 @@ def whole_scrape() -> str:
     stats = Stats(lines_read=2, files={"active": 1})
     stats.rejects["not_json"] += 1
     stats.happenings["appeared"] += 1
+    stats.lost_bytes["truncated"] += 1
     registry = exposition.registry(read(EVERYTHING), stats, threading.Lock(), lambda: 2e9, "1.2.3")
     return generate_latest(registry).decode()
 

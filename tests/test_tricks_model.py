@@ -97,7 +97,7 @@ class TricksMachine(RuleBasedStateMachine):
     def line(self, size: int) -> bytes:
         """A line of about *size* bytes that no other line is like."""
         self.written += 1
-        return b"%d:" % self.written + b"x" * size + b"\n"
+        return b"%d:" % self.written + (b"%d," % self.written * size)[:size] + b"\n"
 
     @rule(name=NAMES, sizes=st.lists(st.sampled_from([1, 10, 30, 100, 2000]), min_size=1, max_size=4))
     def append(self, name: str, sizes: list[int]) -> None:
