@@ -77,6 +77,10 @@ class StateDirectory:
                 notes.append(f"{path} is damaged ({damage}); it is kept as {aside.name}")
         return Loaded(None, notes)
 
+    def has_checkpoint(self) -> bool:
+        """Whether the last checkpoint is still there."""
+        return (self.path / _NAME).exists()
+
     def save(self, value: Any) -> None:  # noqa: ANN401  # whatever MessagePack can say
         """Make *value* the last checkpoint. Raises `OSError` if the disk refuses; then the last one stays."""
         body = msgspec.msgpack.encode(value)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from extractor.fingerprints import WINDOW, digest
 from extractor.gone import Gone
+from extractor.packed import Content
 from extractor.positions import Fate, Identity, Position
 from extractor.rotation import are_near, is_rotated, stem, unrotated
-from extractor.sources import Content, FileState, Source
+from extractor.sources import FileState, Source
 
 
 class Answer(Enum):
@@ -30,7 +31,7 @@ class Proof(NamedTuple):
     """
     A file of *size* that was written at *modified* held the first *length* bytes of *original*, and nothing else.
 
-    *head* and *last* are digests of the first and the last of them.
+    *head* and *last* are digests of the first and the last of them. It is settled if all of them had been read by then.
     """
 
     original: Source
@@ -39,6 +40,7 @@ class Proof(NamedTuple):
     last: str
     size: int
     modified: int
+    is_settled: bool
 
 
 class Copies:
@@ -109,7 +111,7 @@ class Copies:
     def known_length(self, source: Source, position: Position) -> int:
         """How much of *source*, which holds what was read up to *position*, was read."""
         proof = self._proofs.get(source.identity)
-        if proof is not None and self._ends.get(source.identity) == position and _is_unchanged(source, proof):
+        if proof is not None and self._is_end(source, position) and _is_unchanged(source, proof):
             return min(proof.length, position.offset)
         return position.offset
 
@@ -119,15 +121,14 @@ class Copies:
         if proof is None:
             return earlier.offset if earlier is not None and source.holds(earlier) else 0
         end = self._ends.get(source.identity)
-        if end is None and not self._still_holds(proof.original, proof):
+        if not (self._still_holds(proof.original, proof) if end is None else self._is_end(source, end)):
             return 0
         length = proof.length if end is None else min(proof.length, end.offset)
         return length if self._still_holds(source, proof) else 0
 
     def is_settled(self, source: Source) -> bool:
         """Whether all that *source*, which is a copy, holds was read from its original."""
-        proof = self._proofs[source.identity]
-        return proof.original.read_to >= proof.length
+        return self._proofs[source.identity].is_settled
 
     def search(self, source: Source) -> Source | Position | Answer:
         """What *source* holds: the content of another source, of one that is gone, or something new."""
@@ -156,9 +157,8 @@ class Copies:
         for other in self._relatives(source):
             if self._may_be_original(other, source) and self._is_original(other, source, head):
                 length, last = self._sample(source)
-                self._proofs[source.identity] = Proof(
-                    other, length, digest(head), digest(last), source.size, source.modified
-                )
+                parts = (digest(head), digest(last), source.size, source.modified, other.read_to >= length)
+                self._proofs[source.identity] = Proof(other, length, *parts)
                 self._ends.pop(source.identity, None)
                 return other
         return None
@@ -173,7 +173,8 @@ class Copies:
         return self._read(other, length - len(last), len(last)) == last
 
     def _may_be_original(self, other: Source, source: Source) -> bool:
-        if source.packed and other.path == source.path.removesuffix(source.packed):
+        is_beside = other.path.removesuffix(other.packed) == source.path.removesuffix(source.packed)
+        if is_beside or other is self.original(source):
             return True
         if not are_near(other.path, source.path) or not (source.packed or other.path == unrotated(source.path)):
             return False
@@ -185,6 +186,13 @@ class Copies:
         if not self._opened(source):
             raise FileNotFoundError(source.path)
         return source.content()
+
+    def _is_end(self, source: Source, position: Position) -> bool:
+        """Whether *source* was a copy of what was read up to *position*."""
+        if self._ends.get(source.identity) != position:
+            return False
+        # What had not been read when they were compared may have been replaced before it was.
+        return self._proofs[source.identity].is_settled or (self._opened(source) and source.holds(position))
 
     def _still_holds(self, source: Source, proof: Proof) -> bool:
         window = min(proof.length, WINDOW)
@@ -209,7 +217,7 @@ class Copies:
         later = False
         # From front to back, as what is compressed is best read.
         for position in self._gone.family(source.path):
-            if self._ends.get(source.identity) == position and _is_unchanged(source, self._proofs[source.identity]):
+            if self._is_end(source, position) and _is_unchanged(source, self._proofs[source.identity]):
                 return position
             if not self._may_continue(source, position):
                 continue

@@ -110,9 +110,7 @@ class Daemon:
     def _follow(self) -> None:
         scanned = time.monotonic()
         self._intake.scan()
-        self._to_catch_up = {
-            source: source.offset + source.pending + source.behind for source in self._intake.tail.sources()
-        }
+        self._to_catch_up = {source: source.size for source in self._intake.tail.sources()}
         self._read()
         while not self._stopping.is_set():
             left = scanned + self._options.poll_interval - time.monotonic()
@@ -146,10 +144,12 @@ class Daemon:
             self._to_catch_up = {
                 source: size
                 for source, size in self._to_catch_up.items()
-                if source in known and source.offset + source.pending < size
+                if source in known and not source.has_reached(size)
             }
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
+        else:
+            self._stats.show(self._stats.unshown())
 
     def _tell(self, happening: Happening) -> None:
         text = happenings.trouble(happening)

@@ -88,9 +88,7 @@ class Intake:
     def _count(self, happened: Iterable[Happening]) -> None:
         for happening in happened:
             kind = type(happening).__name__.lower()
-            self._pipeline.stats.happenings[kind] += 1
-            if happening.lost:
-                self._pipeline.stats.lost_bytes[kind] += happening.lost
+            self._pipeline.stats.note(kind, happening.lost or 0)
             self._on_happening(happening)
 
     def _pack(self, source: Source) -> Pack:

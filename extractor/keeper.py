@@ -57,6 +57,7 @@ class Keeper:
         self._began = time.monotonic()
         self._failing = ""
         self._saved = _NOTHING
+        self._noted = stats.unshown()
         self._numbers: dict[str, int] = {}
 
     def restore(self) -> list[Position]:
@@ -125,8 +126,9 @@ class Keeper:
 
     def _save(self, pipeline: Pipeline, tail: Tail) -> None:
         self._began = time.monotonic()
-        seen = (self._stats.bytes_read, self._stats.happenings.total())
-        if seen == self._saved and not self._failing:
+        noted = self._stats.unshown()
+        seen = (self._stats.bytes_read, self._stats.happenings.total() + noted["happenings"].total())
+        if seen == self._saved and not self._failing and self._directory.has_checkpoint():
             self._stats.saved_at = time.time()  # what is on disk is what there is
             return
         try:
@@ -137,7 +139,7 @@ class Keeper:
         with self._lock:
             began = time.monotonic()
             dumped = self._state.dump()
-        value = {
+        value: dict[str, Any] = {
             "time": time.time(),
             "packs": [pack.name for pack in self._state.catalog.packs],
             "state": dumped,
@@ -146,7 +148,9 @@ class Keeper:
             "rejects": position,
             "positions": [list(position) for position in tail.positions()],
         }
+        value["stats"]["saves"] += 1  # this one
         self._stats.stall = time.monotonic() - began
+        self._noted = noted
         self._saved = seen
         self._saving = self._saver.submit(self._write, value)
 
@@ -168,6 +172,7 @@ class Keeper:
             self._failed(error)
             return
         self._stats.saves += 1
+        self._stats.show(self._noted)
         if self._failing:
             self._say(f"checkpoints are saved again in {self._directory.path}")
             self._failing = ""

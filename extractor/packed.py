@@ -1,9 +1,9 @@
 """
-A compressed file in, its content out, piece by piece.
+An open file in, its content out, piece by piece, also if it is compressed.
 
-Reading is from front to back in bounded memory, whatever the ratio; going back a little is free, going back further
-begins again. A file that is still being written is read as far as it goes, and on when it has grown. What is damaged
-raises nothing: `damage` says so, and what was before it can be read.
+A compressed file is read from front to back in bounded memory, whatever the ratio; going back a little is free, going
+back further begins again. One that is still being written is read as far as it goes, and on when it has grown. What is
+damaged raises nothing: `damage` says so, and what was before it can be read.
 
 Knows nothing of lines.
 """
@@ -183,3 +183,24 @@ class Packed:
         if self._rest and self._unpacker is None:
             self._unpacker = self._make()
         return bool(self._rest)
+
+
+class Plain:
+    """What is in the open file *fd*, which is not compressed; the counterpart of `Packed`."""
+
+    has_ended = False
+    damage = ""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read_at(self, at: int, length: int) -> bytes:
+        """*length* bytes from *at* on; fewer if there are no more."""
+        return os.pread(self._fd, length, at)
+
+    def length(self) -> int:
+        """How long it is."""
+        return os.fstat(self._fd).st_size
+
+
+Content = Plain | Packed

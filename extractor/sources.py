@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from extractor.fingerprints import WINDOW, Trace, digest
 from extractor.lines import MAX_LINE_BYTES, NEWLINE, LineBuffer, Piece
-from extractor.packed import Packed
+from extractor.packed import Content, Packed, Plain
 from extractor.positions import Found, Position
 from extractor.rotation import packed_suffix, plain_name
 
@@ -39,27 +39,6 @@ class FileState(StrEnum):
     """It was not found, and it was not open."""
     UNREADABLE = "unreadable"
     """It could not be opened or read; tried again."""
-
-
-class _Plain:
-    """A file whose content is what is in it; the counterpart of `Packed`."""
-
-    has_ended = False
-    damage = ""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def read_at(self, at: int, length: int) -> bytes:
-        """*length* bytes from *at* on; fewer if there are no more."""
-        return os.pread(self._fd, length, at)
-
-    def length(self) -> int:
-        """How long it is."""
-        return os.fstat(self._fd).st_size
-
-
-Content = _Plain | Packed
 
 
 class Source:
@@ -130,6 +109,12 @@ class Source:
         """Where the first line begins that was not handed out."""
         return self._lines.offset
 
+    def has_reached(self, size: int) -> bool:
+        """Whether all was read, or cannot be read here, of what was there when the file had this *size*."""
+        if self.state in (FileState.COPY, FileState.UNREADABLE) or not self.has_news:
+            return True
+        return self._raw_read_to() >= size
+
     @property
     def unread(self) -> int | None:
         """How much was seen after the offset, and is not there any more; None if that cannot be known."""
@@ -155,7 +140,7 @@ class Source:
         """How many bytes were not read yet, as far as the file was looked at; of a compressed file, its own bytes."""
         if not self.has_news:
             return 0
-        return max(self.size - (self._content.raw_at if isinstance(self._content, Packed) else self._read_to), 0)
+        return max(self.size - self._raw_read_to(), 0)
 
     @property
     def pending(self) -> int:
@@ -183,7 +168,7 @@ class Source:
             os.close(fd)
             raise FileNotFoundError(self.path)
         self._fd = fd
-        self._content = Packed(fd, self.packed) if self.packed else _Plain(fd)
+        self._content = Packed(fd, self.packed) if self.packed else Plain(fd)
 
     def close(self) -> None:
         """Close the file; a partial line is not held meanwhile, but read again."""
@@ -283,6 +268,11 @@ class Source:
         last = self._lines.finish()
         self._trace.last = self._trace.recent
         return last
+
+    def _raw_read_to(self) -> int:
+        if self.packed:
+            return self._content.raw_at if isinstance(self._content, Packed) else 0
+        return self._read_to
 
     def _shrank(self) -> bool:
         return not self.packed and self.size < (self._read_to or self.largest)

@@ -7,6 +7,7 @@ Knows nothing of how it is shown.
 """
 
 from collections import Counter as Tally
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,7 +47,12 @@ OWN = (
 
 @dataclass(slots=True)
 class Stats:
-    """The numbers behind `OWN`; those with a label are tallies by its values."""
+    """
+    The numbers behind `OWN`; those with a label are tallies by its values.
+
+    What happens to files is first noted in `noted`, and shown once it is saved: unlike lines, which are read again after
+    a restart, it happens but once, and a counter must not fall.
+    """
 
     bytes_read: int = 0
     lines_read: int = 0
@@ -65,12 +71,30 @@ class Stats:
     stall: float = 0.0
     happenings: Tally[str] = field(default_factory=Tally)
     lost_bytes: Tally[str] = field(default_factory=Tally)
+    noted: dict[str, Tally[str]] = field(default_factory=lambda: {"happenings": Tally(), "lost_bytes": Tally()})
     files: dict[str, int] = field(default_factory=dict)
     bytes_behind: int = 0
 
+    def note(self, kind: str, lost: int) -> None:
+        """Something happened to a file, and *lost* bytes of it with that."""
+        self.noted["happenings"][kind] += 1
+        self.noted["lost_bytes"][kind] += lost
+
+    def unshown(self) -> dict[str, Tally[str]]:
+        """What is noted and not shown yet."""
+        return {name: Tally(tally) for name, tally in self.noted.items()}
+
+    def show(self, noted: Mapping[str, Tally[str]]) -> None:
+        """Show what `unshown` was when it was saved."""
+        for name, tally in noted.items():
+            getattr(self, name).update(tally)
+            self.noted[name].subtract(tally)
+
     def dump(self) -> dict[str, Any]:
-        """All counters, as plain values."""
+        """All counters, what is only noted included, as plain values."""
         counters = {own.field: getattr(self, own.field) for own in OWN if own.kind == "counter"}
+        for name, tally in self.noted.items():
+            counters[name] = counters[name] + tally
         return {name: dict(value) if isinstance(value, Tally) else value for name, value in counters.items()}
 
     def load(self, dumped: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from extractor.known import Known
 from extractor.lines import MAX_LINE_BYTES, Piece
 from extractor.order import ReadingOrder
 from extractor.positions import Found, Identity, Position
-from extractor.rotation import is_rotated, unrotated
+from extractor.rotation import is_rotated, packed_suffix, unrotated
 from extractor.sources import FileState, Source
 
 CHUNK_BYTES = 131072
@@ -109,7 +109,7 @@ class Tail:
         known = self._known
         found: list[Found] = []
         strays: dict[Identity, Source] = {}
-        for path in hints:
+        for path in {plain for hint in hints for plain in (hint, hint.removesuffix(packed_suffix(hint)))}:
             source, file = known.at(path), self._folders.file(path)
             if source is not None and (file is None or file.identity != source.identity):
                 strays[source.identity] = source

@@ -43,7 +43,7 @@ ROOMS = {
     "order": "positions sources",
     "handles": "sources",
     "gone": "positions rotation",
-    "copies": "fingerprints gone positions rotation sources",
+    "copies": "fingerprints gone packed positions rotation sources",
     "losses": "happenings positions sources",
     "known": "copies gone handles happenings losses positions rotation sources",
     "tail": "folders happenings known lines order positions rotation sources",

@@ -18,9 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from extractor.positions import Identity
 from extractor.tail import Tail
-from tests.profiles import examples
+from tests.profiles import examples, patient
 from tests.tailing import numbers
 
+pytestmark = patient
 MAX_LINE_BYTES = 40
 NAMES = st.sampled_from(["app.jsonl", "b.jsonl", "sub/c.jsonl"])
 TORN = st.binary(max_size=50).map(lambda junk: junk.replace(b"\n", b"").replace(b":", b""))

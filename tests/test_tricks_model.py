@@ -22,9 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from extractor.positions import Position
 from extractor.tail import Tail
-from tests.profiles import examples
+from tests.profiles import examples, patient
 from tests.tailing import numbers
 
+pytestmark = patient
 NAMES = st.sampled_from(["app.jsonl", "sub/b.jsonl"])
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
