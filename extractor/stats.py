@@ -50,8 +50,8 @@ class Stats:
     """
     The numbers behind `OWN`; those with a label are tallies by its values.
 
-    What happens to files is first noted in `noted`, and shown once it is saved: unlike lines, which are read again after
-    a restart, it happens but once, and a counter must not fall.
+    What happens to files is first noted in `noted`, and shown once it is saved: unlike lines, which are read again
+    after a restart, it happens but once, and a counter must not fall.
     """
 
     bytes_read: int = 0
