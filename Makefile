@@ -3,12 +3,13 @@
 PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.installed
+PEERS   := .venv/.installed-peers
 ADDRESS ?= 127.0.0.1:9464
 DOCS    := $(wildcard README.md docs/*.md)
 SOURCES := extractor samples bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint type docs docs-check check coverage soak bench clean
+.PHONY: help run test format lint type docs docs-check check coverage soak bench bench-peers bench-live clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +56,12 @@ soak: $(STAMP)  ## kill -9 and the model tests with new seeds, for MINUTES=60
 bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
 	@$(BIN)/python -m bench.speed
 
+bench-peers: $(PEERS)  ## the same job on what users would pick instead; writes docs/performance.md
+	@$(BIN)/python -m bench.peers --write
+
+bench-live: $(STAMP)  ## freshness and scrapes while a log is written; writes docs/performance.md
+	@$(BIN)/python -m bench.live --write
+
 clean:  ## remove what can be made again
 	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
@@ -63,4 +70,8 @@ $(STAMP): pyproject.toml
 	@echo "Making .venv (once, and when pyproject.toml changes) ..."
 	@$(PYTHON) -m venv .venv || { echo "no venv module? On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(PEERS): $(STAMP)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -11,22 +11,19 @@ Knows nothing of the package but its command line and its own metrics.
 
 import json
 import re
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
 from statistics import median
+
+from bench import memory
+from bench.following import Following, following, get
 
 TOOLS = 1000
 STATUSES = ("ok", "error", "timeout", "cancelled", "refused", "retried", "skipped", "unknown")
@@ -56,23 +53,27 @@ def measure(folder: Path) -> Measured:
     written = lines(1)
     with (logs / "agent.jsonl").open("wb", buffering=0) as log:
         log.write(b"".join(islice(written, LINES)))
-        with following(logs, state_dir, pack) as (process, url, _):
+        with _kept(logs, state_dir, pack) as it:
             stalls = []
             pause = threading.Event()
             for _ in range(SECONDS * 5):
                 log.write(b"".join(islice(written, BURST)))
                 pause.wait(0.2)
-                stalls.append(value(url, "extractor_checkpoint_stall_seconds"))
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            numbers = re.findall(r"^extractor_series\{.*\} (.*)$", get(url), re.MULTILINE)
+                stalls.append(value(it.address, "extractor_checkpoint_stall_seconds"))
+            resident, most = memory.resident(it.pid), memory.peak(it.pid)
+            numbers = re.findall(r"^extractor_series\{.*\} (.*)$", get(it.address, "/metrics"), re.MULTILINE)
             series = int(sum(map(float, numbers)))
     size = (state_dir / "checkpoint").stat().st_size
-    with following(logs, state_dir, pack) as (_, _, again):
+    with _kept(logs, state_dir, pack) as again:
         pass
     (logs / "agent.jsonl").unlink()
-    with following(logs, folder / "empty", pack) as (_, _, empty):
+    with _kept(logs, folder / "empty", pack) as empty:
         pass
-    return Measured(series, stalls, size, kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM"), again, empty)
+    return Measured(series, stalls, size, resident, most, again.seconds, empty.seconds)
+
+
+def _kept(logs: Path, state_dir: Path, pack: Path) -> AbstractContextManager[Following]:
+    return following(logs, "--state-dir", str(state_dir), "--checkpoint-interval", "0.5", "--schemas", str(pack))
 
 
 def lines(seed: int) -> Iterator[bytes]:
@@ -116,50 +117,10 @@ def write_pack(folder: Path) -> None:
     (folder / "pack.json").write_text(json.dumps(pointers))
 
 
-@contextmanager
-def following(logs: Path, state_dir: Path, pack: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
-    """A running extractor, where it serves, and the seconds until it was ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "extractor", "run", logs, "--state-dir", state_dir, "--schemas", pack]
-    command += ["--checkpoint-interval", "0.5", "--web.listen-address", address]
-    began, pause = time.monotonic(), threading.Event()
-    with subprocess.Popen([str(word) for word in command]) as process:
-        while not is_ready(f"http://{address}/-/ready"):
-            assert process.poll() is None
-            pause.wait(0.01)
-        yield process, f"http://{address}/metrics", time.monotonic() - began
-        process.send_signal(signal.SIGTERM)
-
-
-def is_ready(url: str) -> bool:
-    """Whether the page answers with 200."""
-    try:
-        get(url)
-    except urllib.error.URLError:
-        return False
-    return True
-
-
-def get(url: str) -> str:
-    """The text at *url*."""
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        text: str = answer.read().decode()
-    return text
-
-
-def value(url: str, name: str) -> float:
+def value(address: str, name: str) -> float:
     """The value of a metric without labels."""
-    found = re.search(rf"^{name} (\S+)$", get(url), re.MULTILINE)
+    found = re.search(rf"^{name} (\S+)$", get(address, "/metrics"), re.MULTILINE)
     return float(found[1]) if found else 0.0
-
-
-def kilobytes(status: str, name: str) -> int:
-    """A field of /proc/PID/status, in bytes."""
-    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found
-    return int(found[1]) * 1024
 
 
 def main() -> None:

@@ -205,9 +205,9 @@ def _endless(seed: int, start: datetime) -> Iterator[bytes]:
         run = runs[slot]
         write = kinds[bits(8)] if run.seq else writers.start
         head = {
-            "ts": f"{prefix}.{microsecond % 1_000_000:06d}Z", "run_id": run.run_id, "agent": run.agent,
+            "ts": f"{prefix}.{microsecond % 1_000_000:06d}Z", "event": "", "run_id": run.run_id, "agent": run.agent,
             "release": run.release, "seq": run.seq, "trace_id": run.trace_id,
-        }  # fmt: skip
+        }  # fmt: skip  # in the order in which `extractor.emit` writes them
         run.seq += 1
         line = dumps(head | write(run))
         yield line[:-1] + (_TAILS[bits(4)] if len(line) < 265 or not bits(3) else b"}\n")

@@ -12,12 +12,15 @@ Knows nothing of how extractor works: it starts it as a user does.
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.gen import lines
+from bench.memory import Watch
 
 BUILD = Path("build")
 LOOP = "import sys, orjson\nfor line in open(sys.argv[1], 'rb'): orjson.loads(line)"
@@ -26,10 +29,11 @@ SPLIT = "import sys\nfor line in open(sys.argv[1], 'rb'): pass"
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of a program: seconds of CPU, user and system, and the most memory it held, in bytes."""
+    """One run of a program: seconds of CPU, user and system, the most memory it held, in bytes, and seconds it took."""
 
     cpu_seconds: float
     peak_bytes: int
+    wall_seconds: float
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,26 @@ class Row:
     peak_mib: float
 
 
-def measure(command: list[str]) -> Measured:
-    """Run *command* to its end and ask the kernel what it cost, its children included."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+def measure(command: list[str], output: Path = Path(os.devnull), more: dict[str, str] | None = None) -> Measured:
+    """
+    Run *command* to its end and ask the kernel what it cost, its children included.
+
+    It writes to *output*, with the variables *more* added to its environment.
+    """
+    began = time.monotonic()
+    with output.open("wb") as answer:
+        process = subprocess.Popen(command, stdout=answer, env=os.environ | (more or {}))
+        watch = Watch(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
+    took = time.monotonic() - began
+    # The kernel's figure is the better one, unless it is only what this process held when it started the other.
+    peak, own = usage.ru_maxrss * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    seen = watch.stop()
+    peak = seen if peak <= own else max(seen, peak)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(command)}: exit {process.returncode}")
-    return Measured(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Measured(usage.ru_utime + usage.ru_stime, peak, took)
 
 
 def compare(log: Path, n: int, rounds: int) -> list[Row]:
@@ -74,9 +90,9 @@ def compare(log: Path, n: int, rounds: int) -> list[Row]:
 
 
 def generated(n: int) -> Path:
-    """A log of *n* lines, made once and kept in build/."""
+    """A log of *n* lines, kept in build/ and made anew when the generator has changed."""
     log = BUILD / f"agents-{n}.jsonl"
-    if not log.exists():
+    if not log.exists() or log.stat().st_mtime < Path(__file__).with_name("gen.py").stat().st_mtime:
         BUILD.mkdir(exist_ok=True)
         unfinished = log.with_suffix(".part")
         with unfinished.open("wb") as file:

@@ -1,24 +1,33 @@
 """
 Options in, exit codes out; no logic.
 
-0 done, 1 could not do it (one line on stderr, with a hint), 2 wrong usage, 3 `--strict` and something was rejected.
+0 done, 1 could not do it (one line on stderr, with a hint), 2 wrong usage, 3 `--strict` and something was rejected, 130
+Ctrl-C.
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
 from extractor import __version__
+from extractor.backfill import Backfill
+from extractor.blocks import Blocks
 from extractor.catalog import Catalog
 from extractor.checkpoint import StateDirectory
+from extractor.document import Document
 from extractor.errors import ExtractorError
+from extractor.options import backfill_options, option, reading_options, schemas_option
+from extractor.period import ALWAYS, Period, seconds_of
 from extractor.pipeline import Rejected
-from extractor.printing import FORMATS, printable
+from extractor.printing import FORMATS, printable, said_of
+from extractor.progress import counted, shown
 from extractor.replay import Options as ReplayOptions
 from extractor.replay import Replay, Replayed
 from extractor.requeue import requeue as judge_again
@@ -27,8 +36,7 @@ from extractor.schemas import load
 _SHOWN_REJECTS = 20
 _SHOWN_BYTES = 200
 _REJECTED = 3
-
-F = TypeVar("F", bound=Callable[..., Any])
+_INTERRUPTED = 130
 
 
 class _Commands(click.Group):
@@ -40,51 +48,16 @@ class _Commands(click.Group):
         except ExtractorError as error:
             click.echo(f"extractor: {printable(str(error))}", err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("extractor: interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
 
 
-def _option(name: str, *parameter: str, **settings: Any) -> Callable[[F], F]:
-    variable = "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
-    return click.option(name, *parameter, envvar=variable, show_envvar=True, show_default=True, **settings)
-
-
-def _schemas_option(command: F) -> F:
-    return _option(
-        "--schemas",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        multiple=True,
-        metavar="DIR",
-        help="A folder of event schemas to add to the default ones, or a pack of its own. May be repeated.",
-    )(command)
-
-
-def _reading_options(command: F) -> F:
-    for option in (
-        _option("--max-line-bytes", type=click.IntRange(min=1), default=1 << 20, help="Reject longer lines."),
-        _option(
-            "--max-clock-skew",
-            type=click.FloatRange(min=0),
-            default=300.0,
-            metavar="SECONDS",
-            help="Reject events further in the future.",
-        ),
-        _option(
-            "--run-timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            default=3600.0,
-            metavar="SECONDS",
-            help="Give up a run without an event for so long.",
-        ),
-        _option(
-            "--quantile-window",
-            type=click.FloatRange(min=0, min_open=True),
-            default=300.0,
-            metavar="SECONDS",
-            help="Length of the sliding window of the quantiles.",
-        ),
-        _schemas_option,
-    ):
-        command = option(command)
-    return command
+def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None or (time := seconds_of(value)) is not None:
+        return None if value is None else time
+    example = "2026-11-21, 2026-11-21T09:00:00Z or 1795251600"
+    raise click.BadParameter(f"{value!r} is no date, RFC 3339 time with offset, or epoch seconds; write {example}")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -95,42 +68,42 @@ def main() -> None:
 
 @main.command()
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG_DIR...")
-@_option(
+@option(
     "--web.listen-address",
     "listen_address",
     default="127.0.0.1:9464",
     metavar="HOST:PORT",
     help="Where to serve metrics.",
 )
-@_option(
+@option(
     "--state-dir",
     type=click.Path(path_type=Path),
     default=None,
     metavar="DIR",
     help="Where to keep what was counted, so that totals stay exact through restarts.",
 )
-@_option(
+@option(
     "--checkpoint-interval",
     type=click.FloatRange(min=0.05),
     default=5.0,
     metavar="SECONDS",
     help="Save the state this often.",
 )
-@_option(
+@option(
     "--max-reject-bytes",
     type=click.IntRange(min=1),
     default=100 << 20,
     metavar="BYTES",
     help="Begin a new file of rejected lines past this size; the one before is kept.",
 )
-@_option(
+@option(
     "--poll-interval",
     type=click.FloatRange(min=0.05),
     default=5.0,
     metavar="SECONDS",
     help="Look at every file this often, should the system not tell of a change.",
 )
-@_reading_options
+@reading_options
 def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
     """
     Follow LOG_DIR and serve its metrics.
@@ -152,37 +125,60 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@_option(
+@option(
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
     default="table",
     help="What to print.",
 )
-@_option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
-@_reading_options
+@option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
+@option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="the cores",
+    metavar="N",
+    help="Read with N processes. What is printed does not depend on it.",
+)
+@option(
+    "--since", callback=_time, metavar="TIME", help="Only events at TIME or later: date, RFC 3339 or epoch seconds."
+)
+@option("--until", callback=_time, metavar="TIME", help="Only events before TIME.")
+@backfill_options
+@reading_options
 def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> None:
     """
     Read PATH to the end and say what happened.
 
-    PATH is a log file, a folder of them, a quoted pattern, or - for standard input.
+    PATH is a log file, compressed or not, a folder of them, a quoted pattern, or - for standard
+    input. Files that hold the same, such as app.jsonl.1 and app.jsonl.1.gz, are counted once.
 
     Example:
 
     \b
         extractor replay samples/logs
+        extractor replay samples/logs --since 2026-11-20 --until 2026-11-21T12:00:00Z
         extractor replay samples/logs --format prometheus | grep agent_runs_total
+        extractor replay samples/logs --backfill history.om --step 15s
     """
-    replayed = _replay(load(options.pop("schemas")), paths, options)
-    click.echo(FORMATS[form](replayed), nl=False)
+    options["period"] = _period(options.pop("since"), options.pop("until"))
+    output = _output(options.pop("document"), options.pop("blocks"))
+    step = options.pop("step")
+    catalog = load(options.pop("schemas"))
+    if output is not None:
+        replayed = _backfill(catalog, paths, options, output, step)
+    else:
+        replayed = _replay(catalog, paths, options)
+        click.echo(FORMATS[form](replayed), nl=False)
     if strict and replayed.stats.rejects.total():
         sys.exit(_REJECTED)
 
 
 @main.command()
-@_option("--logs", multiple=True, metavar="PATH", help="Also say which lines of PATH would be rejected, and why.")
-@_option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
-@_reading_options
+@option("--logs", multiple=True, metavar="PATH", help="Also say which lines of PATH would be rejected, and why.")
+@option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
+@reading_options
 def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     """
     Check that the schemas are right.
@@ -220,14 +216,14 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
 
 
 @main.command()
-@_option(
+@option(
     "--state-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
     help="The state directory of an extractor that is stopped.",
 )
-@_schemas_option
+@schemas_option
 def requeue(state_dir: Path, schemas: tuple[Path, ...]) -> None:
     """
     Try rejected lines again after a schema was mended.
@@ -255,10 +251,41 @@ def _replay(
     _collect_less()
     window = options.pop("quantile_window")
     job = Replay(catalog, ReplayOptions(paths=paths, window=window, **options), on_reject)
-    if not sys.stderr.isatty() or not job.total_bytes:
-        return job.run()
-    with click.progressbar(length=job.total_bytes, label="Reading", file=sys.stderr) as bar:
-        return job.run(lambda done: bar.update(done - bar.pos))
+    with shown(job.total_bytes) as progress:
+        replayed = job.run(progress)
+    for trouble in replayed.troubles:
+        click.echo(f"extractor: {printable(trouble)}", err=True)
+    return replayed
+
+
+def _output(document: str | None, blocks: Path | None) -> Document | Blocks | None:
+    if document is not None and blocks is not None:
+        raise click.UsageError("give either --backfill or --backfill-blocks")
+    if document is not None:
+        return Document(document)
+    return None if blocks is None else Blocks(blocks)
+
+
+def _backfill(
+    catalog: Catalog, paths: tuple[str, ...], options: dict[str, Any], output: Document | Blocks, step: int
+) -> Replayed:
+    _collect_less()
+    window = options.pop("quantile_window")
+    with TemporaryDirectory(prefix="extractor-") as folder, output:
+        job = Backfill(catalog, ReplayOptions(paths=paths, window=window, **options), step, Path(folder))
+        with shown(job.total_bytes) as progress:
+            replayed = job.read(progress)
+        with counted("Writing", job.parts) as done:
+            written = job.write(output, done)
+    for note in (*replayed.troubles, *said_of(written)):
+        click.echo(f"extractor: {printable(note)}", err=True)
+    return replayed
+
+
+def _period(since: float | None, until: float | None) -> Period:
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since must be before --until")
+    return Period(ALWAYS.since if since is None else since, ALWAYS.until if until is None else until)
 
 
 def _collect_less() -> None:

@@ -124,7 +124,8 @@ class Copies:
         if not (self._still_holds(proof.original, proof) if end is None else self._is_end(source, end)):
             return 0
         length = proof.length if end is None else min(proof.length, end.offset)
-        return length if self._still_holds(source, proof) else 0
+        # A few bytes may be alike in any two files; a line that was not whole was not handed out.
+        return source.line_before(length) if self._still_holds(source, proof) else 0
 
     def is_settled(self, source: Source) -> bool:
         """Whether all that *source*, which is a copy, holds was read from its original."""
@@ -134,11 +135,16 @@ class Copies:
         """What *source* holds: the content of another source, of one that is gone, or something new."""
         for other in self._relatives(source):
             # What it held may be what this one holds.
-            if (other.has_news or other is self.original(source)) and self._opened(other):
+            if (other.has_news or self._may_be_original(other, source)) and self._opened(other):
                 self._intact(other)
         head = self._content(source).read_at(0, WINDOW)
+        if self._must_wait(source):
+            return Answer.LATER
         if not head:
             return Answer.NEW if source.content().has_ended else Answer.LATER
+        original = self.original(source)
+        if original in self._relatives(source) and self._is_copy(source, original, head):
+            return original
         known = self._among_gone(source, head)
         if isinstance(known, Position) or not is_rotated(source.path):
             return known
@@ -153,15 +159,35 @@ class Copies:
             if other is not source and other.identity not in self.unread and other.state is not FileState.COPY
         ]
 
+    def _must_wait(self, source: Source) -> bool:
+        """Whether *source* may be a copy of a file that can be decided first, for it waits for nothing to be written."""
+        family = self._families.get(stem(source.path), {}).values()
+        unread = [other for other in family if other.identity in self.unread and other is not source]
+        plain = [other for other in unread if other.size and not other.packed]
+        return any(
+            other.state is not FileState.UNREADABLE and self._may_be_original(other, source) for other in plain
+        )
+
     def _among_known(self, source: Source, head: bytes) -> Source | None:
-        for other in self._relatives(source):
-            if self._may_be_original(other, source) and self._is_original(other, source, head):
-                length, last = self._sample(source)
-                parts = (digest(head), digest(last), source.size, source.modified, other.read_to >= length)
-                self._proofs[source.identity] = Proof(other, length, *parts)
-                self._ends.pop(source.identity, None)
-                return other
-        return None
+        relatives = self._relatives(source)
+        return next(
+            (
+                other
+                for other in relatives
+                if self._may_be_original(other, source) and self._is_copy(source, other, head)
+            ),
+            None,
+        )
+
+    def _is_copy(self, source: Source, other: Source, head: bytes) -> bool:
+        """Whether *other* holds all that *source* does, which is remembered."""
+        if not self._is_original(other, source, head):
+            return False
+        length, last = self._sample(source)
+        parts = (digest(head), digest(last), source.size, source.modified, other.read_to >= length)
+        self._proofs[source.identity] = Proof(other, length, *parts)
+        self._ends.pop(source.identity, None)
+        return True
 
     def _is_original(self, other: Source, source: Source, head: bytes) -> bool:
         if not self._opened(other):
@@ -174,12 +200,13 @@ class Copies:
 
     def _may_be_original(self, other: Source, source: Source) -> bool:
         is_beside = other.path.removesuffix(other.packed) == source.path.removesuffix(source.packed)
-        if is_beside or other is self.original(source):
+        if (is_beside and other.packed != source.packed) or other is self.original(source):
             return True
-        if not are_near(other.path, source.path) or not (source.packed or other.path == unrotated(source.path)):
+        is_rotated_to = other.path == unrotated(source.path) != source.path
+        if not are_near(other.path, source.path) or not (source.packed or is_rotated_to):
             return False
-        # What was renamed may be like what is written now, but is older.
-        return other.since < source.since or other.modified < source.modified
+        # What was renamed may be like what is written now, but is older; what compresses keeps the time.
+        return other.since < source.since or other.modified <= source.modified
 
     def _content(self, source: Source) -> Content:
         # Opening another file may have closed this one.

@@ -5,6 +5,8 @@ ExtractorError           exit 1, one line on stderr
 ├── SchemaError          a schema or pack file is wrong: `file#/json/pointer: message`, with what to write instead
 ├── CheckpointError  the state directory cannot be used, or not by this program
 ├── SourceError          a path given on the command line cannot be read
+├── OutputError          what was asked for cannot be written
+├── WorkerError          a process of a parallel replay has died
 └── ServerError          the address cannot be listened on
 
 Bad input is not here: a line that is no event is a `Reject` value, is counted by its reason, and reading goes on.
@@ -36,6 +38,14 @@ class CheckpointError(ExtractorError):
 
 class SourceError(ExtractorError):
     """A path given on the command line cannot be read."""
+
+
+class OutputError(ExtractorError):
+    """What was asked for cannot be written."""
+
+
+class WorkerError(ExtractorError):
+    """A process of a parallel replay has died."""
 
 
 class ServerError(ExtractorError):

@@ -7,9 +7,10 @@ prometheus-client's.
 Knows nothing of HTTP, files or lines.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from math import inf, nan
+from types import MappingProxyType
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, make_asgi_app
@@ -18,7 +19,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from extractor.catalog import Kind, Metric
+from extractor.catalog import Catalog, Kind, Metric
 from extractor.families import Family, Labels
 from extractor.hdr import quantiles
 from extractor.series import Counter, Histogram, Latest, Series, Summary
@@ -28,6 +29,7 @@ from extractor.sums import as_float
 
 Sample = tuple[str, dict[str, str], float]
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _RESERVED = ("_count", "_sum", "_bucket")
 
 
@@ -42,6 +44,17 @@ class StateCollector(Collector):
         """Every family, sorted by name."""
         with self._lock:
             return [_family(self._state, family) for _, family in sorted(self._state.families.items())]
+
+
+class _Empty(Collector):
+    """The metrics of a catalog without samples."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def collect(self) -> Iterable[Exposed]:
+        """Every family, sorted by name."""
+        return [_exposed(metric) for _, metric in sorted(self._catalog.metrics.items())]
 
 
 class OwnCollector(Collector):
@@ -139,6 +152,21 @@ def samples(state: State) -> Iterator[Sample]:
             yield sample.name, sample.labels, sample.value
 
 
+def metadata(catalog: Catalog) -> str:
+    """What OpenMetrics says of the packs' metrics besides their samples: type, unit and help."""
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(_Empty(catalog))
+    said: str = generate_openmetrics(collectors).decode()  # type: ignore[no-untyped-call]
+    return said.removesuffix("# EOF\n")
+
+
+def series_text(metric: Metric, labels: Labels, suffix: str = "", extra: Mapping[str, str] = _NOTHING) -> str:
+    """The series of a sample as it stands in a line of text; *suffix* and *extra* labels are what `parts` says."""
+    named = sorted((_named(metric, labels) | dict(extra)).items())
+    inner = ",".join(f'{name}="{_escaped(value)}"' for name, value in named)
+    return f"{metric.name}{suffix}{{{inner}}}" if inner else metric.name + suffix
+
+
 def _own(kind: str, name: str, help_text: str, values: Iterable[tuple[dict[str, str], float]]) -> Exposed:
     family = Exposed(name.removesuffix("_total"), help_text, kind)
     for labels, value in values:
@@ -148,17 +176,21 @@ def _own(kind: str, name: str, help_text: str, values: Iterable[tuple[dict[str, 
 
 def _family(state: State, family: Family) -> Exposed:
     metric = family.metric
-    name = metric.name.removesuffix("_total") if metric.kind is Kind.COUNTER else metric.name
-    exposed = Exposed(name, metric.help, _type(metric), _unit(name))
+    exposed = _exposed(metric)
     newest = state.newest_slot
     if metric.run is not None:
         for labels, runs in state.count_open(metric.name).items():
             exposed.add_sample(metric.name, _named(metric, labels), float(runs))
         return exposed
     for labels, series in sorted(family.series.items()):
-        for suffix, extra, value in _samples(metric, series, newest):
+        for suffix, extra, value in parts(metric, series, newest):
             exposed.add_sample(metric.name + suffix, _named(metric, labels) | extra, value)
     return exposed
+
+
+def _exposed(metric: Metric) -> Exposed:
+    name = metric.name.removesuffix("_total") if metric.kind is Kind.COUNTER else metric.name
+    return Exposed(name, metric.help, _type(metric), _unit(name))
 
 
 def _type(metric: Metric) -> str:
@@ -177,7 +209,8 @@ def _named(metric: Metric, labels: Labels) -> dict[str, str]:
     return dict(zip(metric.label_names, labels, strict=True))
 
 
-def _samples(metric: Metric, series: Series, newest: int) -> Iterator[tuple[str, dict[str, str], float]]:
+def parts(metric: Metric, series: Series, newest: int) -> Iterator[tuple[str, dict[str, str], float]]:
+    """The samples of one series, if *newest* is the latest slot: suffix, labels besides the series' own, and value."""
     match series:
         case Counter():
             yield "", {}, as_float(series.total, metric.per_unit)
@@ -187,7 +220,7 @@ def _samples(metric: Metric, series: Series, newest: int) -> Iterator[tuple[str,
         case Summary():
             values = quantiles(series.window.counts(newest), metric.quantiles) or [nan] * len(metric.quantiles)
             for quantile, value in zip(metric.quantiles, values, strict=True):
-                yield "", {"quantile": _text(quantile)}, value
+                yield "", {"quantile": number_text(quantile)}, value
             yield "_count", {}, float(series.count)
             yield "_sum", {}, as_float(series.total, metric.per_unit)
         case Latest() if metric.kind is Kind.STATESET:
@@ -202,10 +235,15 @@ def _buckets(metric: Metric, series: Histogram) -> Iterator[tuple[str, dict[str,
     reached = 0
     for bound, count in zip((*metric.bounds, inf), series.buckets, strict=True):
         reached += count
-        yield "_bucket", {"le": _text(bound)}, float(reached)
+        yield "_bucket", {"le": number_text(bound)}, float(reached)
     yield "_count", {}, float(reached)
 
 
-def _text(number: float) -> str:
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def number_text(number: float) -> str:
+    """*number* as it stands in a line of text."""
     text: str = floatToGoString(number)  # type: ignore[no-untyped-call]
     return text

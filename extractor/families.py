@@ -1,18 +1,29 @@
 """
 The series of one metric: which exist, and which label values are told apart.
 
+A family that is not limited tells all values apart, and remembers when each label set was first touched; `limit` then
+folds them in that order. So it does not matter in what order the events came, or how they were cut.
+
 Knows nothing of events, updates or text formats.
 """
 
 from collections import Counter as Tally
+from collections.abc import Iterable
 from decimal import Decimal
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind, Metric
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 
 Labels = tuple[str, ...]
+
+
+class Touch(NamedTuple):
+    """The earliest slot of event time in which a label set was touched, and by how many events it was."""
+
+    first: int
+    events: int
 
 
 class Family:
@@ -28,36 +39,86 @@ class Family:
         self._bounds = [float(Decimal(repr(bound)) * metric.per_unit) for bound in metric.bounds]
         self._open = [place for place, values in enumerate(metric.label_values) if values is None]
         self._admitted: dict[int, set[str]] = {place: set() for place in self._open}
-        if not self._open and metric.kind is not Kind.STATESET:
-            self._bear(())
+        self._touched: dict[Labels, Touch] = {}  # only while not limited
+        if limited:
+            self._begin()
 
     def open_labels(self) -> list[str]:
         """The names of the labels whose values are limited."""
         return [self.metric.label_names[place] for place in self._open]
 
-    def find(self, labels: Labels, events: int) -> Series:
-        """The series of *labels*, made with its siblings if new; *events* is how many are folded if they must be."""
+    def find(self, labels: Labels, events: int, first: int) -> Series:
+        """
+        The series of *labels*, made with its siblings if new.
+
+        *events* is how many are folded if they must be, *first* the earliest slot of any that touches the series.
+        """
+        if not self._limited:
+            return self._touch(labels, Touch(first, events))
         series = self.series.get(labels)
         return series if series is not None else self._admit(labels, events)
 
     def folded(self, labels: Labels) -> Labels:
         """*labels* as they are told apart now, without admitting any."""
+        if not self._limited:
+            return labels
         return tuple(
             value if place not in self._admitted or value in (*self._admitted[place], UNKNOWN) else OTHER
             for place, value in enumerate(labels)
         )
 
     def merge(self, other: "Family", newest: int) -> None:
-        """Add the series of *other*."""
-        for labels, theirs in other.series.items():
-            mine = self.find(labels, _events(theirs))
-            if isinstance(mine, Summary):
-                mine.merge(theirs, newest)  # type: ignore[arg-type]  # one metric, one kind
-            else:
-                mine.merge(theirs)  # type: ignore[arg-type]
+        """Add the series of *other*; if it is not limited and this one is, in the order in which they were touched."""
+        for labels, touch in other.in_order():
+            theirs = other.series[labels]
+            _add(self.find(labels, touch.events, touch.first), theirs, newest)
         self.overflow.update(other.overflow)
 
+    def limit(self, newest: int) -> None:
+        """Apply the limits from now on, and to what there is in the order in which it was touched."""
+        if self._limited:
+            return
+        parts, order = self.series, list(self.in_order())
+        self._limited = True
+        self.series, self._touched = {}, {}
+        self._admitted = {place: set() for place in self._open}
+        self._begin()
+        taken: set[Labels] = set()
+        for labels, touch in order:
+            target = self._place(labels, touch.events)
+            if target in taken:
+                _add(self.series[target], parts[labels], newest)
+            else:
+                self.series[target] = parts[labels]
+                taken.add(target)
+
+    def in_order(self) -> Iterable[tuple[Labels, Touch]]:
+        """The label sets in the order in which they were first touched; of those in one slot, in that of the text."""
+        if self._limited:
+            return [(labels, Touch(0, _events(series))) for labels, series in self.series.items()]
+        return sorted(self._touched.items(), key=lambda item: (item[1].first, item[0]))
+
+    def _touch(self, labels: Labels, touch: Touch) -> Series:
+        before = self._touched.get(labels)
+        if before is None:
+            self._touched[labels] = touch
+            # Its siblings are born when it is limited.
+            self.series[labels] = self._new()
+        else:
+            # A gauge of runs has no events: each label set of runs is folded once, however often it was named.
+            events = max(before.events, touch.events) if self.metric.run else before.events + touch.events
+            self._touched[labels] = Touch(min(before.first, touch.first), events)
+        return self.series[labels]
+
+    def _begin(self) -> None:
+        if not self._open and self.metric.kind is not Kind.STATESET:
+            self._bear(())
+
     def _admit(self, labels: Labels, events: int) -> Series:
+        return self.series[self._place(labels, events)]
+
+    def _place(self, labels: Labels, events: int) -> Labels:
+        """The label set that *labels* are counted under, whose series is there then."""
         folded = list(labels)
         for place in self._open:
             value, admitted = labels[place], self._admitted[place]
@@ -75,7 +136,7 @@ class Family:
                 self.overflow[""] += events
             if labels not in self.series:
                 self._bear(labels)
-        return self.series[labels]
+        return labels
 
     def _bear(self, labels: Labels) -> None:
         # A new series brings its siblings, the other values of the closed labels, so that the first error is seen as an
@@ -107,6 +168,7 @@ class Family:
             "series": [[list(labels), series.dump()] for labels, series in self.series.items()],
             "admitted": [sorted(self._admitted[place]) for place in self._open],
             "overflow": dict(self.overflow),
+            "touched": [list(self._touched[labels]) for labels in self.series] if not self._limited else [],
         }
 
     def load(self, dumped: dict[str, Any], newest: int) -> None:
@@ -114,13 +176,23 @@ class Family:
         for place, values in zip(self._open, dumped["admitted"], strict=True):
             self._admitted[place].update(values)
         self.overflow.update(dumped["overflow"])
-        for names, series in dumped["series"]:
+        touched = dumped.get("touched", ())
+        for place, (names, series) in enumerate(dumped["series"]):
             labels = tuple(names)
-            if labels not in self.series:
+            if not self._limited:
+                self._touch(labels, Touch(*touched[place]))
+            elif labels not in self.series:
                 self._bear(labels)
             if labels not in self.series:  # a value that has left its closed set; what was counted stays
                 self.series[labels] = self._new()
             self.series[labels].load(series, newest)
+
+
+def _add(mine: Series, theirs: Series, newest: int) -> None:
+    if isinstance(mine, Summary):
+        mine.merge(theirs, newest)  # type: ignore[arg-type]  # one metric, one kind
+    else:
+        mine.merge(theirs)  # type: ignore[arg-type]
 
 
 def _events(series: Series) -> int:

@@ -9,21 +9,22 @@ refuses is judged again there, line by line, and only there rejected.
 Knows nothing of metrics or files.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import repeat
 from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from extractor.catalog import Pack
-from extractor.derive import Key, Plan, Rows, run_fields
+from extractor.catalog import Condition, Pack
+from extractor.columns import Columns, floats
+from extractor.derive import Plan, run_fields
 from extractor.pointers import Pointer
 from extractor.runs import Sighting
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
 
-Groups = dict[Key, Rows]
 Raw = datetime | float
 """An event's time as decoded: RFC 3339 or epoch seconds."""
 Tuple = tuple[Any, ...]
@@ -37,28 +38,36 @@ class Seen:
     of the run's id, None if there is none, and the values of the run fields.
     """
 
-    def __init__(self, epoch_of: Callable[[float], int], runs_of: Callable[[Sequence[Object]], list[Tuple]]) -> None:
+    def __init__(
+        self,
+        epoch_of: Callable[[float], int],
+        runs_of: Callable[[Sequence[Object]], list[Tuple]],
+        is_silent: Callable[[Collection[Object]], bool],
+    ) -> None:
         self._epoch_of = epoch_of
         self._runs_of = runs_of
+        self._is_silent = is_silent
         self._objects: dict[int, dict[str | None, Any]] = {}
         self._runs: dict[int, dict[Tuple, Any]] = {}
         self._latest = -inf
 
-    def see(self, batch: "Batch", *, telling: bool) -> None:
-        """Note the events of *batch*; *telling* says that each says all that its type can say of a run."""
+    def see(self, batch: "Batch") -> None:
+        """Note the events of *batch*."""
         epoch = self._epoch_of(batch.earliest)
-        in_order = batch.ascending and self._latest <= batch.earliest
+        in_order = batch.ascending and self._latest <= batch.earliest and epoch == self._epoch_of(batch.latest)
         self._latest = max(self._latest, batch.latest)
-        if telling and in_order and epoch == self._epoch_of(batch.latest):
-            # The last object of a run says all of it, at half the cost of a tuple for each.
-            objects: Sequence[Any] = batch.objects
-            self._objects.setdefault(epoch, {}).update(zip([item.run for item in objects], objects, strict=True))
+        objects: Sequence[Any] = batch.objects
+        last = {item.run: item for item in objects} if in_order else {}
+        # If the last event of each run says all that there is to say of it, the others need not be asked.
+        if in_order and not self._is_silent(last.values()):
+            self._objects.setdefault(epoch, {}).update(last)
         else:
-            self.see_each(batch)
+            self.see_each(objects)
 
-    def see_each(self, batch: "Batch") -> None:
-        """Note the events of *batch*, whatever they say of their runs."""
-        for run, time in zip(self._runs_of(batch.objects), batch.times, strict=True):
+    def see_each(self, objects: Sequence[Any]) -> None:
+        """Note the events *objects*, whatever they say of their runs."""
+        for run, item in zip(self._runs_of(objects), objects, strict=True):
+            time = item.time
             last = self._runs.setdefault(self._epoch_of(seconds(time)), {})
             if run not in last or seconds(last[run]) < seconds(time):
                 last[run] = time
@@ -83,13 +92,14 @@ class FastType:
 
     def __init__(self, plan: Plan, pack: Pack) -> None:
         self.plan = plan
-        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *run_fields(pack))):
+        tested = [item.pointer for item in plan.tests]
+        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *tested, *run_fields(pack))):
             raise Beyond
         names: dict[Pointer, str] = {(name,): f"f{place}" for place, name in enumerate(property_names(plan.event))}
         shared = everywhere(pack)
         own = {pointer: shared.get(pointer, name) for pointer, name in names.items()}
         self.struct = struct_of(plan.event, pack, own)
-        self.group = _group_loop(plan, own) if plan.feeds else None
+        self.take = _take_loop(plan, own) if plan.measures else None
 
 
 class Batch:
@@ -111,11 +121,11 @@ class Batch:
 
 
 class Part(NamedTuple):
-    """Events of one type, each with its slot beside it."""
+    """Events of one type, and the slot of each."""
 
     type: FastType
     objects: Sequence[Object]
-    slots: Iterable[int]
+    slots: "array[int]"
 
 
 class FastPath:
@@ -131,7 +141,7 @@ class FastPath:
             self.types[fast.struct] = fast
         names = everywhere(pack)
         self._runs = _loop([name for pointer, name in names.items() if pointer in (pack.run, *run_fields(pack))])
-        self._numbers = _loop([names[pack.sequence.writer], names[pack.sequence.number]]) if pack.sequence else None
+        self._numbers = _loop(["writer", "number"], "writer") if pack.sequence else None
         declared = [
             {name for pointer, name in names.items() if (*pointer,) in fast.plan.run_fields}
             for fast in self.types.values()
@@ -169,31 +179,25 @@ class FastPath:
         decoded = self._decoder.line(line)
         return decoded if decoded is not None and _checked([decoded], latest) else None
 
-    def is_telling(self, batch: Batch) -> bool:
-        """Whether every event of *batch* has the run fields that all types declare."""
-        return not self._silent(batch.objects)
-
     def seen(self, epoch_of: Callable[[float], int]) -> Seen:
         """A place to note runs of this pack's events in."""
-        return Seen(epoch_of, self._runs)
+        return Seen(epoch_of, self._runs, self._silent)
 
     def numbers(self, objects: Sequence[Object]) -> list[tuple[Any, ...]]:
-        """The writer and the number of each of *objects*, as far as it has them."""
+        """The writer and the number of each of *objects*, in their order; of those without a writer, nothing."""
         return self._numbers(objects) if self._numbers is not None else []
 
     def by_type(self, batch: Batch, slot_of: Callable[[float], int]) -> Iterator[Part]:
         """The events of each type, each with the slot of its time."""
-        objects: dict[type[Object], list[Object]] = {struct: [] for struct in self.types}
-        put = {struct: kept.append for struct, kept in objects.items()}
+        objects: defaultdict[type[Object], list[Object]] = defaultdict(list)
         for item in batch.objects:
-            put[type(item)](item)
+            objects[type(item)].append(item)
         first = slot_of(batch.earliest)
         one_slot = first == slot_of(batch.latest)
         for struct, kept in objects.items():
-            if kept:
-                # Most blobs lie within one slot, and then no time of a single line needs to be converted.
-                slots = repeat(first) if one_slot else [slot_of(seconds(time)) for time in _times(kept)]
-                yield Part(self.types[struct], kept, slots)
+            # Most blobs lie within one slot, and then no time of a single line needs to be converted.
+            slots = [first] if one_slot else [slot_of(seconds(time)) for time in _times(kept)]
+            yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1))
 
 
 def _times(objects: Iterable[Any]) -> list[Any]:
@@ -241,32 +245,44 @@ def _is_utf_8(data: bytes) -> bool:
 # time of attrgetter or getattr (43 against 76 ns for four attributes); the names in them are our own f0, f1, ….
 
 
-def _group_loop(plan: Plan, names: Mapping[Pointer, str]) -> Callable[..., None]:
-    """`loop(objects, slots, groups)`: put the row of each object under its key."""
-    keys = "".join(f"{_attribute(pointer, names)}, " for pointer in plan.keys)
-    row = ["s", *(_attribute(pointer, names) for pointer in plan.numbers), *(["seconds(o.time)"] if plan.timed else [])]
-    source = (
-        "def loop(objects, slots, groups):\n"
-        "    for o, s in zip(objects, slots):\n"
-        f"        groups[({keys})].extend(({', '.join(row)},))\n"
-    )
-    scope: dict[str, Any] = {"seconds": seconds}
-    exec(source, scope)  # noqa: S102
-    loop: Callable[..., None] = scope["loop"]
-    return loop
+def _take_loop(plan: Plan, names: Mapping[Pointer, str]) -> Callable[[Sequence[Object], Columns], None]:
+    """`take(objects, columns)`: add the key and the numbers of each object to the columns."""
+    scope: dict[str, Any] = {"array": array, "floats": floats, "seconds": seconds}
+    tests = [_test(item, _attribute(item.pointer, names), scope) for item in plan.tests]
+    key = "".join(f"{part}, " for part in [*(_attribute(pointer, names) for pointer in plan.keys), *tests])
+    lines = [f"columns.places.extend(array('q', [keys[({key})] for o in objects]))"]
+    for place, pointer in enumerate(plan.numbers):
+        lines.append(f"columns.numbers[{place}].extend(floats([{_attribute(pointer, names)} for o in objects]))")
+    if plan.timed:
+        lines.append("columns.times.extend(array('d', [seconds(o.time) for o in objects]))")
+    exec("\n ".join(["def take(objects, columns):", "keys = columns.keys", *lines]), scope)  # noqa: S102
+    take: Callable[[Sequence[Object], Columns], None] = scope["take"]
+    return take
 
 
-def _loop(names: Sequence[str]) -> Callable[[Sequence[Object]], list[tuple[Any, ...]]]:
-    """`loop(objects)`: these attributes of each object, of whatever type."""
+def _test(item: Condition, attribute: str, scope: dict[str, Any]) -> str:
+    """`conditions.fits` as an expression, for what a Struct can hold: text, numbers that are no booleans, or None."""
+    if item.values is not None and not item.present:
+        name = f"values{len(scope)}"
+        scope[name] = frozenset(item.values)
+        return f"{attribute} in {name}"
+    bounds = [(">=", item.minimum), (">", item.exclusive_minimum), ("<=", item.maximum)]
+    wanted = [f"{attribute} {sign} {bound!r}" for sign, bound in bounds if bound is not None and not item.present]
+    return " and ".join([f"{attribute} is not None", *wanted])
+
+
+def _loop(names: Sequence[str], needed: str = "") -> Callable[[Sequence[Object]], list[tuple[Any, ...]]]:
+    """`loop(objects)`: these attributes of each object, of whatever type, that has the one that is *needed*."""
     wanted = "".join(f"o.{name}, " for name in names) or "None,"
-    loop: Callable[[Sequence[Object]], list[tuple[Any, ...]]] = eval(f"lambda objects: [({wanted}) for o in objects]")  # noqa: S307
+    chosen = f" if o.{needed} is not None" if needed else ""
+    loop: Callable[[Sequence[Object]], list[Tuple]] = eval(f"lambda objects: [({wanted}) for o in objects{chosen}]")  # noqa: S307
     return loop
 
 
-def _any_none(names: Sequence[str]) -> Callable[[Sequence[Object]], bool]:
+def _any_none(names: Sequence[str]) -> Callable[[Collection[Object]], bool]:
     """`loop(objects)`: whether one of these attributes of one of the objects is None."""
     tests = " or ".join(f"None in [o.{name} for o in objects]" for name in names) or "False"
-    loop: Callable[[Sequence[Object]], bool] = eval(f"lambda objects: {tests}")  # noqa: S307
+    loop: Callable[[Collection[Object]], bool] = eval(f"lambda objects: {tests}")  # noqa: S307
     return loop
 
 

@@ -9,8 +9,8 @@ Knows nothing of how contents are compared.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from extractor.positions import NO_FILE, Fate, Found, Identity, Position
-from extractor.rotation import packed_suffix, stem
+from extractor.positions import NO_FILE, Fate, Identity, Position
+from extractor.rotation import stem
 
 KEPT = 1000
 """How many are remembered; of more, those that went first are forgotten."""
@@ -35,16 +35,12 @@ class Gone:
         """Whether a position in the file of this *identity* was saved, which was not found yet."""
         return identity in self._saved
 
-    def claim(self, found: Found) -> Position | None:
-        """The position in the file that is *found*, as far as its identity says."""
-        position = self._saved.pop(found.identity, None) or self._by_identity.get(found.identity)
-        if position is None:
-            return None
-        self.discard(position)
-        if packed_suffix(position.path) == packed_suffix(found.path):
-            return position
-        self.add(position.given_up(Fate.VANISHED, reused=True))
-        return None
+    def claim(self, identity: Identity) -> Position | None:
+        """The position in the file of this *identity*, which is no longer waited for."""
+        position = self._saved.pop(identity, None) or self._by_identity.get(identity)
+        if position is not None:
+            self.discard(position)
+        return position
 
     def vanish(self, is_away: Callable[[str], bool]) -> list[Position]:
         """Give up what was saved and not found, unless it *is_away* only for a while."""

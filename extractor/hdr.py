@@ -29,14 +29,15 @@ _COMPACT_AFTER = 32  # appended arrays; below that appending costs less than mer
 
 
 @cache
-def _layout() -> NDArray[np.float64]:
-    """The highest value, in base units, that each index counts: HdrHistogram's own answer."""
-    histogram: Any = HdrHistogram(1, _HIGHEST, 2)
-    values = (
-        histogram.get_highest_equivalent_value(histogram.get_value_from_index(index))
-        for index in range(histogram.counts_len)
-    )
-    return np.fromiter(values, dtype=np.float64, count=histogram.counts_len) / _STEPS
+def _histogram() -> Any:  # noqa: ANN401  # hdrh has no types
+    return HdrHistogram(1, _HIGHEST, 2)
+
+
+@cache
+def _highest(index: int) -> float:
+    """The highest value, in base units, that *index* counts: HdrHistogram's own answer."""
+    value = _histogram().get_value_from_index(index)
+    return float(_histogram().get_highest_equivalent_value(value)) / _STEPS
 
 
 def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1) -> tuple[Indexes, int]:
@@ -142,7 +143,7 @@ def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] |
     indexes, counts = pairs[0] if len(pairs) == 1 else _added(pairs)
     reached = np.cumsum(counts)
     ranks = [max(1, int(quantile * int(reached[-1]) + 0.5)) for quantile in wanted]
-    return [float(value) for value in _layout()[indexes[np.searchsorted(reached, ranks)]]]
+    return [_highest(index) for index in indexes[np.searchsorted(reached, ranks)].tolist()]
 
 
 class Window:
@@ -159,18 +160,13 @@ class Window:
         self.size = size
         self._slots: dict[int, Counts] = {}
 
-    def add(self, indexes: Indexes, slots: Sequence[int], newest: int) -> None:
+    def add(self, indexes: Indexes, slots: Indexes, newest: int) -> None:
         """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
         self._slide(newest)
         oldest = newest - self.size + 1
-        first = slots[0]
-        if slots.count(first) == len(slots):
-            if first >= oldest:
-                self._slots.setdefault(first, Counts()).add(indexes)
-            return
-        numbers = np.asarray(slots, dtype=np.int64)
-        for slot in np.unique(numbers[numbers >= oldest]).tolist():
-            self._slots.setdefault(slot, Counts()).add(indexes[numbers == slot])
+        for slot in set(slots.tolist()):
+            if slot >= oldest:
+                self._slots.setdefault(slot, Counts()).add(indexes[slots == slot])
 
     def merge(self, other: "Window", newest: int) -> None:
         """Add the counts of *other*, slot by slot."""

@@ -172,11 +172,16 @@ class Known:
             self.happenings.append(Unreadable(source.path, str(error)))
 
     def _update(self, source: Source, found: Found) -> None:
-        if source.path != found.path:
-            there = self._file_at(source.path)
-            if there is None or there.identity != source.identity:
-                self.rename(source, found.path)
         changed = (source.size, source.modified) != (found.size, found.modified)
+        there = found if source.path == found.path else self._file_at(source.path)
+        is_moved = there is None or there.identity != source.identity
+        if changed and not source.is_open and self.is_decided(source) and self._is_doubtful(source, is_moved):
+            # Another file may have got the inode.
+            source.doubt()
+            source.since = self._turn
+            self._copies.unread[source.identity] = source
+        if is_moved:
+            self.rename(source, found.path)
         source.note(found.size, found.modified)
         self._by_path[source.path] = source
         if source.state is FileState.COPY:
@@ -186,6 +191,10 @@ class Known:
             source.state = FileState.ACTIVE if self._is_log(source.path) else FileState.RENAMED
         self._enter(source)
 
+    def _is_doubtful(self, source: Source, is_moved: bool) -> bool:
+        # What was read of it and has kept its name is compared before it is read on.
+        return is_moved or (not source.offset and (bool(source.packed) or is_rotated(source.path)))
+
     def _add_all(self, found: Iterable[Found]) -> None:
         # Of two that hold the same, the one with the shorter name is the original.
         for each in sorted(found, key=lambda each: (len(each.path), each.path)):
@@ -193,7 +202,7 @@ class Known:
                 self._add(each)
 
     def _add(self, found: Found) -> None:
-        claim = self.gone.claim(found)
+        claim = self.gone.claim(found.identity)
         if claim is None and not self._is_log(found.path):
             return
         copied: Position | None = None
@@ -210,7 +219,7 @@ class Known:
         if copied is not None:
             self._copies.restore(source, copied)
             self._copies.unread[source.identity] = source
-        elif claim is not None and source.packed:
+        elif claim is not None and source.packed and not source.has_news:
             # It is compared when there is something to read in it: that means unpacking all of it.
             self.happenings.append(Appeared(source.path, source.offset))
         elif claim is not None or source.packed or self._copies.may_hold_known(source):
@@ -283,8 +292,7 @@ class Known:
         """Remember what was read of *source*, which holds something else now."""
         before = source.claim or source.saved()
         end = before.given_up(Fate.VANISHED if source.claim else Fate.REWRITTEN, reused=True)
-        shrank = not source.packed and source.size < source.read_to
-        kind: Kind = Truncated if shrank else Rewritten
+        kind: Kind = Truncated if source.shrank else Rewritten
         if stem(before.path) != stem(source.path):
             kind = Vanished  # the inode was given to another file
         self._losses.add(end, unread, kind)

@@ -7,22 +7,24 @@ series is so paid once per fold, not once per line. Nothing is visible in the st
 Knows nothing of directories, HTTP or Prometheus.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import chain
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
+from extractor.columns import Columns
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
-from extractor.fastpath import Batch, FastPath, Groups
+from extractor.fastpath import Batch, FastPath
+from extractor.folding import updates
 from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.pointers import found
 from extractor.runs import Sighting
 from extractor.sequences import Sequences
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.structs import Object
 
 FOLD_AFTER = 200_000
 """Events after which a reader should fold: enough to make the cost per series small, few enough to hold in memory."""
@@ -37,6 +39,18 @@ class Rejected(NamedTuple):
     line: bytes
 
 
+class Steps(Protocol):
+    """Time cut into steps, each with a state of its own."""
+
+    def step(self, time: float) -> int:
+        """The step in which *time* lies."""
+        ...
+
+    def enter(self, step: int) -> State:
+        """The state for the events of *step* that come now; the one before it has all of its own."""
+        ...
+
+
 class _Reader:
     """What the lines of one pack are read with."""
 
@@ -44,7 +58,7 @@ class _Reader:
         self.pack = catalog_pack
         self.plans = pack_plans
         self.fast = FastPath(catalog_pack, pack_plans)
-        self.groups: dict[str, Groups] = {name: defaultdict(list) for name in pack_plans}
+        self.columns = {name: Columns(len(plan.numbers), timed=plan.timed) for name, plan in pack_plans.items()}
         epoch_of = state.runs[catalog_pack.name].epoch if catalog_pack.run else int
         self.seen = self.fast.seen(epoch_of)
         self.ended = self.fast.seen(epoch_of)  # once more, of the events that end their run
@@ -56,6 +70,7 @@ class Pipeline:
     Reads pieces into *state* and counts in *stats*.
 
     *latest* tells the latest event time allowed now; *on_reject* is told of every line that is no event.
+    With *steps*, the state is each time the one of the step in which the events lie.
     """
 
     def __init__(
@@ -64,8 +79,11 @@ class Pipeline:
         stats: Stats,
         latest: Callable[[], float] = lambda: inf,
         on_reject: Callable[[Rejected], None] = lambda _: None,
+        steps: Steps | None = None,
     ) -> None:
         self.state = state
+        self._steps = steps
+        self._step: int | None = None
         self.stats = stats
         self.sequences = Sequences()
         self.pending = 0
@@ -96,9 +114,9 @@ class Pipeline:
         state = self.state
         state.advance(self._watermark)
         for reader in self._readers.values():
-            for name, groups in reader.groups.items():
-                state.apply(reader.plans[name].updates(groups))
-                groups.clear()
+            for name, columns in reader.columns.items():
+                state.apply(updates(reader.plans[name], columns))
+                columns.clear()
             if reader.pack.run is not None:
                 state.see_runs(reader.pack, chain(reader.seen.taken(), reader.ended.taken(end=True), reader.sightings))
                 reader.sightings.clear()
@@ -141,25 +159,45 @@ class Pipeline:
         self.stats.repeats += repeats
 
     def _take(self, reader: _Reader, batch: Batch) -> None:
+        if self._steps is not None:
+            within = self._steps.step
+            if within(batch.earliest) != within(batch.latest):
+                cut: dict[int, list[Object]] = {}
+                for item, time in zip(batch.objects, batch.seconds(), strict=True):
+                    cut.setdefault(within(time), []).append(item)
+                for step in sorted(cut):
+                    self._take(reader, Batch(cut[step]))
+                return
+            self._enter(self._steps, batch.earliest)
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
         if reader.pack.run is not None:
-            reader.seen.see(batch, telling=reader.fast.is_telling(batch))
+            reader.seen.see(batch)
         for part in reader.fast.by_type(batch, self.state.slot):
             event = part.type.plan.event
-            if part.type.group is not None:
-                part.type.group(part.objects, part.slots, reader.groups[event.name])
+            if part.type.take is not None:
+                part.type.take(part.objects, reader.columns[event.name])
+                reader.columns[event.name].slots.extend(part.slots)
             if part.type in reader.fast.telling:
-                (reader.ended if event.run == "end" else reader.seen).see_each(Batch(part.objects))
+                (reader.ended if event.run == "end" else reader.seen).see_each(part.objects)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
+        if self._steps is not None:
+            self._enter(self._steps, event.time)
         self._seen(1, event.time, event.time, lambda: [event.time])
         plan = reader.plans[event.type.name]
-        if plan.feeds:
-            row = plan.row(event.line, self.state.slot(event.time), event.time)
-            reader.groups[event.type.name][plan.key(event.line)].extend(row)
+        if plan.measures:
+            columns = reader.columns[event.type.name]
+            columns.add(plan.key(event.line), self.state.slot(event.time), event.time, plan.row(event.line))
         if event.run is not None:
             fields = tuple(None if item is None else found(event.line, item) for item in plan.run_fields)
             reader.sightings.append(Sighting(event.run, event.time, fields, end=event.type.run == "end"))
+
+    def _enter(self, steps: Steps, time: float) -> None:
+        step = steps.step(time)
+        if step != self._step:
+            if self._step is not None:
+                self.fold()
+            self._step, self.state, self._watermark = step, steps.enter(step), -inf
 
     def _seen(self, events: int, earliest: float, latest: float, times: Callable[[], Iterable[float]]) -> None:
         self.stats.events += events

@@ -8,11 +8,13 @@ Knows nothing of options or exit codes.
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 from math import isfinite
 
 from extractor import exposition, report
+from extractor.backfill import Written
 from extractor.replay import Replayed
 
 
@@ -23,8 +25,13 @@ def _table(replayed: Replayed) -> str:
         rows.append((title, "  ".join(f"{figure.part} {report.shown(figure)}".strip() for figure in figures)))
     stats = replayed.stats
     rows.append(("Lines", f"{stats.lines_read:,}"))
-    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in stats.rejects.most_common() if lines)
+    rejects = sorted(stats.rejects.items(), key=lambda item: (-item[1], item[0]))
+    reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in rejects if lines)
     rows.append(("Rejects", reasons or "none"))
+    if replayed.outside:
+        rows.append(("Outside", f"{replayed.outside:,} lines before or after the period, not counted"))
+    if stats.gaps or stats.repeats:
+        rows.append(("Numbering", f"missing {stats.gaps:,}  repeated {stats.repeats:,}"))
     if replayed.unfinished:
         rows.append(("Unfinished", f"{replayed.unfinished:,} bytes after the last newline, not counted"))
     width = max(len(title) for title, _ in rows)
@@ -38,7 +45,11 @@ def _json(replayed: Replayed) -> str:
     content = {
         "lines": replayed.stats.lines_read,
         "events": replayed.stats.events,
-        "rejects": {reason: lines for reason, lines in replayed.stats.rejects.items() if lines},
+        "outside": replayed.outside,
+        "rejects": {reason: lines for reason, lines in sorted(replayed.stats.rejects.items()) if lines},
+        "gaps": replayed.stats.gaps,
+        "repeats": replayed.stats.repeats,
+        "unfinished_bytes": replayed.unfinished,
         "report": list(figures),
         "samples": list(samples),
     }
@@ -48,6 +59,15 @@ def _json(replayed: Replayed) -> str:
 def _number(value: float) -> float | str:
     # JSON has no NaN; a window without values has no quantile.
     return value if isfinite(value) else str(value)
+
+
+def said_of(written: Written | None) -> Iterator[str]:
+    """What a person should know of samples that were written."""
+    if written is None:
+        yield "no event found, so there are no samples"
+        return
+    first, last = (f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}" for time in (written.first, written.last))
+    yield f"{written.samples:,} samples of {written.series:,} series, from {first} to {last}"
 
 
 def printable(text: str) -> str:

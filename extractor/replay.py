@@ -1,15 +1,17 @@
 """
 Log files in, their final state out: one pass from the first byte to the last.
 
-The same rooms as when following, so the same lines give the same series. The last line of a file counts only if it
-ends in a newline, as it would when following.
+The same rooms as when following, so the same lines give the same series. It is the same state, to the byte, however the
+lines were cut into files and however many processes read them. The last line of a file counts only if it ends in a
+newline, as it would when following.
 
 Knows nothing of terminals or HTTP.
 """
 
 import glob
+import os
+import stat
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,14 +20,22 @@ from typing import NamedTuple
 
 from extractor.catalog import Catalog
 from extractor.errors import SourceError
-from extractor.intake import Intake
-from extractor.lines import LineBuffer
-from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected
+from extractor.events import time_of
+from extractor.happenings import Happening, Unreadable
+from extractor.parts import Part
+from extractor.period import ALWAYS, Period
+from extractor.pipeline import Rejected, Steps
+from extractor.reader import Read, Reader, Reading
+from extractor.shards import cut
+from extractor.sources import FileState
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.tail import Tail
+from extractor.workers import Finish, Tell, Told, Work, Workers
 
 STDIN = "-"
-_CHUNK = 1 << 17
+
+_TELL_EVERY = 0.1  # seconds between two words of a worker on its progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +47,143 @@ class Options:
     run_timeout: float = 3600.0
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
+    period: Period = ALWAYS
+    jobs: int = 1
 
 
 class Replayed(NamedTuple):
-    """What a replay found."""
+    """What a replay found; *troubles* are what a person should know, in words."""
 
     state: State
     stats: Stats
-    unfinished: int  # bytes after the last newline of the files, not counted
+    unfinished: int = 0  # bytes after the last newline of the files, not counted
+    outside: int = 0  # lines before --since or after --until, not counted
+    troubles: tuple[str, ...] = ()
 
 
 class Replay:
-    """A replay of the files of *options*; *on_reject* is told of every line that is no event."""
+    """
+    A replay of the files of *options*; *on_reject* is told of every line that is no event.
+
+    With more than one job it is not told: the lines are in another process.
+    """
 
     def __init__(
         self, catalog: Catalog, options: Options, on_reject: Callable[[Rejected], None] = lambda _: None
     ) -> None:
         self._catalog = catalog
         self._options = options
-        self.state = State(catalog, window_seconds=options.window, run_timeout=options.run_timeout)
-        self.stats = Stats()
-        self._pipeline = Pipeline(
-            self.state, self.stats, latest=lambda: time.time() + options.max_clock_skew, on_reject=on_reject
+        self._on_reject = on_reject
+        self._reading = Reading(
+            window=options.window,
+            run_timeout=options.run_timeout,
+            latest=time.time() + options.max_clock_skew,
+            max_line_bytes=options.max_line_bytes,
+            period=options.period,
         )
-        roots = tuple(_found(path for path in options.paths if path != STDIN))
-        self._intake = Intake(catalog, roots, self._pipeline, threading.Lock(), max_line_bytes=options.max_line_bytes)
-        self._intake.scan()
-        self.total_bytes = self._intake.tail.bytes_behind()
+        self._streams = [path for path in dict.fromkeys(options.paths) if path == STDIN or _is_stream(path)]
+        roots = tuple(_found(path for path in options.paths if path not in self._streams))
+        tail = Tail(roots, lambda name: catalog.pack_for(name) is not None, self._time_of)
+        happened = tail.scan()
+        sources = [source for source in tail.sources() if source.state is FileState.ACTIVE]
+        tail.close()
+        self._troubles = _troubles(happened)
+        self._shards = cut(sources, self._time_of, options.jobs, self._troubles.append)
+        self.total_bytes = sum(source.size - source.offset for source in sources)
 
-    def run(self, progress: Callable[[int], None] = lambda _: None) -> Replayed:
-        """Read everything; *progress* is told how many bytes have been read so far."""
+    def run(self, progress: Callable[[Read], None] = lambda _: None, steps: Steps | None = None) -> Replayed:
+        """
+        Read everything; *progress* is told how much was read since it was told last.
 
-        def go_on() -> bool:
-            progress(self.stats.bytes_read)
-            return True
+        With *steps* the events go there, and the state stays empty; there is only one job then.
+        """
+        reader = Reader(self._catalog, self._reading, progress, on_reject=self._on_reject, steps=steps)
+        part = reader.part
+        for path in self._streams:
+            if path == STDIN:
+                reader.read_stream("<stdin>", sys.stdin.buffer)
+            else:
+                with Path(path).open("rb") as stream:
+                    reader.read_stream(path, stream)
+        jobs = min(self._options.jobs, len(self._shards)) if steps is None else 1
+        if jobs > 1:
+            self._read_by(jobs, part, progress)
+        else:
+            for place, shard in enumerate(self._shards):
+                reader.read(shard)
+                part.bound(self._floor(range(place + 1, len(self._shards))))
+        part.state.limit()
+        part.stats.gaps, part.stats.repeats = part.spans.gaps, part.spans.repeats
+        return Replayed(
+            part.state, part.stats, part.unfinished, part.outside, (*self._troubles, *sorted(part.troubles))
+        )
 
-        unfinished = self._read_stdin() if STDIN in self._options.paths else 0
-        self._intake.read(go_on=go_on)
-        unfinished += sum(source.pending + source.behind for source in self._intake.tail.sources())
-        return Replayed(self.state, self.stats, unfinished)
+    def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None]) -> None:
+        with Workers(self._work, jobs) as workers:
+            for told in workers.run(len(self._shards)):
+                if told.kind == "progress":
+                    progress(Read(*told.content))
+                else:
+                    part.merge(part.load(told.content))
+                    part.bound(self._floor(workers.open_items))
 
-    def _read_stdin(self) -> int:
-        lines = LineBuffer(self._options.max_line_bytes)
-        while chunk := sys.stdin.buffer.read(_CHUNK):
-            self._pipeline.feed(self._catalog.default_pack, "<stdin>", lines.feed(chunk))
-            if self._pipeline.pending >= FOLD_AFTER:
-                self._pipeline.fold()
-        self._pipeline.fold()
-        return lines.pending
+    def _work(self, tell: Tell) -> tuple[Work, Finish]:
+        """What each process does: it hands on what it counted at the end, or when that becomes large."""
+        waiting = Waiting(tell)
+
+        def hand_on() -> None:
+            if reader.part.is_large:
+                finish()
+                reader.renew()
+
+        def finish() -> None:
+            waiting.flush()
+            tell(Told("result", reader.part.dump()))
+
+        reader = Reader(self._catalog, self._reading, waiting.add, hand_on)
+        return lambda place: reader.read(self._shards[place]), finish
+
+    def _floor(self, places: Iterable[int]) -> float:
+        """The earliest time of the shards at *places*; infinite if there is none."""
+        return min((self._shards[place].time for place in places), default=float("inf"))
+
+    def _time_of(self, line: bytes) -> float | None:
+        # The order of reading is a hint, so the first pack that finds a time will do.
+        return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)
+
+
+class Waiting:
+    """Progress that is not told yet: a message for every chunk would cost the parent a tenth of a core."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._bytes = self._lines = 0
+        self._told_at = time.monotonic()
+
+    def add(self, read: Read) -> None:
+        """So much more was read."""
+        self._bytes += read.bytes
+        self._lines += read.lines
+        if time.monotonic() - self._told_at >= _TELL_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell it now."""
+        self._tell(Told("progress", [self._bytes, self._lines]))
+        self._bytes = self._lines = 0
+        self._told_at = time.monotonic()
+
+
+def _troubles(happened: Iterable[Happening]) -> list[str]:
+    return [f"{item.path} cannot be read: {item.why}" for item in happened if isinstance(item, Unreadable)]
+
+
+def _is_stream(path: str) -> bool:
+    """Whether *path* is a pipe, as a shell makes of `<(zcat old.gz)`."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116  # a `Path` has no such answer without a race
+    except OSError:
+        return False
 
 
 def _found(paths: Iterable[str]) -> Iterable[Path]:

@@ -4,7 +4,8 @@ Sightings of runs in, what is known of each run kept.
 A run is open from its first event, in whatever file that stood, until its end is seen; without an event for the
 time-out it is given up, and an event after so long a silence is the first of the run again. Silence is measured in
 epochs, quarters of the time-out: that a run was seen in an epoch survives any summing up of its events, so it does not
-matter when and how often that is done.
+matter when and how often that is done. What is known of a run between two long silences is a stretch; only its last one
+counts, but which events belong to that may be known only once all parts of a log are put together.
 
 Knows nothing of files, schemas or Prometheus.
 """
@@ -49,6 +50,16 @@ class Run:
         self.ended = False
         self.fields = [Known(-_NEVER, None)] * fields
 
+    def extend(self, first: float, last: float) -> None:
+        """It was seen from *first* to *last*, too."""
+        self.first = min(self.first, first)
+        self.last = max(self.last, last)
+
+    def add(self, other: "Run") -> None:
+        """Take over what *other*, of the same stretch, says."""
+        self.ended |= other.ended
+        self.fields = [_later(mine, more) for mine, more in zip(self.fields, other.fields, strict=True)]
+
     def values(self) -> list[object]:
         """The value of each run field; None where no event had it."""
         return [known.value for known in self.fields]
@@ -58,14 +69,16 @@ class Runs:
     """
     The runs of one pack, by their id.
 
-    An ended run is kept as long as an open one could be: an event that comes after its end does not open it again.
+    An ended run is kept as long as an open one could be: an event that comes after its end does not open it again. With
+    *keep_all* the stretches before the last one are kept, too: in whatever order events come, the same is known then.
     """
 
-    def __init__(self, fields: int, timeout: float) -> None:
+    def __init__(self, fields: int, timeout: float, *, keep_all: bool = False) -> None:
         self._fields = fields
         self._timeout = timeout
         self._swept = -_NEVER
         self.known: dict[str, Run] = {}
+        self._earlier: dict[str, list[Run]] | None = {} if keep_all else None
 
     def epoch(self, time: float) -> int:
         """The number of the epoch in which *time* lies."""
@@ -79,30 +92,59 @@ class Runs:
                 continue
             run.ended |= end
             for place, value in enumerate(fields):
-                if value is not None and time >= run.fields[place].time:
-                    run.fields[place] = _later(run.fields[place], Known(time, value))
+                if value is not None and time >= (before := run.fields[place]).time:
+                    known = Known(time, value)
+                    run.fields[place] = known if time > before.time else _later(before, known)
 
     def merge(self, other: "Runs") -> None:
         """Take into account what *other* knows."""
-        for run_id, theirs in other.known.items():
+        for run_id, theirs in other.stretches():
             run = self._run(run_id, theirs.first, theirs.last)
             if run is not None:
-                run.ended |= theirs.ended
-                run.fields = [_later(mine, more) for mine, more in zip(run.fields, theirs.fields, strict=True)]
+                run.add(theirs)
+
+    def stretches(self) -> Iterator[tuple[str, Run]]:
+        """Every stretch that is kept, with the id of its run."""
+        for run_id, stretches in (self._earlier or {}).items():
+            yield from ((run_id, run) for run in stretches)
+        yield from self.known.items()
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
         return [
             [name, run.first, run.last, run.ended, [list(field) for field in run.fields]]
-            for name, run in self.known.items()
+            for name, run in self.stretches()
         ]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, with the same run fields."""
         for run_id, first, last, ended, fields in dumped:
-            run = self.known[run_id] = Run(self._fields)
+            run = Run(self._fields)
             run.first, run.last, run.ended = first, last, ended
             run.fields = [Known(time, value) for time, value in fields]
+            self._keep(run_id, run)
+
+    @property
+    def held(self) -> int:
+        """How many stretches are kept."""
+        return len(self.known) + len(self._earlier or ())
+
+    def limit(self, watermark: float) -> None:
+        """Keep only the last stretch of each run from now on, and of the runs those that matter at *watermark*."""
+        self._earlier = None
+        self.sweep(watermark)
+
+    def settle(self, floor: float) -> None:
+        """Forget what was silent for long before *floor*, which no event that is still to come is far before."""
+        if self._earlier is not None:
+            self._earlier = {
+                run_id: kept
+                for run_id, stretches in self._earlier.items()
+                if (kept := [run for run in stretches if not self._silent(run.last + self._timeout, floor)])
+            }
+        self.known = {
+            run_id: run for run_id, run in self.known.items() if not self._silent(run.last + self._timeout, floor)
+        }
 
     def open(self, watermark: float) -> Iterator[Run]:
         """The runs that are open when the latest event time seen is *watermark*."""
@@ -116,18 +158,51 @@ class Runs:
         self.known = {run_id: run for run_id, run in self.known.items() if not self._silent(run.last, watermark)}
 
     def _run(self, run_id: str, first: float, last: float) -> Run | None:
-        """The run, seen from *first* to *last* too; None if that lies before its last long silence."""
+        """The run, seen from *first* to *last* too; None if that lies before its last long silence, and is not kept."""
         run = self.known.get(run_id)
-        if run is not None and self._silent(last, run.first):
-            return None
-        if run is None or self._silent(run.last, first):
+        if run is None:
             run = self.known[run_id] = Run(self._fields)
-        run.first = min(run.first, first)
-        run.last = max(run.last, last)
+        elif self._silent(last, run.first) or self._silent(run.last, first) or run_id in (self._earlier or ()):
+            return self._apart(run_id, run, first, last)
+        run.extend(first, last)
         return run
 
+    def _apart(self, run_id: str, run: Run, first: float, last: float) -> Run | None:
+        """The stretch of *run* that holds *first* to *last*, or that this makes."""
+        if self._earlier is None:
+            if self._silent(last, run.first):
+                return None
+            run = self.known[run_id] = Run(self._fields)
+            run.extend(first, last)
+            return run
+        seen = Run(self._fields)
+        seen.extend(first, last)
+        del self.known[run_id]
+        apart = []
+        for stretch in (*self._earlier.pop(run_id, ()), run):
+            if self._silent(stretch.last, seen.first) or self._silent(seen.last, stretch.first):
+                apart.append(stretch)
+            else:
+                seen.extend(stretch.first, stretch.last)
+                seen.add(stretch)
+        for stretch in sorted((*apart, seen), key=_first):
+            self._keep(run_id, stretch)
+        return seen
+
+    def _keep(self, run_id: str, run: Run) -> None:
+        """Keep *run*, which comes after all stretches of the same run that are kept."""
+        if run_id in self.known and self._earlier is not None:
+            self._earlier.setdefault(run_id, []).append(self.known[run_id])
+        self.known[run_id] = run
+
     def _silent(self, since: float, until: float) -> bool:
+        if until - since < self._timeout / 2:
+            return False  # nearly always, and at a third of the cost
         return self.epoch(until) - self.epoch(since) > _EPOCHS
+
+
+def _first(run: Run) -> float:
+    return run.first
 
 
 def _time(sighting: Sighting) -> tuple[float, bool]:

@@ -25,11 +25,7 @@ class Sequences:
         Returns how many numbers were left out, and how many came again.
         """
         gaps = repeats = 0
-        numbers: dict[str, list[int]] = {}
-        for writer, number in lines:
-            if isinstance(writer, str) and isinstance(number, int) and not isinstance(number, bool):
-                numbers.setdefault(writer, []).append(number)
-        for writer, these in numbers.items():
+        for writer, these in by_writer(lines).items():
             last = self._last.pop(writer, these[0] - 1)
             if these != list(range(last + 1, last + 1 + len(these))):
                 left_out, again, last = _compared(last, these)
@@ -46,6 +42,15 @@ class Sequences:
     def load(self, dumped: dict[str, int]) -> None:
         """Take over what `dump` gave."""
         self._last = dict(dumped)
+
+
+def by_writer(lines: Iterable[tuple[object, object]]) -> dict[str, list[int]]:
+    """The numbers of each writer, in their order, of *lines* that have both."""
+    numbers: dict[str, list[int]] = {}
+    for writer, number in lines:
+        if isinstance(writer, str) and isinstance(number, int) and not isinstance(number, bool):
+            numbers.setdefault(writer, []).append(number)
+    return numbers
 
 
 def _compared(last: int, numbers: Iterable[int]) -> tuple[int, int, int]:

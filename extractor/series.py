@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from extractor.hdr import Counts, Window, indexes_of
+from extractor.hdr import Counts, Indexes, Window, indexes_of
 from extractor.sums import Exact, Numbers, dump_exact, load_exact
 
 _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
@@ -86,7 +86,7 @@ class Histogram:
         """Count *numbers*."""
         self.total += numbers.total
         if len(numbers) < _FEW:
-            for value in numbers.values:
+            for value in numbers.array.tolist():
                 self.buckets[bisect_left(self.bounds, value)] += 1
             return
         places = np.searchsorted(self.bounds, numbers.array, side="left")
@@ -118,7 +118,7 @@ class Summary:
         self.all = Counts()
         self.window = Window(window)
 
-    def observe(self, numbers: Numbers, slots: Sequence[int], newest: int, per_unit: int) -> int:
+    def observe(self, numbers: Numbers, slots: Indexes, newest: int, per_unit: int) -> int:
         """Count *numbers*, each in its slot, and say how many lay outside the range of HDR."""
         indexes, clamped = indexes_of(numbers.array, per_unit)
         self.count += len(numbers)

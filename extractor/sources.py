@@ -126,6 +126,11 @@ class Source:
         return self._read_to
 
     @property
+    def shrank(self) -> bool:
+        """Whether the file is smaller than what was read of it; or than it was, if nothing was."""
+        return not self.packed and self.size < (self._read_to or self.largest)
+
+    @property
     def is_open(self) -> bool:
         """Whether the file can be read without its name."""
         return self._fd is not None
@@ -151,7 +156,7 @@ class Source:
     def saved(self) -> Position:
         """What `Tail` must be given to read on from here."""
         if self.claim is not None:
-            return self.claim._replace(path=self.path)
+            return self.claim
         key = (self.path, self.offset, self._spent, self.has_news)
         if self._saved is None or key != self._saved_for:
             head, last = self._trace.head(self.offset), self._trace.last
@@ -194,7 +199,9 @@ class Source:
         self.largest = max(self.largest, size)
 
     def peek(self) -> bytes:
-        """The first unread line; empty if its end is not near."""
+        """The first unread line; empty if its end is not near, or if it is not known yet where it begins."""
+        if self.claim is not None:
+            return b""
         head = self.content().read_at(self.offset, PEEK_BYTES)
         return head[: max(head.find(NEWLINE), 0)]
 
@@ -213,6 +220,12 @@ class Source:
             return False
         return digest(content.read_at(position.offset - position.last_length, position.last_length)) == position.last
 
+    def line_before(self, offset: int) -> int:
+        """Where the line begins that *offset* is in, if that is not too far away."""
+        start = max(offset - PEEK_BYTES, 0)
+        end = self.content().read_at(start, offset - start).rfind(NEWLINE) + 1
+        return start + end if end or not start else offset
+
     def go_on(self, offset: int) -> None:
         """Read on at *offset*, of content that is known up to there."""
         content = self.content()
@@ -220,6 +233,10 @@ class Source:
         last = content.read_at(max(offset - WINDOW, 0), min(offset, WINDOW))
         self.claim = None
         self._start(offset, Trace(last, digest(head)), inside=last[-1:] not in (b"", NEWLINE))
+
+    def doubt(self) -> None:
+        """What was read must be compared with what is there before anything is read on, as after a restart."""
+        self.claim = self.saved() if self.offset else None
 
     def begin_again(self) -> None:
         """Read from 0; what was read is not there any more."""
@@ -233,7 +250,7 @@ class Source:
         """Whether what was read is still there, going by size and the bytes that were read last."""
         self.look()
         recent = self._trace.recent
-        if self.claim is not None or self._shrank():
+        if self.claim is not None or self.shrank:
             return self.claim is not None
         return self.content().read_at(self._read_to - len(recent), len(recent)) == recent
 
@@ -247,7 +264,7 @@ class Source:
             self.go_on(self.claim.offset)
         recent = self._trace.recent
         start = self._read_to - len(recent)
-        if self._shrank():
+        if self.shrank:
             return None
         data = content.read_at(start, len(recent) + max_bytes)
         if not data.startswith(recent):
@@ -273,9 +290,6 @@ class Source:
         if self.packed:
             return self._content.raw_at if isinstance(self._content, Packed) else 0
         return self._read_to
-
-    def _shrank(self) -> bool:
-        return not self.packed and self.size < (self._read_to or self.largest)
 
     def _start(self, offset: int, trace: Trace, *, inside: bool = False) -> None:
         self._lines = LineBuffer(self._limit, offset, inside=inside)

@@ -3,13 +3,16 @@ Updates in, all series and runs kept: the one value that everything else reads.
 
 `merge` is associative, an empty state is its unit, and it is commutative: however the events were cut and in whatever
 order the states are merged, the result is the state of one pass. Checkpoints, parallel replay and fleets rest on that.
-Only a label past its limit depends on order: there the values that came first are kept.
+That is true of states that are not limited; `limit` makes one of them what is shown. In a state that is limited from
+the start, as it must be when there is no end, values past a label's limit and runs that were silent for long depend on
+order: there the values that came first are kept.
 
 Knows nothing of lines, files or text formats.
 """
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
+from functools import cache
 from hashlib import sha256
 from math import inf
 from typing import Any
@@ -33,7 +36,7 @@ class State:
     All that was counted: series, runs, and how far event time has come.
 
     *window_seconds* is the length of the sliding window, *run_timeout* how long a run without an event is open. With
-    *limited* off no label is folded: for the parts of one pass, whose merge into a limited state folds them.
+    *limited* off no label is folded and no run is forgotten before `limit` is called: for the parts of one pass.
     """
 
     def __init__(
@@ -50,7 +53,12 @@ class State:
         self.watermark = -inf
         self.clamped = 0
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
-        self.runs = {pack.name: Runs(len(run_fields(pack)), run_timeout) for pack in catalog.packs if pack.run}
+        self._limited = limited
+        self.runs = {
+            pack.name: Runs(len(run_fields(pack)), run_timeout, keep_all=not limited)
+            for pack in catalog.packs
+            if pack.run
+        }
         self._run_gauges = run_gauges(catalog)
         self._declared = _declared(catalog)
 
@@ -73,7 +81,7 @@ class State:
         for update in updates:
             family = self.families[update.metric]
             if isinstance(update, Increment):
-                counter = family.find(update.labels, update.events)
+                counter = family.find(update.labels, update.events, update.first)
                 counter.total += update.amount  # type: ignore[union-attr]  # one metric, one kind
             elif isinstance(update, Observations):
                 self._observe(family, update, newest)
@@ -81,7 +89,7 @@ class State:
                 self._set(family, update)
 
     def _observe(self, family: Family, update: Observations, newest: int) -> None:
-        series = family.find(update.labels, len(update.numbers))
+        series = family.find(update.labels, len(update.numbers), update.first)
         if not len(update.numbers):
             return
         if isinstance(series, Summary):
@@ -92,24 +100,64 @@ class State:
     def _set(self, family: Family, update: Settings) -> None:
         if not update.values and family.metric.kind is Kind.STATESET:
             return
-        latest = family.find(update.labels, len(update.values))
+        latest = family.find(update.labels, len(update.values), update.first)
         for value, time in zip(update.values, update.times, strict=True):
             latest.set(value, time)  # type: ignore[union-attr]
 
     def see_runs(self, pack: Pack, sightings: Iterable[Sighting]) -> None:
         """Take events of runs into account."""
         seen = list(sightings)
-        self.runs[pack.name].see(seen)
+        runs = self.runs[pack.name]
+        runs.see(seen)
         # What an event says of its run brings the gauge's series into being: if looking did, it would leave a trace.
-        for fields in {sighting.fields for sighting in seen}:
+        firsts: dict[tuple[object, ...], int] = {}
+        for sighting in seen:
+            # A sighting sums up an epoch, so only its epoch does not depend on how the events were cut.
+            epoch = runs.epoch(sighting.time)
+            firsts[sighting.fields] = min(firsts.get(sighting.fields, epoch), epoch)
+        for fields, first in firsts.items():
             for gauge in self._run_gauges:
                 if gauge.pack == pack.name and gauge.named_by(fields):
-                    self.families[gauge.metric].find(gauge.labels_of(fields), 1)
+                    self.families[gauge.metric].find(gauge.labels_of(fields), 1, first)
 
     def sweep(self) -> None:
         """Forget what is too old to matter."""
+        if self._limited:
+            for runs in self.runs.values():
+                runs.sweep(self.watermark)
+
+    def limit(self) -> None:
+        """
+        Apply the label limits from now on, and to what was counted in the order of event time.
+
+        Below the limits it changes nothing that is shown but that series get their siblings.
+        """
+        self._limited = True
+        for family in self.families.values():
+            family.limit(self.newest_slot)
         for runs in self.runs.values():
-            runs.sweep(self.watermark)
+            runs.limit(self.watermark)
+
+    def bound(self, held: int, floor: float) -> None:
+        """
+        Keep memory bounded while more than *held* series of a metric, or as many runs, are told apart.
+
+        Such a metric is limited from now on. Of so many runs those are forgotten that were silent for long before
+        *floor*, the earliest event time that is still to come, as far as that is known.
+        """
+        for family in self.families.values():
+            if len(family.series) > held:
+                family.limit(self.newest_slot)
+        for runs in self.runs.values():
+            if runs.held > held:
+                runs.settle(floor)
+
+    @property
+    def held(self) -> int:
+        """How many series and runs there are."""
+        return sum(len(family.series) for family in self.families.values()) + sum(
+            runs.held for runs in self.runs.values()
+        )
 
     def open_runs(self) -> int:
         """How many runs are open now."""
@@ -187,6 +235,7 @@ class State:
         ]
 
 
+@cache
 def _declared(catalog: Catalog) -> dict[str, str]:
     """A digest of what each metric means: how it is kept, and what feeds it."""
     feeds: dict[str, list[str]] = {name: [] for name in catalog.metrics}

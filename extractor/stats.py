@@ -97,6 +97,16 @@ class Stats:
             counters[name] = counters[name] + tally
         return {name: dict(value) if isinstance(value, Tally) else value for name, value in counters.items()}
 
+    def add(self, other: "Stats") -> None:
+        """Add what *other* has counted."""
+        for own in OWN:
+            if own.kind == "counter":
+                mine, more = getattr(self, own.field), getattr(other, own.field)
+                if isinstance(mine, Tally):
+                    mine.update(more)
+                else:
+                    setattr(self, own.field, mine + more)
+
     def load(self, dumped: dict[str, Any]) -> None:
         """Take over what `dump` gave."""
         for name, value in dumped.items():

@@ -109,6 +109,7 @@ class Tail:
         known = self._known
         found: list[Found] = []
         strays: dict[Identity, Source] = {}
+        # Who hears of a compressed file first must look for the plain one, too, before taking it for new.
         for path in {plain for hint in hints for plain in (hint, hint.removesuffix(packed_suffix(hint)))}:
             source, file = known.at(path), self._folders.file(path)
             if source is not None and (file is None or file.identity != source.identity):

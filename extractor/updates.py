@@ -1,13 +1,20 @@
 """
 What events add to series: the values that `derive` makes and `state` takes.
 
+*first* is the earliest slot of event time in which an event touched the series, even if it added nothing.
+
 Knows nothing of either.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from extractor.sums import Exact, Numbers
+
+Slots = NDArray[np.int64]
 
 
 class Increment(NamedTuple):
@@ -17,6 +24,7 @@ class Increment(NamedTuple):
     labels: tuple[str, ...]
     events: int
     amount: Exact
+    first: int = 0
 
 
 class Observations(NamedTuple):
@@ -25,7 +33,8 @@ class Observations(NamedTuple):
     metric: str
     labels: tuple[str, ...]
     numbers: Numbers
-    slots: Sequence[int]
+    slots: Slots
+    first: int = 0
 
 
 class Settings(NamedTuple):
@@ -35,6 +44,7 @@ class Settings(NamedTuple):
     labels: tuple[str, ...]
     values: Sequence[float | str]
     times: Sequence[float]
+    first: int = 0
 
 
 Update = Increment | Observations | Settings

@@ -26,7 +26,7 @@ BUILD = Path("build/soak")
 KILLS = 200
 """In a round of the kill test; the logs of a round are a few hundred megabytes."""
 
-GRACE = 20
+GRACE = 5
 """Seconds that a round may go on past the end: to count what a last kill left takes a while."""
 
 MODELS = sorted(str(path) for path in Path("tests").glob("test_*model*.py"))

@@ -19,6 +19,7 @@ ROOMS = {
     "hdr": "",
     "stats": "",
     "sequences": "",
+    "spans": "sequences",
     "waker": "",
     "catalog": "pointers",
     "runs": "",
@@ -51,13 +52,15 @@ ROOMS = {
     "events": "catalog pointers",
     "conditions": "catalog",
     "updates": "sums",
-    "derive": "catalog conditions pointers sums updates",
+    "columns": "",
+    "derive": "catalog columns conditions pointers",
+    "folding": "catalog columns derive sums updates",
     "structs": "catalog derive pointers",
-    "fastpath": "catalog derive pointers runs structs",
+    "fastpath": "catalog columns derive pointers runs structs",
     "series": "hdr sums",
     "families": "catalog series",
     "state": "catalog derive families pointers runs series updates",
-    "pipeline": "catalog derive events fastpath lines pointers runs sequences state stats",
+    "pipeline": "catalog columns derive events fastpath folding lines pointers runs sequences state stats structs",
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
@@ -69,10 +72,26 @@ ROOMS = {
     "report": "catalog hdr series state sums",
     "landing": "report",
     "server": "errors",
-    "replay": "catalog errors intake lines pipeline state stats",
+    # history: shards of the logs, read by one process or several, added up
+    "period": "catalog events lines",
+    "parts": "catalog spans state stats",
+    "shards": "errors packed positions sources",
+    "reader": "catalog lines packed parts period pipeline rotation shards tail",
+    "workers": "errors",
+    "replay": "catalog errors events happenings parts period pipeline reader shards sources state stats tail workers",
+    "progress": "reader",
     "daemon": "exposition happenings intake keeper landing pipeline report schemas server sources state stats waker",
-    "printing": "exposition replay report",
-    "cli": "catalog checkpoint daemon errors pipeline printing replay requeue schemas",
+    # state by state to samples of the past
+    "spill": "",
+    "steps": "catalog spill state",
+    "timeline": "catalog exposition families series state",
+    "document": "errors",
+    "blocks": "document errors",
+    "backfill": "catalog exposition reader replay spill state steps timeline",
+    "printing": "backfill exposition replay report",
+    "options": "steps",
+    "cli": "backfill blocks catalog checkpoint daemon document errors options period pipeline printing progress replay "
+    "requeue schemas",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",
@@ -84,16 +103,16 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "cli",
+    "click": "cli options progress",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
-    "msgspec": "checkpoint structs",
-    "numpy": "fastpath hdr series sums",
+    "msgspec": "checkpoint parts period spill structs",
+    "numpy": "fastpath folding hdr series sums updates",
     "orjson": "events",
     "prometheus_client": "exposition",
     "uvicorn": "server",
     "watchfiles": "waker",
-    "zstandard": "packed",
+    "zstandard": "packed parts",
 }
 
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

@@ -151,7 +151,7 @@ def window_of(pairs: list[tuple[float, int]], size: int) -> Window:
     window, newest = Window(size), -(10**9)
     for value, slot in pairs:
         newest = max(newest, slot)
-        window.add(indexes_of([value])[0], [slot], newest)
+        window.add(indexes_of([value])[0], np.array([slot]), newest)
     return window
 
 
@@ -189,7 +189,7 @@ def test_window_of_one_addition_over_many_slots() -> None:
     """Values of several slots in one addition are spread over them, and those too old are left out."""
     values = [1.0, 2.0, 3.0, 4.0]
     window = Window(3)
-    window.add(indexes_of(values)[0], [7, 10, 8, 10], 10)
+    window.add(indexes_of(values)[0], np.array([7, 10, 8, 10]), 10)
 
     assert {8: counted([3.0]), 10: counted([2.0, 4.0])} == window.slots(10)
     assert {10: counted([2.0, 4.0])} == window.slots(12)

@@ -1,8 +1,13 @@
 """Series exist before they are needed, and never more of them than were allowed."""
 
+from itertools import permutations
+from math import inf
 from pathlib import Path
 
+import pytest
+
 from extractor.state import State
+from extractor.updates import Increment
 from tests.reading import event_schema, line, read, sampled, text, tool_call, write_pack
 
 
@@ -103,15 +108,55 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     ]
 
 
-def test_unlimited_parts_merge_into_a_limited_state(tmp_path: Path) -> None:
-    """Parts of a pass fold nothing; the state that they are merged into, in order, is that of one pass."""
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_parts_are_folded_at_the_end(tmp_path: Path, order: tuple[int, ...]) -> None:
+    """Parts of a pass fold nothing; merged in any order and then limited, they are the whole that is limited."""
     catalog, lines = write_pack(tmp_path, job_schema()), jobs(40)
-    state = State(catalog)
-    for part in (lines[:7], lines[7:20], lines[20:]):
-        state.merge(read(part, catalog, limited=False))
+    parts = [lines[:7], lines[7:20], lines[20:]]
+    whole, state = read(lines, catalog, limited=False), State(catalog, limited=False)
+    for place in order:
+        state.merge(read(parts[place], catalog, limited=False))
+    whole.limit()
+    state.limit()
 
-    assert text(read(lines, catalog)) == text(state)
-    assert 37 == state.overflow()["job_wait_seconds", "queue"]
+    assert text(whole) == text(state)
+    assert 4 == len(sampled(state, "job_wait_seconds_sum"))
+    assert 37 == state.overflow()["job_wait_seconds", "queue"] == whole.overflow()["job_wait_seconds", "queue"]
+
+
+def test_the_earliest_values_are_told_apart(tmp_path: Path) -> None:
+    """It is event time that decides which values have a name of their own, not the order of reading."""
+    state = State(write_pack(tmp_path, job_schema()), limited=False)
+    for first, queue in ((7, "a"), (3, "z"), (5, "m"), (4, "n"), (9, "z"), (2, "a")):
+        state.apply([Increment("jobs_by_queue_total", (queue, "done"), 2, 2, first)])
+    state.limit()
+
+    calls = sampled(state, "jobs_by_queue_total")
+    assert {"a", "z", "n", "__other__"} == {queue for queue, _ in calls}
+    assert {"a": 4.0, "z": 4.0, "n": 2.0, "__other__": 2.0} == {
+        queue: value for (queue, outcome), value in calls.items() if outcome == "done"
+    }
+    assert {("jobs_by_queue_total", "queue"): 2} == state.overflow()
+
+
+def test_limits_are_the_same_however_often_limited(tmp_path: Path) -> None:
+    """A state that is limited counts on as one does that was limited from the start."""
+    catalog = write_pack(tmp_path, job_schema())
+    state = read(jobs(2), catalog, limited=False)
+    state.limit()
+    state.limit()
+    state.merge(read(jobs(10), catalog, limited=False))
+
+    assert {"q0", "q1", "q2", "__other__"} == {queue for queue, _ in sampled(state, "jobs_by_queue_total")}
+
+
+def test_what_is_bounded_is_limited_early(tmp_path: Path) -> None:
+    """More series than may be told apart are folded before the end: memory is bounded, and totals stay exact."""
+    state = read(jobs(100), write_pack(tmp_path, job_schema()), limited=False)
+    state.bound(99, inf)
+    assert {4} == {len(family.series) for name, family in state.families.items() if name.startswith("job_wait")}
+
+    assert 100.0 == sum(sampled(state, "jobs_by_queue_total").values())
 
 
 def test_folded_parts_keep_their_count(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_compressed_while_up(log: Log, tail_of: Callable[..., Tail], suffix: str
     happenings = tail.scan()
     assert Duplicate(str(packed), str(old)) in happenings
     assert [] == lines_of(tail.read())
+    assert [False] == [source.is_open for source in tail.sources() if source.packed]
     old.unlink()
     happenings = [happening for _ in range(3) for happening in tail.scan()]
     assert [Forgotten(str(old), 0), Continued(str(packed), str(old), 21000)] == happenings

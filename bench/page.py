@@ -1,0 +1,38 @@
+"""
+What was measured in, docs/performance.md out: what stands between the marks of a name is replaced.
+
+Knows nothing of what is measured.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+PAGE = Path("docs/performance.md")
+
+
+def machine() -> str:
+    """The day, and on what was measured."""
+    model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    cores = len(os.sched_getaffinity(0))
+    day = datetime.now(UTC).date().isoformat()
+    return f"{day}, {model[1] if model else platform.machine()}, {cores} cores, Python {platform.python_version()}"
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, words: tuple[int, ...] = (0,)) -> str:
+    """A table; all columns but those at the places *words* are numbers."""
+    rule = tuple("---" if place in words else "---:" for place in range(len(head)))
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+def replace(name: str, text: str, page: Path = PAGE) -> None:
+    """Put *text* between the marks of *name* in *page*."""
+    begin, end = f"<!-- {name}: written by `make bench-{name}` -->\n", f"<!-- end of {name} -->\n"
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    assert found, f"{page} has no line {begin}"
+    assert closed, f"{page} has no line {end}"
+    page.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")

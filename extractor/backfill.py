@@ -1,0 +1,114 @@
+"""
+Log files in, their samples at every step of the past out, as if they had been scraped all along.
+
+Everything is read first, whatever its order, and then written in the order of time. While history goes on every series
+has a sample at every step. After an hour without any event there is a pause, up to the step before the next event; so
+one event with a wrong time, years ago, does not bring years of samples with it.
+
+Knows nothing of text formats, terminals or where the samples go.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from extractor.catalog import Catalog
+from extractor.exposition import metadata
+from extractor.reader import Read
+from extractor.replay import Options, Replay, Replayed
+from extractor.spill import HELD, Spill
+from extractor.state import State
+from extractor.steps import Steps
+from extractor.timeline import Timeline
+
+_PATIENCE = 3600
+"""Seconds without an event after which samples pause."""
+
+
+class Output(Protocol):
+    """Where samples go."""
+
+    def write(self, text: str) -> None:
+        """Say what holds for all samples; for before the first of them."""
+        ...
+
+    def add(self, time: int, text: str) -> None:
+        """Add samples, whole lines of *text*, all at *time*, which is not earlier than those before."""
+        ...
+
+
+class Written(NamedTuple):
+    """What was written: from the first to the last sample, in seconds since the epoch; nothing if there is no event."""
+
+    samples: int
+    series: int
+    first: int
+    last: int
+
+
+class Backfill:
+    """
+    The backfill of the files of *options* in steps of *seconds*.
+
+    What does not fit into *held* bytes waits in *folder*, which is the caller's to remove.
+    """
+
+    def __init__(self, catalog: Catalog, options: Options, seconds: int, folder: Path, held: int = HELD) -> None:
+        window, timeout = options.window, options.run_timeout
+        self._catalog = catalog
+        self._replay = Replay(catalog, options)
+        self._seconds = seconds
+        self._spill = Spill(folder, held)
+        self._steps = Steps(catalog, seconds, self._spill, window_seconds=window, run_timeout=timeout)
+        self._state = State(catalog, window_seconds=window, run_timeout=timeout)
+        self.total_bytes = self._replay.total_bytes
+
+    def read(self, progress: Callable[[Read], None] = lambda _: None) -> Replayed:
+        """Read everything; *progress* is told how much was read since it was told last."""
+        return self._replay.run(progress, self._steps)
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are to write, as far as is read."""
+        return self._spill.values
+
+    def write(self, output: Output, progress: Callable[[int], None] = lambda _: None) -> Written | None:
+        """
+        Write all samples to *output*; None if there was no event.
+
+        *progress* is told how many of `parts` are done.
+        """
+        timeline = Timeline(self._state)
+        output.write(metadata(self._catalog))
+        samples, last, first = 0, 0, None
+        for last, text, lines in self._samples(timeline):
+            output.add(last, text)
+            progress(self._spill.given)
+            samples += lines
+            first = last if first is None else first
+        return None if first is None else Written(samples, timeline.samples, first, last)
+
+    def _samples(self, timeline: Timeline) -> Iterator[tuple[int, str, int]]:
+        """All samples: their time in seconds since the epoch, their lines, and how many these are."""
+
+        def now(step: int) -> tuple[int, str, int]:
+            return step * self._seconds, timeline.at(step * self._seconds), timeline.samples
+
+        last: int | None = None  # step with an event
+        for step, added in self._steps.changes():
+            yield from map(now, _between(last, step, _PATIENCE // self._seconds))
+            before = (step - 1) * self._seconds
+            if born := timeline.add(added, before):
+                yield before, born, born.count("\n")
+            yield now(step)
+            last = step
+
+
+def _between(last: int | None, step: int, patience: int) -> Iterable[int]:
+    """The steps without an event from the one after *last* to the one before *step* that have samples."""
+    if last is None:
+        return ()
+    if step - last - 1 <= patience:
+        return range(last + 1, step)
+    return chain(range(last + 1, last + 1 + patience), (step - 1,))

@@ -1,0 +1,114 @@
+"""
+Samples in the order of time in, blocks of Prometheus' storage out: promtool makes them, two hours at a time.
+
+promtool reads the whole of a document again for every two hours of samples, so that a month in one document takes it
+360 times as long as need be. Here each two hours are a document of their own, which is gone once its block is made. The
+blocks appear at the end, all of them, or none.
+
+Knows nothing of what the samples say.
+"""
+
+import shutil
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from extractor.document import Document
+from extractor.errors import OutputError
+
+_SPAN = 2 * 3600
+"""Seconds of Prometheus' shortest block; blocks begin at whole multiples of it."""
+
+_PROMTOOL = "promtool"
+
+
+class Blocks:
+    """Blocks in *folder*, made if need be; a context, at whose good end they are there."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which(_PROMTOOL)
+        if program is None:
+            raise OutputError(
+                "promtool is not installed, and it makes the blocks",
+                "apt install prometheus on Debian and Ubuntu; it comes with every download of Prometheus",
+            )
+        self._program = program
+        self._folder = folder
+        self._head = ""
+        self._span: int | None = None
+        self._document: Document | None = None
+        self._making: subprocess.Popen[str] | None = None
+        self._opened = ExitStack()
+        self._work: Path
+        self._made_from: Path
+        self.made = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Where the blocks will be: there is room for them there, and they only need a new name.
+            within = TemporaryDirectory(dir=self._folder, prefix=".backfill-")
+        except OSError as error:
+            raise OutputError(f"cannot write to {self._folder}: {error.strerror}") from error
+        self._work = Path(self._opened.enter_context(within))
+        self._opened.callback(self._stop)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with self._opened:
+            if kind is None:
+                self._finish_span()
+                self._wait()
+                for block in sorted(self._work.glob("blocks-*/*/meta.json")):
+                    block.parent.replace(self._folder / block.parent.name)
+                    self.made += 1
+            elif self._document is not None:
+                self._document.__exit__(kind, error, None)
+
+    def write(self, text: str) -> None:
+        """Say what holds for all samples; for before the first of them."""
+        self._head += text
+
+    def add(self, time: int, text: str) -> None:
+        """Add samples, whole lines of *text*, all at *time*, which is not earlier than those before."""
+        span = time // _SPAN
+        if span != self._span:
+            self._finish_span()
+            self._span = span
+            self._document = Document(self._work / f"{span}.om").__enter__()
+            self._document.write(self._head)
+        assert self._document is not None
+        self._document.add(time, text)
+
+    def _finish_span(self) -> None:
+        if self._document is None:
+            return
+        self._document.__exit__(None, None, None)
+        self._document = None
+        self._wait()
+        self._made_from = self._work / f"{self._span}.om"
+        # promtool works on these two hours while the next are being written.
+        self._making = subprocess.Popen(  # noqa: S603  # the program is found, the arguments are our own
+            [
+                self._program, "tsdb", "create-blocks-from", "openmetrics", "--quiet",
+                self._made_from, self._work / f"blocks-{self._span}",
+            ],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def _wait(self) -> None:
+        making, self._making = self._making, None
+        if making is None:
+            return
+        said, _ = making.communicate()
+        if making.returncode:
+            raise OutputError(f"promtool could not make blocks: {said.strip() or making.returncode}")
+        self._made_from.unlink()
+
+    def _stop(self) -> None:
+        if self._making is not None:
+            self._making.kill()
+            self._making.communicate()

@@ -1,0 +1,74 @@
+"""
+Events of one type in, columns of numbers kept: what was read and is not counted yet.
+
+An event is cut into a *key*, everything that decides which series it touches, and a row of numbers. Equal keys are kept
+once. Arrays, because a number kept as an object costs the time and the memory of three.
+
+Knows nothing of metrics.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from math import nan
+
+Key = tuple[object, ...]
+"""What decides which series an event touches, as raw values."""
+
+_KEPT = 10_000  # keys kept from fold to fold; free text in a label property must not grow the memory
+
+
+class Keys(dict[Key, int]):
+    """Each key with its place, in the order in which they were first asked for."""
+
+    def __missing__(self, key: Key) -> int:
+        place = self[key] = len(self)
+        return place
+
+
+class Columns:
+    """
+    The rows of events of one type, *width* numbers each, NaN where there is none.
+
+    `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
+    kept if it is *timed*. `residues` is what a float could not hold of an integer: (row, column, rest).
+    """
+
+    __slots__ = ("keys", "numbers", "places", "residues", "slots", "timed", "times")
+
+    def __init__(self, width: int, *, timed: bool) -> None:
+        self.timed = timed
+        self.keys = Keys()
+        self.places = array("q")
+        self.slots = array("q")
+        self.times = array("d")
+        self.numbers = [array("d") for _ in range(width)]
+        self.residues: list[tuple[int, int, int]] = []
+
+    def add(self, key: Key, slot: int, time: float, numbers: Iterable[float | None]) -> None:
+        """Add one event."""
+        row = len(self.places)
+        for column, number in enumerate(numbers):
+            self.numbers[column].append(nan if number is None else float(number))
+            if number is not None and (rest := int(number) - int(float(number))):
+                self.residues.append((row, column, rest))
+        self.places.append(self.keys[key])
+        self.slots.append(slot)
+        if self.timed:
+            self.times.append(time)
+
+    def clear(self) -> None:
+        """Forget the rows; and the keys, when there are many."""
+        del self.places[:], self.slots[:], self.times[:]
+        for column in self.numbers:
+            del column[:]
+        self.residues.clear()
+        if len(self.keys) > _KEPT:
+            self.keys = Keys()
+
+
+def floats(numbers: Sequence[float | None]) -> "array[float]":
+    """*numbers* as a column."""
+    try:
+        return array("d", numbers)  # type: ignore[arg-type]  # if one is None, it says so
+    except TypeError:
+        return array("d", [nan if number is None else number for number in numbers])

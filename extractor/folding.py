@@ -1,0 +1,132 @@
+"""
+Columns of events in, updates out: what thousands of events add to each label set, all at once.
+
+Every step is a numpy operation over all rows or all keys of an event type; only label sets are looked at one by one.
+
+Knows nothing of series or lines.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractor.catalog import Kind
+from extractor.columns import Columns
+from extractor.derive import Binding, Labels, Plan
+from extractor.sums import Exact, Floats, Numbers, exact_sums
+from extractor.updates import Increment, Observations, Settings, Update
+
+Integers = NDArray[np.int64]
+
+_LAST = np.iinfo(np.int64).max
+
+
+class _Touched(NamedTuple):
+    """A label set that events touched: its place among those of the measure, how many count, and the earliest slot."""
+
+    target: int
+    labels: Labels
+    events: int
+    first: int
+
+
+class _Rows(NamedTuple):
+    """The rows that count for a measure: their places, the label set that each touches, and its number."""
+
+    places: Integers
+    targets: Integers
+    numbers: Floats
+
+
+def updates(plan: Plan, columns: Columns) -> Iterator[Update]:
+    """What the rows of *columns*, cut by *plan*, add to the metrics: one update for each label set of a measure."""
+    if not columns.places:
+        return
+    fold = _Fold(columns)
+    for binding in plan.bindings(columns.keys):
+        match binding.measure.metrics[0].kind:
+            case Kind.COUNTER:
+                yield from fold.increments(binding)
+            case Kind.GAUGE | Kind.STATESET:
+                yield from fold.settings(binding)
+            case _:
+                yield from fold.observations(binding)
+
+
+class _Fold:
+    """The rows of *columns*, and what of each key all measures need."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._places = np.array(columns.places)  # of the key of each row
+        self._slots = np.array(columns.slots)
+        rows = np.bincount(self._places)
+        first = np.full(len(rows), _LAST)
+        np.minimum.at(first, self._places, self._slots)
+        self._keys = np.flatnonzero(rows)
+        self._rows_of, self._first_of = rows[self._keys], first[self._keys]
+
+    def increments(self, binding: Binding) -> Iterator[Update]:
+        """What a counter rises by."""
+        name = binding.measure.metrics[0].name
+        sums = None if binding.measure.column is None else self._sums(binding, self._rows(binding))
+        for target, labels, events, first in self._touched(binding):
+            yield Increment(name, labels, events, events if sums is None else sums[target], first)
+
+    def settings(self, binding: Binding) -> Iterator[Update]:
+        """The values of a gauge, or the states of a state set."""
+        measure, rows = binding.measure, self._rows(binding)
+        order, parts = _sorted(binding, rows)
+        times = np.array(self._columns.times)[rows.places[order]].tolist()
+        values: list[float | str] = rows.numbers[order].tolist()
+        if measure.state is not None:
+            values = [measure.state] * len(values)
+        for target, labels, _, first in self._touched(binding):
+            yield Settings(measure.metrics[0].name, labels, values[parts[target]], times[parts[target]], first)
+
+    def observations(self, binding: Binding) -> Iterator[Update]:
+        """What histograms and summaries observe."""
+        rows = self._rows(binding)
+        sums = self._sums(binding, rows)
+        order, parts = _sorted(binding, rows)
+        numbers, slots = rows.numbers[order], self._slots[rows.places[order]]
+        for target, labels, _, first in self._touched(binding):
+            part = parts[target]
+            observed = Numbers(numbers[part], sums[target])
+            for metric in binding.measure.metrics:
+                yield Observations(metric.name, labels, observed, slots[part], first)
+
+    def _touched(self, binding: Binding) -> Iterator[_Touched]:
+        names, size = list(binding.targets), len(binding.targets)
+        target_of = np.array(binding.target_of)[self._keys]
+        counting = self._rows_of * np.array(binding.counts)[self._keys]
+        events = np.bincount(target_of, weights=counting, minlength=size)
+        first = np.full(size, _LAST)
+        np.minimum.at(first, target_of, self._first_of)
+        for target in np.flatnonzero(first < _LAST).tolist():
+            yield _Touched(target, names[target], int(events[target]), int(first[target]))
+
+    def _rows(self, binding: Binding) -> _Rows:
+        column = binding.measure.column
+        counting = np.array(binding.counts)[self._places]
+        numbers = np.zeros(len(counting)) if column is None else np.array(self._columns.numbers[column])
+        places = np.flatnonzero(counting & ~np.isnan(numbers))
+        return _Rows(places, np.array(binding.target_of)[self._places[places]], numbers[places])
+
+    def _sums(self, binding: Binding, rows: _Rows) -> list[Exact]:
+        sums = exact_sums(rows.numbers, rows.targets, len(binding.targets))
+        if self._columns.residues:
+            target_at = dict(zip(rows.places.tolist(), rows.targets.tolist(), strict=True))
+            for row, column, rest in self._columns.residues:
+                if column == binding.measure.column and row in target_at:
+                    sums[target_at[row]] += rest
+        return sums
+
+
+def _sorted(binding: Binding, rows: _Rows) -> tuple[Integers, list[slice]]:
+    """The order of *rows* label set by label set, within one as they were read; and the part of each in it."""
+    ends = np.cumsum(np.bincount(rows.targets, minlength=len(binding.targets))).tolist()
+    parts = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+    return np.argsort(rows.targets, kind="stable"), parts

@@ -1,0 +1,101 @@
+"""
+What a command line may say: the options that commands share, and the groups of them.
+
+Every option can be given in the environment too.
+
+Knows nothing of what is done with them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from extractor.steps import step_seconds
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def option(name: str, *parameter: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401  # click's own
+    """An option of a command, with its variable in the environment."""
+    variable = "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+    return click.option(name, *parameter, envvar=variable, show_envvar=True, **({"show_default": True} | settings))
+
+
+def schemas_option(command: F) -> F:
+    """`--schemas`, of every command."""
+    return option(
+        "--schemas",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        multiple=True,
+        metavar="DIR",
+        help="A folder of event schemas to add to the default ones, or a pack of its own. May be repeated.",
+    )(command)
+
+
+def reading_options(command: F) -> F:
+    """What every command that reads logs can be told of how to."""
+    for each in (
+        option("--max-line-bytes", type=click.IntRange(min=1), default=1 << 20, help="Reject longer lines."),
+        option(
+            "--max-clock-skew",
+            type=click.FloatRange(min=0),
+            default=300.0,
+            metavar="SECONDS",
+            help="Reject events further in the future.",
+        ),
+        option(
+            "--run-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=3600.0,
+            metavar="SECONDS",
+            help="Give up a run without an event for so long.",
+        ),
+        option(
+            "--quantile-window",
+            type=click.FloatRange(min=0, min_open=True),
+            default=300.0,
+            metavar="SECONDS",
+            help="Length of the sliding window of the quantiles.",
+        ),
+        schemas_option,
+    ):
+        command = each(command)
+    return command
+
+
+def backfill_options(command: F) -> F:
+    """What `replay` can be told of samples with the times of the past."""
+    for each in (
+        option(
+            "--step",
+            callback=_step,
+            default="15s",
+            metavar="DURATION",
+            help="With --backfill: the time between two samples. Give your scrape interval.",
+        ),
+        option(
+            "--backfill-blocks",
+            "blocks",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="As --backfill, but put blocks of Prometheus' storage into DIR. Needs promtool.",
+        ),
+        option(
+            "--backfill",
+            "document",
+            metavar="OUT",
+            help="Write samples as if the logs had been scraped back then to the file OUT, - for standard output: "
+            "OpenMetrics with times.",
+        ),
+    ):
+        command = each(command)
+    return command
+
+
+def _step(_: click.Context, __: click.Parameter, value: str) -> int:
+    try:
+        return step_seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

@@ -1,0 +1,141 @@
+"""
+Shards in, a part counted: what a process of a replay does, and what a replay does that has only one.
+
+Knows nothing of other processes, of folders or of terminals.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+from extractor.catalog import Catalog, Pack
+from extractor.lines import MAX_LINE_BYTES, LineBuffer, Piece
+from extractor.packed import Packed
+from extractor.parts import Part
+from extractor.period import ALWAYS, Period, timer, within
+from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected, Steps
+from extractor.rotation import plain_name
+from extractor.shards import Extent, Shard, opened
+from extractor.tail import CHUNK_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How lines are read: *window*, *run_timeout* and *latest*, the latest event time allowed, in seconds."""
+
+    window: float
+    run_timeout: float
+    latest: float
+    max_line_bytes: int = MAX_LINE_BYTES
+    period: Period = ALWAYS
+
+
+class Read(NamedTuple):
+    """How much was read since this was told last: bytes, compressed ones where a file is, and lines."""
+
+    bytes: int
+    lines: int
+
+
+class Reader:
+    """
+    Reads shards into `part`.
+
+    *told* hears how much was read, *on_fold* that all of that is in the part, *on_reject* of every line that is no
+    event. With *steps* the events go there, and not into the part.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is a way out
+        self,
+        catalog: Catalog,
+        reading: Reading,
+        told: Callable[[Read], None],
+        on_fold: Callable[[], None] = lambda: None,
+        on_reject: Callable[[Rejected], None] = lambda _: None,
+        *,
+        steps: Steps | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._reading = reading
+        self._told = told
+        self._on_fold = on_fold
+        self._on_reject = on_reject
+        self._steps = steps
+        self._times = {pack.name: timer(pack) for pack in catalog.packs}
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin a new part."""
+        reading = self._reading
+        self.part = Part(self._catalog, window=reading.window, run_timeout=reading.run_timeout)
+        self._pipeline = Pipeline(
+            self.part.state,
+            self.part.stats,
+            latest=lambda: reading.latest,
+            on_reject=self._on_reject,
+            steps=self._steps,
+        )
+        self._pipeline.sequences = self.part.spans
+
+    def read(self, shard: Shard) -> None:
+        """Read all of *shard*; it is in the part then."""
+        for extent in shard.extents:
+            self._read(extent)
+        self._fold()
+
+    def read_stream(self, name: str, stream: BinaryIO) -> None:
+        """Read *stream* to its end; it is in the part then."""
+        lines = LineBuffer(self._reading.max_line_bytes)
+        while chunk := stream.read(CHUNK_BYTES):
+            self._feed(self._catalog.default_pack, name, lines.feed(chunk), 0)
+        self._end(lines)
+        self._fold()
+
+    def _read(self, extent: Extent) -> None:
+        pack = self._catalog.pack_for(plain_name(extent.path)) or self._catalog.default_pack
+        lines = LineBuffer(self._reading.max_line_bytes, extent.start)
+        with opened(extent.path, extent.identity) as fd:
+            if extent.packed:
+                self._unpack(extent, fd, pack, lines)
+                return
+            at = extent.start
+            while at < extent.end and (chunk := os.pread(fd, min(CHUNK_BYTES, extent.end - at), at)):
+                at += len(chunk)
+                self._feed(pack, extent.path, lines.feed(chunk), len(chunk))
+        self._end(lines)
+
+    def _unpack(self, extent: Extent, fd: int, pack: Pack, lines: LineBuffer) -> None:
+        content = Packed(fd, extent.packed)
+        at = told = 0
+        while chunk := content.read_at(at, CHUNK_BYTES):
+            at += len(chunk)
+            self._feed(pack, extent.path, lines.feed(chunk), content.raw_at - told)
+            told = content.raw_at
+        if content.damage:
+            self.part.troubles.append(f"{extent.path} is damaged after {at} bytes of its content: {content.damage}")
+        elif not content.has_ended:
+            self.part.troubles.append(f"{extent.path} breaks off after {at} bytes of its content")
+        if content.has_ended and (last := lines.finish()) is not None:
+            self._feed(pack, extent.path, [last], 0)
+        self._end(lines)
+
+    def _feed(self, pack: Pack, path: str, pieces: list[Piece], size: int) -> None:
+        stats = self.part.stats
+        before = stats.lines_read
+        if not self._reading.period.is_always:
+            pieces, outside, dropped = within(self._reading.period, pieces, self._times[pack.name])
+            self.part.outside += outside
+            stats.lines_read += outside
+            stats.bytes_read += dropped
+        self._pipeline.feed(pack, path, pieces)
+        self._told(Read(size, stats.lines_read - before))
+        if self._pipeline.pending >= FOLD_AFTER:
+            self._fold()
+
+    def _end(self, lines: LineBuffer) -> None:
+        self.part.unfinished += lines.pending
+
+    def _fold(self) -> None:
+        self._pipeline.fold()
+        self._on_fold()

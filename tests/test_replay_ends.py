@@ -1,0 +1,156 @@
+"""How a replay ends before its time, as real processes: Ctrl-C, a worker that is killed, a reader that goes away."""
+
+import gzip
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Log
+from tests.reading import tool_call
+from tests.servers import DEADLINE, eventually
+
+JOBS = 2
+
+
+def replaying(*words: object, **options: object) -> subprocess.Popen[bytes]:
+    """`extractor replay` in a session of its own, as a terminal starts it."""
+    command = [sys.executable, "-m", "extractor", "replay", *map(str, words)]
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True} | options
+    return subprocess.Popen(command, **settings)  # type: ignore[call-overload]
+
+
+def children(process: int) -> list[int]:
+    """The processes that *process* has started and that are still there."""
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def is_there(process: int) -> bool:
+    """Whether *process* runs; one that has ended and is not yet buried does not."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two compressed logs, each of more lines than anyone reads in the time of a test."""
+    folder = tmp_path_factory.mktemp("endless")
+    for name in ("a", "b"):
+        with gzip.open(folder / f"{name}.jsonl.gz", "wb", 9) as file:
+            for _ in range(400):
+                file.write(b"{\n" * 1_000_000)
+    return folder
+
+
+@pytest.fixture
+def busy(endless: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A replay with two workers that have begun to read; whatever is left of it is killed in the end."""
+    with replaying(endless, "--jobs", JOBS) as process:
+        eventually(lambda: len(children(process.pid)), JOBS)
+        yield process
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_ctrl_c_ends_all(busy: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C reaches every process of the terminal; the answer is one line, 130, and nothing that runs on."""
+    workers = children(busy.pid)
+    os.killpg(busy.pid, signal.SIGINT)
+
+    assert (b"", b"extractor: interrupted\n") == busy.communicate(timeout=DEADLINE)
+    assert 130 == busy.returncode
+    assert [] == [worker for worker in workers if is_there(worker)]
+
+
+def test_ctrl_c_ends_one_process(endless: Path) -> None:
+    """The same without workers."""
+    process = replaying(endless, "--jobs", 1, stderr=subprocess.PIPE)
+    eventually(lambda: ".jsonl.gz" in " ".join(opened_by(process.pid)), expected=True)
+    process.send_signal(signal.SIGINT)
+
+    assert (b"", b"extractor: interrupted\n") == process.communicate(timeout=DEADLINE)
+    assert 130 == process.returncode
+
+
+def opened_by(process: int) -> list[str]:
+    """The names of the files that *process* has open."""
+    found = []
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            found.append(str(link.readlink()))
+        except OSError:
+            continue
+    return found
+
+
+def test_killed_worker_is_one_error(busy: subprocess.Popen[bytes]) -> None:
+    """A worker that the system kills, as it does when memory is short, ends the replay at once, with the reason."""
+    workers = children(busy.pid)
+    os.kill(workers[0], signal.SIGKILL)
+    out, error = busy.communicate(timeout=DEADLINE)
+
+    assert (1, b"") == (busy.returncode, out)
+    assert re.fullmatch(rb"extractor: a process of the replay was killed by signal 9; .+\n", error)
+    assert [] == [worker for worker in workers if is_there(worker)]
+
+
+def test_workers_do_not_outlive_the_replay(busy: subprocess.Popen[bytes]) -> None:
+    """When the replay itself is killed its workers end by themselves, and say nothing."""
+    workers = children(busy.pid)
+    busy.kill()
+
+    assert (b"", b"") == busy.communicate(timeout=DEADLINE)  # their ends of both pipes are closed, too
+    eventually(lambda: [worker for worker in workers if is_there(worker)], [])
+
+
+@pytest.mark.parametrize("form", ["table", "prometheus", "json"])
+def test_reader_that_goes_away(log: Log, form: str) -> None:
+    """`extractor replay … | head -1` ends without a word."""
+    log.append(*(tool_call(at, tool=str(at)) for at in range(100)))
+    process = replaying(log.path, "--format", form)
+    assert process.stdout
+    process.stdout.close()
+
+    assert process.stderr
+    assert b"" == process.stderr.read()
+    assert 1 == process.wait(DEADLINE)
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_is_for_terminals(tmp_path: Path, jobs: int) -> None:
+    """On a terminal a bar says how far it is; what is printed is the same, and a pipe gets nothing else."""
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(b"".join(tool_call(at) + b"\n" for at in range(50_000))))
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", 0) as terminal:
+        process = replaying(tmp_path, "--jobs", jobs, stderr=theirs)
+        os.close(theirs)
+        seen = b"".join(iter(lambda: told_by(terminal), b""))
+        out, _ = process.communicate(timeout=DEADLINE)
+    with replaying(tmp_path, "--jobs", jobs) as silent:
+        expected, error = silent.communicate(timeout=DEADLINE)
+
+    assert (b"", expected) == (error, out)
+    assert b"Reading" in seen
+    assert re.search(rb"\d of \d+ MB", seen)
+    assert b"100%" in seen
+
+
+def told_by(terminal: object) -> bytes:
+    """What is said on *terminal* next; nothing once nobody has it open any more."""
+    try:
+        return terminal.read(65536)  # type: ignore[attr-defined]
+    except OSError:
+        return b""
