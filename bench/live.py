@@ -145,7 +145,7 @@ def _until(scraper: Scraper, lines: int, deadline: float) -> Iterator[Scrape]:
 def page(rates: Iterable[Live], many: tuple[Busy, Busy] | None) -> Iterator[str]:
     """The two tables, and what of the limits was missed."""
     yield f"{machine()}. In brackets the limit.\n"
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in rates:
         seconds = [scrape.seconds for scrape in one.scrapes]
         rows.append(

@@ -12,14 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path("docs/performance.md")
+LOAD = os.getloadavg()[1]  # of five minutes, when the program starts: what is measured must not count itself
 
 
 def machine() -> str:
-    """The day, and on what was measured."""
+    """The day, on what was measured, and how many others wanted its cores in the minutes before."""
     model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     cores = len(os.sched_getaffinity(0))
     day = datetime.now(UTC).date().isoformat()
-    return f"{day}, {model[1] if model else platform.machine()}, {cores} cores, Python {platform.python_version()}"
+    name = model[1] if model else platform.machine()
+    return f"{day}, {name}, {cores} cores, Python {platform.python_version()}, load average {LOAD:.1f} before"
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, words: tuple[int, ...] = (0,)) -> str:

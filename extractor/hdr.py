@@ -25,7 +25,7 @@ RELATIVE_ERROR = 1 / 128
 _STEPS = 10**9  # of one base unit: the resolution is a billionth
 _HIGHEST = 2**62
 _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits need
-_COMPACT_AFTER = 32  # appended arrays; below that appending costs less than merging
+_COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
 
 
 @cache
@@ -64,12 +64,13 @@ def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1)
 class Counts:
     """How many values fell on each HDR index; only indexes that were hit are kept."""
 
-    __slots__ = ("_counts", "_dumped", "_indexes", "_recent")
+    __slots__ = ("_counts", "_dumped", "_indexes", "_parts", "_recent")
 
     def __init__(self) -> None:
         self._indexes: Indexes = np.zeros(0, dtype=np.int64)
         self._counts: Indexes = np.zeros(0, dtype=np.int64)
         self._recent: list[Indexes] = []
+        self._parts: list[tuple[Indexes, Indexes]] = []  # of others, not yet added to ours
         self._dumped: list[bytes] | None = None
 
     def add(self, indexes: Indexes) -> None:
@@ -80,16 +81,27 @@ class Counts:
 
     def merge(self, other: "Counts") -> None:
         """Add the counts of *other*."""
-        self._dumped = None
-        self._indexes, self._counts = _added([self.pairs(), other.pairs()])
+        # To add them up can wait: of most nobody ever asks for a quantile.
+        parts, recent = other.unadded()
+        self._parts += parts
+        self._recent += recent
+        if max(len(self._parts), len(self._recent)) >= _COMPACT_AFTER:
+            self.pairs()
+
+    def unadded(self) -> tuple[list[tuple[Indexes, Indexes]], list[Indexes]]:
+        """Everything as it is kept: pairs of indexes and their counts, and indexes; arrays that are never changed."""
+        return [(self._indexes, self._counts), *self._parts], self._recent
 
     def pairs(self) -> tuple[Indexes, Indexes]:
         """The indexes that were hit, ascending, and their counts."""
-        if self._recent:
-            fresh = np.concatenate(self._recent)
-            self._recent = []
+        if self._recent or self._parts:
+            parts = [(self._indexes, self._counts), *self._parts]
+            if self._recent:
+                fresh = np.concatenate(self._recent)
+                parts.append((fresh, np.ones_like(fresh)))
+            self._recent, self._parts = [], []
             self._dumped = None
-            self._indexes, self._counts = _added([(self._indexes, self._counts), (fresh, np.ones_like(fresh))])
+            self._indexes, self._counts = _added(parts)
         return self._indexes, self._counts
 
     def dump(self) -> list[bytes]:
@@ -99,6 +111,8 @@ class Counts:
         Adding them now would take ten times as long; and what was added is kept as bytes until it changes, since most
         slots never do again.
         """
+        if self._parts:
+            self.pairs()
         if self._dumped is None:
             self._dumped = [self._indexes.astype("<u2").tobytes(), self._counts.astype("<u8").tobytes(), b""]
         if not self._recent:
@@ -164,9 +178,14 @@ class Window:
         """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
         self._slide(newest)
         oldest = newest - self.size + 1
-        for slot in set(slots.tolist()):
+        if not (slots[1:] >= slots[:-1]).all():
+            order = np.argsort(slots, kind="stable")
+            indexes, slots = indexes[order], slots[order]
+        begins = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()]
+        for begin, end in zip(begins, [*begins[1:], len(slots)], strict=True):
+            slot = int(slots[begin])
             if slot >= oldest:
-                self._slots.setdefault(slot, Counts()).add(indexes[slots == slot])
+                self._slots.setdefault(slot, Counts()).add(indexes[begin:end])
 
     def merge(self, other: "Window", newest: int) -> None:
         """Add the counts of *other*, slot by slot."""

@@ -107,7 +107,7 @@ class Replay:
                     reader.read_stream(path, stream)
         jobs = min(self._options.jobs, len(self._shards)) if steps is None else 1
         if jobs > 1:
-            self._read_by(jobs, part, progress)
+            part = self._read_by(jobs, part, progress)
         else:
             for place, shard in enumerate(self._shards):
                 reader.read(shard)
@@ -118,14 +118,19 @@ class Replay:
             part.state, part.stats, part.unfinished, part.outside, (*self._troubles, *sorted(part.troubles))
         )
 
-    def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None]) -> None:
+    def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None]) -> Part:
+        """Read all shards by several processes; *part*, and what they counted."""
         with Workers(self._work, jobs) as workers:
             for told in workers.run(len(self._shards)):
                 if told.kind == "progress":
                     progress(Read(*told.content))
-                else:
-                    part.merge(part.load(told.content))
-                    part.bound(self._floor(workers.open_items))
+                    continue
+                result = part.load(told.content)
+                # The smaller goes into the larger: into nothing it would cost as much again.
+                small, part = sorted((result, part), key=lambda each: each.state.held)
+                part.merge(small)
+                part.bound(self._floor(workers.open_items))
+        return part
 
     def _work(self, tell: Tell) -> tuple[Work, Finish]:
         """What each process does: it hands on what it counted at the end, or when that becomes large."""

@@ -39,6 +39,9 @@ class Known(NamedTuple):
     value: object
 
 
+_UNKNOWN = Known(-_NEVER, None)
+
+
 class Run:
     """What is known of one run since its last long silence; times are event times in seconds since the epoch."""
 
@@ -48,7 +51,7 @@ class Run:
         self.first = _NEVER
         self.last = -_NEVER
         self.ended = False
-        self.fields = [Known(-_NEVER, None)] * fields
+        self.fields = [_UNKNOWN] * fields
 
     def extend(self, first: float, last: float) -> None:
         """It was seen from *first* to *last*, too."""
@@ -56,9 +59,16 @@ class Run:
         self.last = max(self.last, last)
 
     def add(self, other: "Run") -> None:
-        """Take over what *other*, of the same stretch, says."""
+        """Take over what *other*, of the same stretch, says; of one that has ended nothing else matters."""
         self.ended |= other.ended
-        self.fields = [_later(mine, more) for mine, more in zip(self.fields, other.fields, strict=True)]
+        if not self.ended:
+            self.fields = [_later(mine, more) for mine, more in zip(self.fields, other.fields, strict=True)]
+
+    def copy(self) -> "Run":
+        """The same, to be changed."""
+        other = Run(0)
+        other.first, other.last, other.ended, other.fields = self.first, self.last, self.ended, self.fields[:]
+        return other
 
     def values(self) -> list[object]:
         """The value of each run field; None where no event had it."""
@@ -99,6 +109,9 @@ class Runs:
     def merge(self, other: "Runs") -> None:
         """Take into account what *other* knows."""
         for run_id, theirs in other.stretches():
+            if run_id not in self.known:
+                self.known[run_id] = theirs.copy()
+                continue
             run = self._run(run_id, theirs.first, theirs.last)
             if run is not None:
                 run.add(theirs)
@@ -112,7 +125,7 @@ class Runs:
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
         return [
-            [name, run.first, run.last, run.ended, [list(field) for field in run.fields]]
+            [name, run.first, run.last, run.ended, [] if run.ended else [list(field) for field in run.fields]]
             for name, run in self.stretches()
         ]
 
@@ -121,7 +134,8 @@ class Runs:
         for run_id, first, last, ended, fields in dumped:
             run = Run(self._fields)
             run.first, run.last, run.ended = first, last, ended
-            run.fields = [Known(time, value) for time, value in fields]
+            if not ended:
+                run.fields = [Known(time, value) for time, value in fields]
             self._keep(run_id, run)
 
     @property

@@ -199,11 +199,12 @@ class Source:
         self.largest = max(self.largest, size)
 
     def peek(self) -> bytes:
-        """The first unread line; empty if its end is not near, or if it is not known yet where it begins."""
-        if self.claim is not None:
+        """The first unread line; empty if its end is not near, or if what was read before it is not there any more."""
+        before = self._trace.last
+        data = self.content().read_at(self.offset - len(before), len(before) + PEEK_BYTES)
+        if self.claim is not None or not data.startswith(before):
             return b""
-        head = self.content().read_at(self.offset, PEEK_BYTES)
-        return head[: max(head.find(NEWLINE), 0)]
+        return data[len(before) : max(data.find(NEWLINE, len(before)), 0)]
 
     def content(self) -> Content:
         """What is in the file, which must be open."""

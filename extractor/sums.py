@@ -38,9 +38,9 @@ def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exa
         scale = Fraction(2) ** unit if unit < 0 else 1 << unit
         for group in np.flatnonzero(weights).tolist():
             sums[group] += int(weights[group]) * scale
-        values = values - np.ldexp(cut, unit)
-        left = np.flatnonzero(values)
-        values, groups, unit = values[left], groups[left], None
+        rest = values - np.ldexp(cut, unit)
+        left = np.flatnonzero(rest)
+        values, groups, unit = rest[left], groups[left], None
     return sums
 
 

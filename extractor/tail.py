@@ -134,9 +134,10 @@ class Tail:
         """Read on in the file whose next line is the oldest; None once everything that was seen has been read."""
         while (source := self._next()) is not None:
             pieces: list[Piece] = []
+            ending = self._ending.pop(source.identity, None) is not None
             if self._handles.open(source):
                 try:
-                    pieces = self._read(source, max_bytes)
+                    pieces = self._read(source, max_bytes, ending=ending)
                 except OSError as error:
                     self._known.refuse(source, error)
             happenings = self._known.happened()
@@ -191,16 +192,15 @@ class Tail:
             pass
         return source
 
-    def _read(self, source: Source, max_bytes: int) -> list[Piece]:
+    def _read(self, source: Source, max_bytes: int, *, ending: bool) -> list[Piece]:
         pieces = source.read(max_bytes)
-        ended = self._ending.pop(source.identity, None) is not None
         if pieces is None:
             self._known.content_lost(source)
             # Whoever truncates a file has copied it before, or so we hope.
             self._known.settle(self._folders.listed(os.path.dirname(source.path), self._known.inodes()))
             self._known.weigh()
             return []
-        if ended and not pieces and not source.has_news:
+        if ending and not pieces and not source.has_news:
             pieces = self._end(source)
         elif source.identity in self._known.sources:
             self._order.add(source)

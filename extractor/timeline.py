@@ -33,7 +33,7 @@ class Timeline:
         self._lines: list[str] = []  # and its line
         self._places: dict[Series, int] = {}  # where the first sample of a series stands
         self._waiting: dict[Series, Labels] = {}  # series without a sample as yet: a gauge that nothing has set
-        self._open: dict[tuple[str, Labels], int] = {}  # the same for the gauges of open runs
+        self._open: dict[str, dict[Labels, int]] = {}  # the same for the gauges of open runs
         self._known = dict.fromkeys(state.families, 0)  # series that have been brought in
         self._sliding: dict[Summary, tuple[Metric, int]] = {}  # those with values in so many slots of their window
         self._slot = state.newest_slot
@@ -115,13 +115,17 @@ class Timeline:
 
     def _count_open(self) -> None:
         for name, family in self._state.families.items():
-            if family.metric.run is not None:
-                for labels, runs in self._state.count_open(name).items():
-                    place = self._open.get((name, labels))
-                    if place is None:
-                        place = self._open[name, labels] = len(self._lines)
-                        self._append(exposition.series_text(family.metric, labels))
-                    self._set(place, float(runs))
+            if family.metric.run is None:
+                continue
+            counts = self._state.count_open(name)
+            places = self._open.setdefault(name, {})
+            for labels in sorted(counts.keys() - places.keys()):
+                places[labels] = len(self._lines)
+                self._append(exposition.series_text(family.metric, labels))
+            # Runs that never said their labels leave nothing behind. A scrape would miss their series, which ends it;
+            # here only another value ends the last one.
+            for labels, place in places.items():
+                self._set(place, float(counts.get(labels, 0)))
 
     def _append(self, series: str) -> None:
         self._series.append(series + " ")

@@ -106,7 +106,7 @@ KNOWN_IN = {
     "click": "cli options progress",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
-    "msgspec": "checkpoint parts period spill structs",
+    "msgspec": "checkpoint parts period spill structs workers",
     "numpy": "fastpath folding hdr series sums updates",
     "orjson": "events",
     "prometheus_client": "exposition",

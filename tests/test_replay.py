@@ -247,7 +247,7 @@ def test_damaged_file_is_told(tmp_path: Path, cut: int, end: bytes, what: str) -
     path.write_bytes(whole[:-cut] + end)
     found = replay(tmp_path)
 
-    assert (5000 if end else 0) <= found.stats.events
+    assert 0 < found.stats.events < 5000
     assert 1 == len(found.troubles)
     assert found.troubles[0].startswith(f"{path} {what} ")
 

@@ -131,8 +131,9 @@ def test_reader_that_goes_away(log: Log, form: str) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_progress_is_for_terminals(tmp_path: Path, jobs: int) -> None:
     """On a terminal a bar says how far it is; what is printed is the same, and a pipe gets nothing else."""
+    lines = b"".join(tool_call(at) + b"\n" for at in range(50_000))
     for name in "ab":
-        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(b"".join(tool_call(at) + b"\n" for at in range(50_000))))
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(lines))
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", 0) as terminal:
         process = replaying(tmp_path, "--jobs", jobs, stderr=theirs)

@@ -1,7 +1,8 @@
-"""However events are spread over states, and in whatever order these are merged, what is shown in the end is the same."""
+"""However events are spread over states, and in whatever order these are merged, the same is shown in the end."""
 
 import json
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from extractor.catalog import Catalog
 from extractor.spans import Spans
 from extractor.state import State
-from tests.reading import T0, default_catalog, event_schema, line, read, text, write_pack
+from tests.reading import T0, event_schema, line, read, text, write_pack
 from tests.test_state import events_at, merged
 
 QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=60)
@@ -139,11 +140,11 @@ NUMBERED = st.tuples(st.sampled_from("ab"), st.integers(1, 12))
 
 @QUICK
 @given(st.lists(NUMBERED, max_size=20), st.randoms())
-def test_missing_numbers_do_not_depend_on_order(numbers: list[tuple[str, int]], random: object) -> None:
+def test_missing_numbers_do_not_depend_on_order(numbers: list[tuple[str, int]], random: Random) -> None:
     """Gaps are the numbers that nobody used, repeats the lines whose number was used; in any order and any parts."""
     parts = [Spans() for _ in range(3)]
-    for line in random.sample(numbers, len(numbers)):  # type: ignore[attr-defined]
-        random.choice(parts).see([line])  # type: ignore[attr-defined]
+    for number in random.sample(numbers, len(numbers)):
+        random.choice(parts).see([number])
     seen = Spans()
     for part in parts:
         packed = Spans()

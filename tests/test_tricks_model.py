@@ -156,10 +156,10 @@ class TricksMachine(RuleBasedStateMachine):
             self.append(name, [1])
         while then in ("equal", "larger") and path.stat().st_size < size - 100:
             self.append(name, [30])
-        if then == "equal":
+        if then == "equal" and (rest := size - path.stat().st_size):
             with path.open("ab") as file:
                 # Blank lines alone would be alike in all files.
-                file.write((b"%d;" % self.written * 100)[: size - path.stat().st_size - 1] + b"\n")
+                file.write((b"%d;" % self.written * rest)[: rest - 1] + b"\n")
         while then == "larger" and path.stat().st_size <= size:
             self.append(name, [30])
         self.done(path)

@@ -33,7 +33,7 @@ class Program:
 
 
 def programs() -> list[Program]:
-    """All of them, ours first."""
+    """All of them: ours first, the plain loop that the others are held against last."""
     extractor = [str(Path(sys.executable).with_name("extractor")), "replay", "--format", "prometheus"]
     parallel = b"--jobs" in subprocess.run([*extractor[:2], "--help"], capture_output=True, check=True).stdout
     jobs = [(f"extractor replay --jobs {n}", [*extractor, "--jobs", str(n)]) for n in (1, 2)]

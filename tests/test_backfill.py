@@ -1,0 +1,330 @@
+"""Backfill is the scrapes that nobody made: at every step the samples are those of the events up to then."""
+
+import json
+import shutil
+from collections import defaultdict
+from functools import cache
+from math import ceil
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from extractor.backfill import Backfill, Written
+from extractor.blocks import Blocks
+from extractor.catalog import Catalog
+from extractor.document import Document
+from extractor.errors import OutputError
+from extractor.replay import Options
+from extractor.spill import HELD, Spill
+from extractor.steps import step_seconds
+from tests.reading import T0, default_catalog, event_schema, line, read, text, tool_call, write_pack
+from tests.test_state import events_at
+
+QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+
+STEP = 15
+
+OPEN = ("agent_runs_in_progress", "agent_active_count")
+
+AGENTS = {"r1": "a", "r2": "", "r3": None}
+
+
+def events_until(end: float) -> st.SearchStrategy[list[bytes]]:
+    """Valid lines of every event type within *end* seconds after `T0`; a run is of one agent."""
+
+    def of_its_agent(item: bytes) -> bytes:
+        event = json.loads(item)
+        for name in ("agent", "agent_type"):
+            event.pop(name, None)
+            if (agent := AGENTS[event["run_id"]]) is not None and (name == "agent" or event["event"] == "run.start"):
+                event[name] = agent
+        return json.dumps(event).encode()
+
+    times = st.floats(0, end).map(lambda at: round(T0 + at, 3))
+    return st.lists(events_at(times).map(of_its_agent), max_size=12)
+
+
+Samples = dict[float, list[str]]
+"""By time since `T0`: the samples, each as its line without the time."""
+
+
+@settings(QUICK, max_examples=40)
+@given(st.one_of(st.tuples(st.just(15), events_until(300)), st.tuples(st.just(600), events_until(15000))))
+def test_every_step_is_a_scrape(tmp_path_factory: pytest.TempPathFactory, case: tuple[int, list[bytes]]) -> None:
+    """The samples at a step are what a scrape then would show, and 0 for what is counted in the next one."""
+    step, lines = case
+    seen = samples(document(tmp_path_factory.mktemp("step"), lines, step=step))
+
+    events = {ceil((json.loads(item)["ts"] - T0) / step) for item in lines}
+    running = {at for event in events for at in range(event, event + 3600 // step + 1) if at <= max(events)}
+    before = {event - 1 for event in events}
+    assert running | before == {at // step for at in seen} | {min(before, default=0)}.intersection(before)
+    for at, shown in seen.items():
+        scrape = scraped([item for item in lines if json.loads(item)["ts"] <= T0 + at])
+        born = set(shown) - scrape
+        later = {item.rpartition(" ")[0] for item in seen.get(at + step, ())}
+
+        assert scrape <= set(shown)
+        assert len(shown) == len(set(shown))
+        assert {"0.0"} >= {item.rpartition(" ")[2] for item in born}
+        assert later >= {item.rpartition(" ")[0] for item in born if not item.startswith(OPEN)}
+
+
+@settings(QUICK, max_examples=40)
+@given(
+    events_until(3000),
+    st.randoms(use_true_random=False),
+    st.integers(0, 15),
+    st.sampled_from([0, 500, HELD]),
+)
+def test_order_leaves_no_trace(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], random: Random, cut: int, held: int
+) -> None:
+    """In whatever order the lines stand, in how many files, and however little memory there is: the same bytes."""
+    folder = tmp_path_factory.mktemp("order")
+    shuffled = random.sample(lines, len(lines))
+
+    assert document(folder, sorted(lines)) == document(folder, shuffled[:cut], shuffled[cut:], held=held)
+
+
+@settings(QUICK, max_examples=40)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 200)), max_size=15),
+    st.randoms(use_true_random=False),
+)
+def test_order_leaves_no_trace_past_the_limits(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int]], random: Random
+) -> None:
+    """The labels that are told apart are those that came first in event time, in whatever order the lines stand."""
+    folder, catalog = tmp_path_factory.mktemp("limits"), narrow_catalog()
+    lines = [line("seen", at, kind=kind) for kind, at in events]
+
+    expected = document(folder, lines, catalog=catalog)
+
+    assert expected == document(folder, random.sample(lines, len(lines)), catalog=catalog)
+
+
+def test_end_is_a_replay(tmp_path: Path) -> None:
+    """The last samples of the recorded logs are, each and all, those of a replay of them."""
+    folder = Path("samples/logs")
+    lines = [item for path in sorted(folder.glob("*.jsonl")) for item in path.read_bytes().splitlines()]
+    *_, last = samples(document(tmp_path, lines)).values()
+
+    assert sorted(scraped(lines)) == sorted(last)
+
+
+def test_sample_includes_its_own_moment(tmp_path: Path) -> None:
+    """A sample counts the event at its very time, and not the next."""
+    seen = samples(document(tmp_path, [tool_call(15), tool_call(30), tool_call(30.000001)]))
+
+    assert {0: 0, 15: 1, 30: 2, 45: 3} == {at: calls(shown) for at, shown in seen.items()}
+
+
+def test_series_begin_at_0(tmp_path: Path) -> None:
+    """Whatever counts has a sample of 0 at the step before its first event, also in the middle of history."""
+    seen = samples(document(tmp_path, [tool_call(10), tool_call(100, tool="late"), tool_call(200)]))
+    late = {at: [item for item in shown if 'tool="late"' in item] for at, shown in seen.items()}
+
+    assert [at for at, shown in late.items() if shown][:2] == [90, 105]
+    assert {"0.0"} == {item.rpartition(" ")[2] for item in late[90]}
+    assert 1 == calls(late[105])
+    assert not [item for item in late[90] if "quantile=" in item]
+
+
+def test_silence_pauses_the_samples(tmp_path: Path) -> None:
+    """An hour after the last event the samples pause, up to the step before the next event, with what was then."""
+    seen = samples(document(tmp_path, [tool_call(10), tool_call(10 * 3600)]))
+    times = list(seen)
+
+    assert [0, *range(15, 15 + 3600 + 1, 15), 36_000 - 15, 36_000] == times
+    assert [1, 1, 2] == [calls(seen[at]) for at in times[-3:]]
+
+
+def test_a_wrong_time_does_not_blow_up_the_output(tmp_path: Path) -> None:
+    """One event of 1970 costs an hour of samples, not half a century of them."""
+    lines = [json.dumps(json.loads(tool_call()) | {"ts": 1.5}).encode(), tool_call(1), tool_call(2)]
+
+    assert 2 + 240 + 2 == len(samples(document(tmp_path, lines)))
+
+
+def test_open_runs_end_with_their_time_out(tmp_path: Path) -> None:
+    """A run without an event for the time-out is no longer in progress, by the time of the events of the others."""
+    minutes = [line("step", 60 * minute, run_id="other", step=1, agent="a") for minute in range(1, 100)]
+    seen = samples(document(tmp_path, [line("run.start", 5, agent="a"), *minutes], step=60))
+    open_runs = {at: shown_value(shown, 'agent_runs_in_progress{agent="a"}') for at, shown in seen.items()}
+
+    assert {2} == {value for at, value in open_runs.items() if 60 <= at <= 3600}
+    assert {1} == {value for at, value in open_runs.items() if at > 3660}
+
+
+def test_nothing_found(tmp_path: Path) -> None:
+    """Without an event there is no sample, and the document is still one."""
+    content = document(tmp_path, [b"{}"])
+
+    assert {} == samples(content)
+    assert content.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(("words", "seconds"), [("15s", 15), ("1m", 60), ("1m30s", 90), ("1h", 3600)])
+def test_step(words: str, seconds: int) -> None:
+    """A step is written as Prometheus writes durations."""
+    assert seconds == step_seconds(words)
+
+
+@pytest.mark.parametrize("words", ["", "0s", "15", "500ms", "s", "-15s", "1s1m", "61m", "2h", "1d"])
+def test_no_step(words: str) -> None:
+    """What is no duration, or too short or too long, is told with what to write instead."""
+    with pytest.raises(ValueError, match="write whole seconds, minutes or an hour: 15s, 1m, 1h"):
+        step_seconds(words)
+
+
+@settings(QUICK, max_examples=60)
+@given(st.lists(st.integers(-50, 50)), st.sampled_from([0, 300, HELD]))
+def test_spill_gives_back_everything_in_order(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int], held: int
+) -> None:
+    """Whatever does not fit into memory, every value comes back once, with its step, in order."""
+    spill = Spill(tmp_path_factory.mktemp("spill"), held)
+    for place, step in enumerate(steps):
+        spill.put(step, [place])
+    given_back = list(spill.items())
+
+    assert sorted(steps) == [step for step, _ in given_back]
+    assert {(step, place) for place, step in enumerate(steps)} == {(step, place) for step, [place] in given_back}
+
+
+def test_spill_keeps_few_files(tmp_path: Path) -> None:
+    """Values in order are one file, values against the order few."""
+    forth, back = tmp_path / "forth", tmp_path / "back"
+    for folder, steps in ((forth, range(1000)), (back, range(1000, 0, -1))):
+        folder.mkdir()
+        spill = Spill(folder, 0)
+        for step in steps:
+            spill.put(step, "value")
+
+        assert sorted(steps) == [step for step, _ in spill.items()]
+    assert 1 == len(list(forth.iterdir()))
+    assert 64 >= len(list(back.iterdir()))
+
+
+def test_broken_off_document_is_not_there(tmp_path: Path) -> None:
+    """What was not finished leaves neither a document nor a trace, and the one of before stays."""
+    path = tmp_path / "history.om"
+    path.write_text("before")
+
+    def interrupted() -> None:
+        with Document(path) as output:
+            output.write("# TYPE a gauge\n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+    assert ["history.om"] == [item.name for item in tmp_path.iterdir()]
+    assert "before" == path.read_text()
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """A device, such as /dev/null, is written to and not taken the place of."""
+    link = tmp_path / "null"
+    link.symlink_to("/dev/null")
+    with Document(link) as output:
+        output.write("# TYPE a gauge\n")
+
+    assert link.is_symlink()
+    assert link.is_char_device()
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_broken_off_blocks_are_not_there(tmp_path: Path) -> None:
+    """What promtool refuses is said in its words, and of all blocks none is there."""
+
+    def refused() -> None:
+        with Blocks(tmp_path / "b") as output:
+            output.add(7200, "a 1 7200\n")
+            output.add(14400, "no sample\n")
+
+    with pytest.raises(OutputError, match="promtool could not make blocks"):
+        refused()
+
+    assert [] == list((tmp_path / "b").iterdir())
+
+
+def test_blocks_without_promtool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where promtool is not installed, what to install is said before anything is read."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OutputError, match="apt install prometheus"):
+        Blocks(tmp_path / "b")
+
+
+@cache
+def narrow_catalog() -> Catalog:
+    """A pack that tells two kinds apart."""
+    schema = event_schema(
+        "seen",
+        {"kind": {"type": "string", "maxLength": 9}},
+        {"agent_seen_total": {"type": "counter", "help": "Seen.", "labels": ["kind"]}},
+        {"kind": "a"},
+        **{"x-labels": {"kind": {"limit": 2}}},
+    )
+    with TemporaryDirectory() as folder:
+        return write_pack(Path(folder) / "schemas", schema)
+
+
+def document(
+    folder: Path, *files: list[bytes], step: int = STEP, held: int = HELD, catalog: Catalog | None = None
+) -> str:
+    """The document that a backfill of *files* makes."""
+    work = folder / f"work-{len(list(folder.iterdir()))}"
+    logs, piles = work / "logs", work / "piles"
+    logs.mkdir(parents=True)
+    piles.mkdir()
+    for place, lines in enumerate(files):
+        (logs / f"{place}.jsonl").write_bytes(b"".join(item + b"\n" for item in lines))
+    backfill = Backfill(catalog or default_catalog(), Options((str(logs),)), step, piles, held)
+    backfill.read()
+    out = work / "history.om"
+    with Document(out) as output:
+        written = backfill.write(output)
+    content = out.read_text()
+
+    lines_of_samples = [item for item in content.splitlines() if not item.startswith("#")]
+    assert (None if written is None else written.samples) == (len(lines_of_samples) or None)
+    if isinstance(written, Written):
+        times = [int(item.rpartition(" ")[2]) for item in lines_of_samples]
+        assert times == sorted(times)
+        assert (written.first, written.last) == (times[0], times[-1])
+    return content
+
+
+def samples(content: str) -> Samples:
+    """The samples of a document, by their time since `T0`."""
+    found: Samples = defaultdict(list)
+    for item in content.splitlines():
+        if not item.startswith("#"):
+            sample, _, time = item.rpartition(" ")
+            found[int(time) - T0].append(sample)
+    return dict(found)
+
+
+def scraped(lines: list[bytes]) -> set[str]:
+    """The samples of a scrape after *lines*."""
+    return {item for item in text(read(lines), openmetrics=True).splitlines() if not item.startswith("#")}
+
+
+def calls(shown: list[str]) -> float:
+    """How many calls of tools ended well, according to the samples *shown*."""
+    return sum(
+        float(item.rpartition(" ")[2])
+        for item in shown
+        if item.startswith("agent_tool_calls_total") and 'status="ok"' in item
+    )
+
+
+def shown_value(shown: list[str], series: str) -> float | None:
+    """The value of *series* among the samples *shown*."""
+    return next((float(item.rpartition(" ")[2]) for item in shown if item.startswith(series + " ")), None)
