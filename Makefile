@@ -9,7 +9,7 @@ DOCS    := $(wildcard README.md docs/*.md)
 SOURCES := extractor samples bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint type docs docs-check check coverage soak bench bench-peers bench-live clean
+.PHONY: help run test format lint type docs docs-check check coverage soak soak-replay bench bench-peers bench-live clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
 
 soak: $(STAMP)  ## kill -9 and the model tests with new seeds, for MINUTES=60
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
+
+soak-replay: $(STAMP)  ## the same bytes for every --jobs and every cut, on BYTES=1000000000 of log
+	@REPLAY_BYTES=$(or $(BYTES),1000000000) $(BIN)/pytest tests/test_replay.py
 
 bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
 	@$(BIN)/python -m bench.speed

@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,10 +40,12 @@ def following(logs: Path, *options: str) -> Iterator[Following]:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [sys.executable, "-m", "extractor", "run", str(logs), "--web.listen-address", address, *options]
     began, pause = time.monotonic(), threading.Event()
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    with tempfile.TemporaryFile("w+") as said, subprocess.Popen(command, stderr=said) as process:
         try:
             while not is_ready(address):
-                assert process.poll() is None, f"{' '.join(command)}: exit {process.returncode}"
+                if process.poll() is not None:
+                    said.seek(0)
+                    sys.exit(f"{said.read()}{' '.join(command)}: exit {process.returncode}")
                 pause.wait(0.01)
             yield Following(process.pid, address, time.monotonic() - began)
         finally:
@@ -54,7 +56,7 @@ def is_ready(address: str) -> bool:
     """Whether it says so."""
     try:
         get(address, "/-/ready")
-    except urllib.error.URLError:
+    except OSError:  # not yet there, answers 503, or has just ended
         return False
     return True
 

@@ -8,12 +8,14 @@ one event with a wrong time, years ago, does not bring years of samples with it.
 Knows nothing of text formats, terminals or where the samples go.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from extractor.catalog import Catalog
+from extractor.errors import OutputError
 from extractor.exposition import metadata
 from extractor.reader import Read
 from extractor.replay import Options, Replay, Replayed
@@ -21,6 +23,8 @@ from extractor.spill import HELD, Spill
 from extractor.state import State
 from extractor.steps import Steps
 from extractor.timeline import Timeline
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 _PATIENCE = 3600
 """Seconds without an event after which samples pause."""
@@ -49,12 +53,25 @@ class Written(NamedTuple):
 
 class Backfill:
     """
-    The backfill of the files of *options* in steps of *seconds*.
+    The backfill of the files of *options* in steps of *seconds*; its series get *labels* besides their own.
 
     What does not fit into *held* bytes waits in *folder*, which is the caller's to remove.
     """
 
-    def __init__(self, catalog: Catalog, options: Options, seconds: int, folder: Path, held: int = HELD) -> None:
+    def __init__(  # noqa: PLR0913  # what is read, how it is written, and what it may take
+        self,
+        catalog: Catalog,
+        options: Options,
+        folder: Path,
+        *,
+        seconds: int,
+        labels: Mapping[str, str] = _NO_LABELS,
+        held: int = HELD,
+    ) -> None:
+        own = {name for metric in catalog.metrics.values() for name in metric.label_names} | {"le", "quantile"}
+        if taken := sorted(own & labels.keys()):
+            raise OutputError(f"{taken[0]} is a label of the metrics themselves", "give another name")
+        self._labels = labels
         window, timeout = options.window, options.run_timeout
         self._catalog = catalog
         self._replay = Replay(catalog, options)
@@ -79,7 +96,7 @@ class Backfill:
 
         *progress* is told how many of `parts` are done.
         """
-        timeline = Timeline(self._state)
+        timeline = Timeline(self._state, self._labels)
         output.write(metadata(self._catalog))
         samples, last, first = 0, 0, None
         for last, text, lines in self._samples(timeline):

@@ -23,8 +23,8 @@ from extractor.catalog import Catalog
 from extractor.checkpoint import StateDirectory
 from extractor.document import Document
 from extractor.errors import ExtractorError
-from extractor.options import backfill_options, option, reading_options, schemas_option
-from extractor.period import ALWAYS, Period, seconds_of
+from extractor.options import backfill_options, moment, option, reading_options, schemas_option
+from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected
 from extractor.printing import FORMATS, printable, said_of
 from extractor.progress import counted, shown
@@ -51,13 +51,6 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("extractor: interrupted", err=True)
             ctx.exit(_INTERRUPTED)
-
-
-def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    if value is None or (time := seconds_of(value)) is not None:
-        return None if value is None else time
-    example = "2026-11-21, 2026-11-21T09:00:00Z or 1795251600"
-    raise click.BadParameter(f"{value!r} is no date, RFC 3339 time with offset, or epoch seconds; write {example}")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -142,9 +135,9 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
     help="Read with N processes. What is printed does not depend on it.",
 )
 @option(
-    "--since", callback=_time, metavar="TIME", help="Only events at TIME or later: date, RFC 3339 or epoch seconds."
+    "--since", callback=moment, metavar="TIME", help="Only events at TIME or later: date, RFC 3339 or epoch seconds."
 )
-@option("--until", callback=_time, metavar="TIME", help="Only events before TIME.")
+@option("--until", callback=moment, metavar="TIME", help="Only events before TIME.")
 @backfill_options
 @reading_options
 def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> None:
@@ -164,10 +157,10 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
     """
     options["period"] = _period(options.pop("since"), options.pop("until"))
     output = _output(options.pop("document"), options.pop("blocks"))
-    step = options.pop("step")
+    how = {name: options.pop(name) for name in ("seconds", "labels")}
     catalog = load(options.pop("schemas"))
     if output is not None:
-        replayed = _backfill(catalog, paths, options, output, step)
+        replayed = _backfill(catalog, paths, options, output, how)
     else:
         replayed = _replay(catalog, paths, options)
         click.echo(FORMATS[form](replayed), nl=False)
@@ -267,12 +260,17 @@ def _output(document: str | None, blocks: Path | None) -> Document | Blocks | No
 
 
 def _backfill(
-    catalog: Catalog, paths: tuple[str, ...], options: dict[str, Any], output: Document | Blocks, step: int
+    catalog: Catalog,
+    paths: tuple[str, ...],
+    options: dict[str, Any],
+    output: Document | Blocks,
+    how: dict[str, Any],
 ) -> Replayed:
     _collect_less()
     window = options.pop("quantile_window")
     with TemporaryDirectory(prefix="extractor-") as folder, output:
-        job = Backfill(catalog, ReplayOptions(paths=paths, window=window, **options), step, Path(folder))
+        asked = ReplayOptions(paths=paths, window=window, **options)
+        job = Backfill(catalog, asked, Path(folder), **how)
         with shown(job.total_bytes) as progress:
             replayed = job.read(progress)
         with counted("Writing", job.parts) as done:

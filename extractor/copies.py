@@ -137,9 +137,9 @@ class Copies:
             # What it held may be what this one holds.
             if (other.has_news or self._may_be_original(other, source)) and self._opened(other):
                 self._intact(other)
-        head = self._content(source).read_at(0, WINDOW)
         if self._must_wait(source):
             return Answer.LATER
+        head = self._content(source).read_at(0, WINDOW)
         if not head:
             return Answer.NEW if source.content().has_ended else Answer.LATER
         original = self.original(source)
@@ -160,12 +160,12 @@ class Copies:
         ]
 
     def _must_wait(self, source: Source) -> bool:
-        """Whether *source* may be a copy of a file that can be decided first, for it waits for nothing to be written."""
+        """Whether *source* may be a copy of a plain file that is not decided, but will be before anything is read."""
         family = self._families.get(stem(source.path), {}).values()
         unread = [other for other in family if other.identity in self.unread and other is not source]
-        plain = [other for other in unread if other.size and not other.packed]
         return any(
-            other.state is not FileState.UNREADABLE and self._may_be_original(other, source) for other in plain
+            other.size and not other.packed and self._may_be_original(other, source) and self._opened(other)
+            for other in unread
         )
 
     def _among_known(self, source: Source, head: bytes) -> Source | None:

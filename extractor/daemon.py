@@ -19,6 +19,7 @@ from extractor.intake import Intake
 from extractor.keeper import Keeper
 from extractor.pipeline import Pipeline
 from extractor.schemas import load
+from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
 from extractor.sources import Source
 from extractor.state import State
@@ -86,8 +87,9 @@ class Daemon:
         """Follow and serve until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        registry = exposition.registry(self._state, self._stats, self._lock, time.time, __version__)
-        pages = Pages(metrics=exposition.asgi_app(registry), not_ready=self._not_ready, landing=self._landing)
+        own = exposition.OwnText(self._state, self._stats, self._lock, time.time, __version__)
+        scrapes = Scrapes(SeriesText(self._state, self._lock), own)
+        pages = Pages(metrics=scrapes, not_ready=self._not_ready, landing=self._landing)
         server = Server(self._listener, pages)
         server.start()
         where = url(self._listener)

@@ -6,6 +6,7 @@ ExtractorError           exit 1, one line on stderr
 ├── CheckpointError  the state directory cannot be used, or not by this program
 ├── SourceError          a path given on the command line cannot be read
 ├── OutputError          what was asked for cannot be written
+├── ObjectivesError      a file of objectives is wrong: file, key, message, with what to write instead
 ├── WorkerError          a process of a parallel replay has died
 └── ServerError          the address cannot be listened on
 
@@ -50,3 +51,10 @@ class WorkerError(ExtractorError):
 
 class ServerError(ExtractorError):
     """The address to serve on cannot be listened on."""
+
+
+class ObjectivesError(ExtractorError):
+    """A file of objectives is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
+
+    def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
+        super().__init__(": ".join(part for part in (file, key, message) if part), hint)

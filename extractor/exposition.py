@@ -7,14 +7,17 @@ prometheus-client's.
 Knows nothing of HTTP, files or lines.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
+from itertools import accumulate
 from math import inf, nan
 from types import MappingProxyType
 from typing import Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, make_asgi_app
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import Metric as Exposed
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -47,14 +50,14 @@ class StateCollector(Collector):
 
 
 class _Empty(Collector):
-    """The metrics of a catalog without samples."""
+    """Metrics without samples."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Exposed]:
-        """Every family, sorted by name."""
-        return [_exposed(metric) for _, metric in sorted(self._catalog.metrics.items())]
+        """Every family."""
+        return [_exposed(metric) for metric in self._metrics]
 
 
 class OwnCollector(Collector):
@@ -122,20 +125,34 @@ class OwnCollector(Collector):
         )
 
 
-def registry(
-    state: State, stats: Stats, lock: AbstractContextManager[Any], now: Callable[[], float], version: str
-) -> CollectorRegistry:
-    """What a scrape shows: the packs' metrics, our own, and the process's."""
+class OwnText:
+    """What prometheus-client writes of a running extractor itself, and of its process."""
+
+    def __init__(
+        self, state: State, stats: Stats, lock: AbstractContextManager[Any], now: Callable[[], float], version: str
+    ) -> None:
+        self._collectors = CollectorRegistry(auto_describe=False)
+        self._collectors.register(OwnCollector(state, stats, lock, now, version))
+        ProcessCollector(registry=self._collectors)
+
+    def write(self, accept: str) -> tuple[str, bytes]:
+        """The content type for who accepts *accept*, and the text with its end mark, if it has one."""
+        encoder, kind = choose_encoder(accept)
+        return kind, encoder(self._collectors)
+
+
+def is_openmetrics(content_type: str) -> bool:
+    """Whether a content type is that of OpenMetrics."""
+    return "openmetrics" in content_type
+
+
+@cache
+def header(metric: Metric, *, openmetrics: bool) -> str:
+    """What stands before the samples of *metric*: its type, unit and help."""
     collectors = CollectorRegistry(auto_describe=False)
-    collectors.register(StateCollector(state, lock))
-    collectors.register(OwnCollector(state, stats, lock, now, version))
-    ProcessCollector(registry=collectors)
-    return collectors
-
-
-def asgi_app(collectors: CollectorRegistry) -> Any:  # noqa: ANN401  # as prometheus-client leaves it
-    """The ASGI application that negotiates, renders and compresses a scrape."""
-    return make_asgi_app(collectors)
+    collectors.register(_Empty([metric]))
+    written: str = (generate_openmetrics if openmetrics else generate_latest)(collectors).decode()
+    return written.removesuffix("# EOF\n")
 
 
 def text(state: State, lock: AbstractContextManager[Any], *, openmetrics: bool) -> str:
@@ -154,10 +171,7 @@ def samples(state: State) -> Iterator[Sample]:
 
 def metadata(catalog: Catalog) -> str:
     """What OpenMetrics says of the packs' metrics besides their samples: type, unit and help."""
-    collectors = CollectorRegistry(auto_describe=False)
-    collectors.register(_Empty(catalog))
-    said: str = generate_openmetrics(collectors).decode()  # type: ignore[no-untyped-call]
-    return said.removesuffix("# EOF\n")
+    return "".join(header(metric, openmetrics=True) for _, metric in sorted(catalog.metrics.items()))
 
 
 def series_text(metric: Metric, labels: Labels, suffix: str = "", extra: Mapping[str, str] = _NOTHING) -> str:
@@ -184,7 +198,7 @@ def _family(state: State, family: Family) -> Exposed:
         return exposed
     for labels, series in sorted(family.series.items()):
         for suffix, extra, value in parts(metric, series, newest):
-            exposed.add_sample(metric.name + suffix, _named(metric, labels) | extra, value)
+            exposed.add_sample(metric.name + suffix, _named(metric, labels) | dict(extra), float(value))
     return exposed
 
 
@@ -209,34 +223,44 @@ def _named(metric: Metric, labels: Labels) -> dict[str, str]:
     return dict(zip(metric.label_names, labels, strict=True))
 
 
-def parts(metric: Metric, series: Series, newest: int) -> Iterator[tuple[str, dict[str, str], float]]:
+def parts(metric: Metric, series: Series, newest: int) -> Iterator[tuple[str, Mapping[str, str], float]]:
     """The samples of one series, if *newest* is the latest slot: suffix, labels besides the series' own, and value."""
+    for (suffix, extra), number in zip(shapes(metric), numbers(metric, series, newest), strict=False):
+        yield suffix, extra, number
+
+
+@cache
+def shapes(metric: Metric) -> list[tuple[str, Mapping[str, str]]]:
+    """The samples of each series of *metric*: suffix, and labels besides the series' own."""
+    match metric.kind:
+        case Kind.HISTOGRAM:
+            buckets = [("_bucket", {"le": number_text(bound)}) for bound in (*metric.bounds, inf)]
+            return [*buckets, ("_count", _NOTHING), ("_sum", _NOTHING)]
+        case Kind.SUMMARY:
+            wanted = [("", {"quantile": number_text(quantile)}) for quantile in metric.quantiles]
+            return [*wanted, ("_count", _NOTHING), ("_sum", _NOTHING)]
+        case Kind.STATESET:
+            return [("", {metric.name: state}) for state in metric.states]
+        case _:
+            return [("", _NOTHING)]
+
+
+def numbers(metric: Metric, series: Series, newest: int) -> Sequence[float]:
+    """The values of the samples of one series, in the order of `shapes`; none if nothing is known."""
     match series:
         case Counter():
-            yield "", {}, as_float(series.total, metric.per_unit)
+            return [as_float(series.total, metric.per_unit)]
         case Histogram():
-            yield from _buckets(metric, series)
-            yield "_sum", {}, as_float(series.total, metric.per_unit)
+            reached = list(accumulate(series.buckets))
+            return [*reached, reached[-1], as_float(series.total, metric.per_unit)]
         case Summary():
             values = quantiles(series.window.counts(newest), metric.quantiles) or [nan] * len(metric.quantiles)
-            for quantile, value in zip(metric.quantiles, values, strict=True):
-                yield "", {"quantile": number_text(quantile)}, value
-            yield "_count", {}, float(series.count)
-            yield "_sum", {}, as_float(series.total, metric.per_unit)
+            return [*values, series.count, as_float(series.total, metric.per_unit)]
         case Latest() if metric.kind is Kind.STATESET:
-            for state in metric.states:
-                yield "", {metric.name: state}, float(state == series.value)
+            return [state == series.value for state in metric.states]
         case Latest():
-            if isinstance(series.value, float | int):
-                yield "", {}, series.value / metric.per_unit
-
-
-def _buckets(metric: Metric, series: Histogram) -> Iterator[tuple[str, dict[str, str], float]]:
-    reached = 0
-    for bound, count in zip((*metric.bounds, inf), series.buckets, strict=True):
-        reached += count
-        yield "_bucket", {"le": number_text(bound)}, float(reached)
-    yield "_count", {}, float(reached)
+            # Plus 0.0, because there are two zeros, and one is written -0.0.
+            return [series.value / metric.per_unit + 0.0] if isinstance(series.value, float | int) else []
 
 
 def _escaped(value: str) -> str:

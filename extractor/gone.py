@@ -9,8 +9,8 @@ Knows nothing of how contents are compared.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from extractor.positions import NO_FILE, Fate, Identity, Position
-from extractor.rotation import stem
+from extractor.positions import NO_FILE, Fate, Found, Identity, Position
+from extractor.rotation import packed_suffix, stem
 
 KEPT = 1000
 """How many are remembered; of more, those that went first are forgotten."""
@@ -31,15 +31,18 @@ class Gone:
             else:
                 self.add(position)
 
-    def is_saved(self, identity: Identity) -> bool:
-        """Whether a position in the file of this *identity* was saved, which was not found yet."""
-        return identity in self._saved
+    def is_saved(self, found: Found) -> bool:
+        """Whether a position in the file that is *found* was saved, and the file was not found yet."""
+        position = self._saved.get(found.identity)
+        return position is not None and _may_be_of(position, found)
 
-    def claim(self, identity: Identity) -> Position | None:
-        """The position in the file of this *identity*, which is no longer waited for."""
-        position = self._saved.pop(identity, None) or self._by_identity.get(identity)
-        if position is not None:
-            self.discard(position)
+    def claim(self, found: Found) -> Position | None:
+        """The position in the file that is *found*, as far as its identity says; it is no longer waited for."""
+        position = self._saved.get(found.identity) or self._by_identity.get(found.identity)
+        if position is None or not _may_be_of(position, found):
+            return None
+        self._saved.pop(found.identity, None)
+        self.discard(position)
         return position
 
     def vanish(self, is_away: Callable[[str], bool]) -> list[Position]:
@@ -88,3 +91,8 @@ class Gone:
     def positions(self) -> list[Position]:
         """All of them, those that went first first."""
         return [*self._positions, *self._saved.values()]
+
+
+def _may_be_of(position: Position, found: Found) -> bool:
+    # A plain file and a compressed one are never the same file: the inode was given away.
+    return packed_suffix(position.path) == packed_suffix(found.path)

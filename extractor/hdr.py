@@ -25,6 +25,7 @@ RELATIVE_ERROR = 1 / 128
 _STEPS = 10**9  # of one base unit: the resolution is a billionth
 _HIGHEST = 2**62
 _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits need
+_MANY = 1000  # values: more than there are indexes to fall on, as a rule
 _COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
 
 
@@ -108,10 +109,10 @@ class Counts:
         """
         The indexes and the counts, and the indexes of values not yet added to them, as bytes.
 
-        Adding them now would take ten times as long; and what was added is kept as bytes until it changes, since most
-        slots never do again.
+        Adding few of them now would take ten times as long, and many would take up ten times the room; what was added
+        is kept as bytes until it changes, since most slots never do again.
         """
-        if self._parts:
+        if self._parts or sum(map(len, self._recent)) >= _MANY:
             self.pairs()
         if self._dumped is None:
             self._dumped = [self._indexes.astype("<u2").tobytes(), self._counts.astype("<u8").tobytes(), b""]

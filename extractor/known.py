@@ -86,7 +86,7 @@ class Known:
             elif source is not None:
                 self._update(source, each)
                 continue
-            (claimed if self.gone.is_saved(each.identity) else new).append(each)
+            (claimed if self.gone.is_saved(each) else new).append(each)
         self._add_all(claimed)
         for position in self.gone.vanish(is_away):
             self._losses.add(position, None, Vanished)
@@ -94,10 +94,16 @@ class Known:
 
     def weigh(self) -> None:
         """Decide what the files are that are not decided yet, as far as that can be known."""
-        for source in sorted(self._copies.unread.values(), key=lambda source: len(source.path)):
-            if (source.claim is not None or source.size) and self.handles.open(source):
+        # What a file does not hold any more may be in any other one.
+        self._try_all([source for source in self.unweighed() if source.claim is not None], self._compare)
+        self._try_all([source for source in self.unweighed() if source.claim is None and source.size], self._decide)
+
+    def _try_all(self, sources: list[Source], step: Callable[[Source], None]) -> None:
+        # Of two that hold the same, the one with the shorter name is the original.
+        for source in sorted(sources, key=lambda source: len(source.path)):
+            if self.handles.open(source):
                 try:
-                    self._decide(source)
+                    step(source)
                 except FileNotFoundError:
                     continue  # it is looked for by the next scan
                 except OSError as error:
@@ -110,6 +116,7 @@ class Known:
 
     def positions(self) -> Iterable[Position]:
         """What must be saved of all files."""
+        self.weigh()  # what was read of an original that is not what it was when it was compared is not in its copies
         yield from self.gone.positions()
         for source in self.sources.values():
             if source.claim is not None or self.is_decided(source):
@@ -202,7 +209,7 @@ class Known:
                 self._add(each)
 
     def _add(self, found: Found) -> None:
-        claim = self.gone.claim(found.identity)
+        claim = self.gone.claim(found)
         if claim is None and not self._is_log(found.path):
             return
         copied: Position | None = None
@@ -236,8 +243,6 @@ class Known:
             self.handles.open(source)
 
     def _decide(self, source: Source) -> None:
-        if source.claim is not None and self._is_as_saved(source):
-            return
         known = self._copies.search(source)
         if isinstance(known, Source):
             self._set_aside(source, known)
@@ -255,15 +260,15 @@ class Known:
                 source.go_on(length)
                 self._read_on(source, Appeared(source.path, source.offset))
 
-    def _is_as_saved(self, source: Source) -> bool:
+    def _compare(self, source: Source) -> None:
+        """Read on in *source* if it holds what was read of it; else it is as good as new."""
         source.look()
         if source.claim is not None and source.holds(source.claim):
             source.go_on(source.claim.offset)
             self._read_on(source, Appeared(source.path, source.offset))
-            return True
-        self._give_up(source, None)
-        source.begin_again()
-        return False
+        else:
+            self._give_up(source, None)
+            source.begin_again()
 
     def _set_aside(self, copy: Source, original: Source) -> None:
         if copy.state is not FileState.COPY:

@@ -6,13 +6,17 @@ Every option can be given in the environment too.
 Knows nothing of what is done with them.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from extractor.period import seconds_of
 from extractor.steps import step_seconds
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,10 +74,19 @@ def backfill_options(command: F) -> F:
     for each in (
         option(
             "--step",
+            "seconds",
             callback=_step,
             default="15s",
             metavar="DURATION",
             help="With --backfill: the time between two samples. Give your scrape interval.",
+        ),
+        option(
+            "--backfill-label",
+            "labels",
+            multiple=True,
+            callback=_labels,
+            metavar="NAME=VALUE",
+            help="Put this label on every sample, as a scrape puts job and instance. May be repeated.",
         ),
         option(
             "--backfill-blocks",
@@ -92,6 +105,24 @@ def backfill_options(command: F) -> F:
     ):
         command = each(command)
     return command
+
+
+def moment(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """A time as given to `--since` and `--until`, in seconds since the epoch."""
+    if value is None or (time := seconds_of(value)) is not None:
+        return None if value is None else time
+    example = "2026-11-21, 2026-11-21T09:00:00Z or 1795251600"
+    raise click.BadParameter(f"{value!r} is no date, RFC 3339 time with offset, or epoch seconds; write {example}")
+
+
+def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    labels = {}
+    for each in value:
+        name, equals, text = each.partition("=")
+        if not equals or not _LABEL.fullmatch(name) or name.startswith("__"):
+            raise click.BadParameter(f"{each!r} is no label; write job=extractor")
+        labels[name] = text
+    return labels
 
 
 def _step(_: click.Context, __: click.Parameter, value: str) -> int:

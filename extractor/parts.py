@@ -1,8 +1,9 @@
 """
 What was counted of a part of the logs: into a few bytes, out of them, and added up.
 
-Adding parts up is free of order. Ten million lines of the default pack are some 60 KB packed, a hundredth of a
-thousandth of their log; see bench/README.md.
+Adding parts up is free of order. Packed, what was counted of half a million lines of bench/gen.py (156 MB) is 0.4 MB, a
+four hundredth: a third of that are the runs, 20 bytes each, the rest mostly the sliding windows, which do not grow with
+the log.
 
 Knows nothing of files or processes.
 """

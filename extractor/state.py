@@ -14,7 +14,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from extractor.catalog import Catalog, Kind, Pack
@@ -143,13 +143,13 @@ class State:
         Keep memory bounded while more than *held* series of a metric, or as many runs, are told apart.
 
         Such a metric is limited from now on. Of so many runs those are forgotten that were silent for long before
-        *floor*, the earliest event time that is still to come, as far as that is known.
+        *floor*, the earliest event time that is still to come, if that is known: no other limit is as harmless.
         """
         for family in self.families.values():
             if len(family.series) > held:
                 family.limit(self.newest_slot)
         for runs in self.runs.values():
-            if runs.held > held:
+            if runs.held > held and isfinite(floor):
                 runs.settle(floor)
 
     @property

@@ -146,7 +146,8 @@ def _type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at r
             raise Beyond
         return Literal[tuple(values)]
     lengths = {ours: schema[theirs] for theirs, ours in _LENGTHS.items() if theirs in schema}
-    bounds = {ours: schema[theirs] for theirs, ours in _BOUNDS.items() if theirs in schema}
+    # typing takes Meta(ge=0.0) and Meta(ge=0) for the same and gives back the first, which msgspec refuses for an int.
+    bounds = {ours: _integral(schema[theirs]) for theirs, ours in _BOUNDS.items() if theirs in schema}
     if len(bounds) > 1 or any(abs(bound) > _EXACT for bound in bounds.values()):
         raise Beyond
     limits = {"ge": -_EXACT, "le": _EXACT}
@@ -164,6 +165,10 @@ def _type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at r
         "null": None,
     }
     return _union(schema, types, _LENGTHS.keys() | _BOUNDS.keys())
+
+
+def _integral(bound: float) -> float:
+    return int(bound) if bound == int(bound) else bound
 
 
 def _union(schema: Mapping[str, Any], types: Mapping[str, Any], keywords: Iterable[str]) -> Any:  # noqa: ANN401

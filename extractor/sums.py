@@ -62,7 +62,7 @@ class Numbers:
 def as_float(exact: Exact, per_unit: int = 1) -> float:
     """*exact* in base units, rounded once; *per_unit* of its own unit are one base unit."""
     try:
-        return float(Fraction(exact, per_unit)) if per_unit != 1 else float(exact)
+        return exact.numerator / (exact.denominator * per_unit)  # integers are divided exactly, and rounded once
     except OverflowError:
         return inf if exact > 0 else -inf
 

@@ -7,7 +7,7 @@ what makes it possible to write every series at every step of a long history.
 Knows nothing of events, files or clocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from extractor import exposition
@@ -23,11 +23,12 @@ class Timeline:
     """
     The samples of *state*, which must be limited and empty, and is changed here alone.
 
-    A line is everything of a sample but its time: its series and its value.
+    A line is everything of a sample but its time: its series and its value. All series get *labels* besides their own.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, labels: Mapping[str, str]) -> None:
         self._state = state
+        self._labels = labels
         self._series: list[str] = []  # the text of each sample's series, and in the same place
         self._values: list[float | None] = []  # its value
         self._lines: list[str] = []  # and its line
@@ -85,7 +86,7 @@ class Timeline:
             self._places[series] = len(self._lines)
             labels = self._waiting.pop(series)
             for suffix, extra, _ in parts:
-                self._append(exposition.series_text(metric, labels, suffix, extra))
+                self._append(exposition.series_text(metric, labels, suffix, {**extra, **self._labels}))
         place = self._places.get(series, len(self._lines))
         for at, (_, _, value) in enumerate(parts, place):
             self._set(at, value)
@@ -121,7 +122,7 @@ class Timeline:
             places = self._open.setdefault(name, {})
             for labels in sorted(counts.keys() - places.keys()):
                 places[labels] = len(self._lines)
-                self._append(exposition.series_text(family.metric, labels))
+                self._append(exposition.series_text(family.metric, labels, extra=self._labels))
             # Runs that never said their labels leave nothing behind. A scrape would miss their series, which ends it;
             # here only another value ends the last one.
             for labels, place in places.items():

@@ -69,6 +69,7 @@ ROOMS = {
     "keeper": "checkpoint errors pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "exposition": "catalog families hdr series state stats sums",
+    "scrape": "catalog exposition families state",
     "report": "catalog hdr series state sums",
     "landing": "report",
     "server": "errors",
@@ -80,16 +81,16 @@ ROOMS = {
     "workers": "errors",
     "replay": "catalog errors events happenings parts period pipeline reader shards sources state stats tail workers",
     "progress": "reader",
-    "daemon": "exposition happenings intake keeper landing pipeline report schemas server sources state stats waker",
+    "daemon": "exposition happenings intake keeper landing pipeline report schemas scrape server sources state stats waker",
     # state by state to samples of the past
     "spill": "",
     "steps": "catalog spill state",
     "timeline": "catalog exposition families series state",
     "document": "errors",
     "blocks": "document errors",
-    "backfill": "catalog exposition reader replay spill state steps timeline",
+    "backfill": "catalog errors exposition reader replay spill state steps timeline",
     "printing": "backfill exposition replay report",
-    "options": "steps",
+    "options": "period steps",
     "cli": "backfill blocks catalog checkpoint daemon document errors options period pipeline printing progress replay "
     "requeue schemas",
     "__main__": "cli",

@@ -285,7 +285,7 @@ def document(
     piles.mkdir()
     for place, lines in enumerate(files):
         (logs / f"{place}.jsonl").write_bytes(b"".join(item + b"\n" for item in lines))
-    backfill = Backfill(catalog or default_catalog(), Options((str(logs),)), step, piles, held)
+    backfill = Backfill(catalog or default_catalog(), Options((str(logs),)), piles, seconds=step, held=held)
     backfill.read()
     out = work / "history.om"
     with Document(out) as output:

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -148,8 +147,13 @@ def whole_scrape() -> str:
     stats.rejects["not_json"] += 1
     stats.happenings["appeared"] += 1
     stats.lost_bytes["truncated"] += 1
-    registry = exposition.registry(read(EVERYTHING), stats, threading.Lock(), lambda: 2e9, "1.2.3")
-    return generate_latest(registry).decode()
+    return scraped(read(EVERYTHING), stats)
+
+
+def scraped(state: State, stats: Stats) -> str:
+    """A scrape of *state* and *stats*."""
+    own = exposition.OwnText(state, stats, threading.Lock(), lambda: 2e9, "1.2.3")
+    return text(state) + own.write("")[1].decode()
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
@@ -190,9 +194,7 @@ def test_order_of_lines_does_not_show() -> None:
 
 def test_nothing_read_yet() -> None:
     """Before the first event there is no latest event time, rather than a wrong one."""
-    state = State(default_catalog())
-    registry = exposition.registry(state, Stats(), threading.Lock(), lambda: 2e9, "1")
-    scrape = generate_latest(registry).decode()
+    scrape = scraped(State(default_catalog()), Stats())
 
     assert "\nextractor_last_event_timestamp_seconds " not in scrape
     assert "extractor_behind_seconds 0.0" in scrape

@@ -276,3 +276,16 @@ def test_run_that_is_no_text(tmp_path: Path) -> None:
     schema = event_schema("e", {"run_id": {"type": ["string", "integer"]}}, metrics, {}, **{"x-run": "start"})
 
     assert_same([b'{"event": "e", "ts": 1767225600, "run_id": 5}\n'], write_pack(tmp_path, schema))
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 0), (-0.0, 0), (0, 0.0)])
+def test_bounds_that_are_equal_as_numbers(bounds: tuple[float, float], tmp_path: Path) -> None:
+    """`minimum: 0.0` of a number and `minimum: 0` of an integer stand side by side, in whatever order."""
+    properties = {
+        "a": {"type": "number", "minimum": bounds[0]},
+        "b": {"type": "integer", "minimum": bounds[1]},
+    }
+    metrics = {"x_total": {"type": "counter", "help": "Help.", "value": "a"}}
+    catalog = write_pack(tmp_path, event_schema("e", properties, metrics, {"a": 1.5, "b": 1}))
+
+    assert 0 == assert_same([line("e", a=1.5, b=1) + b"\n"], catalog)

@@ -18,8 +18,11 @@ from random import Random
 
 import pytest
 
+from extractor import shards
+from extractor.replay import Options, Replay
 from tests.count import LABELS, Truth, bucket_counts
 from tests.killing import Samples, Scraper, Victim, counters, kill_loop
+from tests.reading import default_catalog, text
 from tests.servers import DEADLINE
 from tests.test_prometheus import pack_words
 from tests.writing import MARK, MAX_LINE_BYTES, Writer, truth
@@ -87,6 +90,18 @@ def test_equals_history(survived: Survived):
     replayed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=4 * DEADLINE).stdout
 
     assert [] == differing(replayed, of_the_pack(survived.served))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_equals_history_in_shards(survived: Survived, jobs: int, monkeypatch: pytest.MonkeyPatch):
+    """The same however small the shards are that history is cut into, and however many processes read them."""
+    monkeypatch.setattr(shards, "_LEAST_BYTES", 50_000)
+    options = Options((str(survived.logs),), max_line_bytes=MAX_LINE_BYTES, jobs=jobs)
+    replayed = Replay(default_catalog(), options).run()
+
+    assert [] == differing(text(replayed.state), of_the_pack(survived.served))
+    assert len(survived.writer.rejects) == replayed.stats.rejects.total()
+    assert survived.writer.lines == replayed.stats.lines_read
 
 
 def test_no_counter_ever_fell(survived: Survived):

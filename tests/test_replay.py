@@ -1,7 +1,7 @@
 """
 A replay prints the same bytes however many processes read, and however the lines were cut into files.
 
-`REPLAY_BYTES` in the environment is how much log is read: `REPLAY_BYTES=1000000000 pytest tests/test_replay.py`.
+`REPLAY_BYTES` in the environment is how much log is read; `make soak-replay` reads a gigabyte.
 """
 
 import bz2

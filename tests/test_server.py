@@ -11,6 +11,7 @@ import pytest
 from extractor import exposition, landing
 from extractor.errors import ServerError
 from extractor.report import Figure
+from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
 from extractor.stats import Stats
 from tests.reading import read, tool_call
@@ -34,10 +35,11 @@ def readiness() -> Readiness:
 def address(readiness: Readiness) -> Iterator[tuple[str, int]]:
     """A running server of a state with one event."""
     listener = listen("127.0.0.1:0")
-    registry = exposition.registry(read([tool_call()]), Stats(), threading.Lock(), lambda: 2e9, "1.2.3")
+    state, lock = read([tool_call()]), threading.Lock()
+    own = exposition.OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
     figures = [Figure("Stop reasons", HOSTILE, 3.0, ""), Figure("Stop reasons", "b", None, "")]
     pages = Pages(
-        metrics=exposition.asgi_app(registry),
+        metrics=Scrapes(SeriesText(state, lock), own),
         not_ready=lambda: readiness.reason,
         landing=lambda: landing.page("1.2.3", [HOSTILE], figures, [("Lines", HOSTILE)]),
     )

@@ -1,6 +1,7 @@
 """However events are spread over states, and in whatever order these are merged, the same is shown in the end."""
 
 import json
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from extractor.catalog import Catalog
 from extractor.spans import Spans
 from extractor.state import State
-from tests.reading import T0, event_schema, line, read, text, write_pack
+from tests.reading import T0, event_schema, line, read, sampled, text, write_pack
 from tests.test_state import events_at, merged
 
 QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=60)
@@ -133,6 +134,31 @@ def test_limits_change_nothing_below_them(narrow: Catalog, stream: Spread) -> No
     lines = sorted((line for line in stream[0] if b'"a"' in line), key=lambda line: json.loads(line)["ts"])
 
     assert shown(read(lines, narrow)) == shown(read(lines, narrow, limited=False))
+
+
+def test_run_is_forgotten_only_when_no_event_can_reach_it() -> None:
+    """With too many runs, those are forgotten that were silent for long before the earliest event still to come."""
+    state = read([line("step", 3600 * hour, step=1, run_id=f"r{hour}") for hour in range(6)], limited=False)
+    state.bound(6, T0 + 3600 * 9)
+    state.bound(2, inf)
+
+    assert 6 == len(state.runs["agent"].known)
+    state.bound(5, T0 + 3600 * 5)
+    assert ["r3", "r4", "r5"] == sorted(state.runs["agent"].known)
+    state.bound(2, T0 + 3600 * 9)
+    assert [] == sorted(state.runs["agent"].known)
+
+
+def test_stretches_are_kept_apart_until_they_are_joined() -> None:
+    """Two stretches of a run with a long silence between them are one once an event is found that lies in between."""
+    ends = [line("step", at, step=1, agent="a") for at in (0, 6000)]
+    state = read(ends, limited=False)
+    assert 2 == state.runs["agent"].held
+    state.merge(read([line("step", 3000, step=1)], limited=False))
+
+    assert 1 == state.runs["agent"].held
+    state.limit()
+    assert {("a",): 1.0} == sampled(state, "agent_runs_in_progress")
 
 
 NUMBERED = st.tuples(st.sampled_from("ab"), st.integers(1, 12))

@@ -189,11 +189,16 @@ class TricksMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
-        """Delete a rotated file, read or not."""
-        if paths := self.logs():
+        """Delete a rotated file, read or not, unless what it was compressed to has less: see docs/decisions/0005."""
+        if paths := [path for path in self.logs() if not self.has_shorter(path)]:
             path = data.draw(st.sampled_from(paths))
             path.unlink()
             self.done(path)
+
+    def has_shorter(self, path: Path) -> bool:
+        """Whether the file at *path* was compressed, and then written to."""
+        packed = [Path(f"{path}{suffix}") for suffix in PACKERS if Path(f"{path}{suffix}").exists()]
+        return any(set(on_disk(path)) - set(on_disk(each)) for each in packed)
 
     @rule()
     def scan(self) -> None:

@@ -1,0 +1,102 @@
+"""
+A state in, the answer to a scrape out, cheaply.
+
+The text is, byte for byte, what prometheus-client writes of the same families. But a scrape comes every few seconds,
+and of a series only the numbers have changed since: the text before them is written once. With 10,000 series that takes
+a fifth of the time. The extractor's own metrics are few; prometheus-client writes them.
+
+Knows nothing of sockets.
+"""
+
+import asyncio
+import gzip
+import threading
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any
+
+from extractor import exposition
+from extractor.catalog import Metric
+from extractor.exposition import OwnText
+from extractor.families import Family, Labels
+from extractor.state import State
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Found = list[tuple[Labels, Sequence[float]]]
+
+_FAST = 1  # of gzip's levels: a tenth larger than the best, in a tenth of the time
+
+_number_text = lru_cache(maxsize=1 << 16)(exposition.number_text)
+
+
+class SeriesText:
+    """The text of all series of *state*; *lock* is held while the numbers are read."""
+
+    def __init__(self, state: State, lock: AbstractContextManager[Any]) -> None:
+        self._state = state
+        self._lock = lock
+        self._orders: dict[str, list[Labels]] = {}
+        self._names: dict[str, dict[Labels, list[str]]] = {name: {} for name in state.families}
+
+    def write(self, *, openmetrics: bool) -> str:
+        """All families, sorted by name, without an end mark."""
+        families = [family for _, family in sorted(self._state.families.items())]
+        with self._lock:
+            found = [self._found(family) for family in families]
+        return "".join(
+            text
+            for family, series in zip(families, found, strict=True)
+            for text in self._written(family.metric, series, openmetrics=openmetrics)
+        )
+
+    def _found(self, family: Family) -> Found:
+        metric, newest = family.metric, self._state.newest_slot
+        if metric.run is not None:
+            return [(labels, [float(runs)]) for labels, runs in self._state.count_open(metric.name).items()]
+        order = self._orders.get(metric.name, [])
+        if len(order) != len(family.series):
+            order = self._orders[metric.name] = sorted(family.series)
+        return [(labels, exposition.numbers(metric, family.series[labels], newest)) for labels in order]
+
+    def _written(self, metric: Metric, found: Found, *, openmetrics: bool) -> Iterator[str]:
+        yield exposition.header(metric, openmetrics=openmetrics)
+        names = self._names[metric.name]
+        for labels, numbers in found:
+            texts = names.get(labels)
+            if texts is None:
+                shapes = exposition.shapes(metric)
+                texts = [f"{exposition.series_text(metric, labels, suffix, extra)} " for suffix, extra in shapes]
+                names[labels] = texts
+            for text, number in zip(texts, numbers, strict=False):
+                yield f"{text}{_number_text(number)}\n"
+
+
+class Scrapes:
+    """The ASGI application that answers scrapes with what *series* and *own* write."""
+
+    def __init__(self, series: SeriesText, own: OwnText) -> None:
+        self._series = series
+        self._own = own
+        self._one = threading.Lock()  # what is remembered of the series is written by one scrape at a time
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        wanted = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        compressed = "gzip" in wanted.get(b"accept-encoding", "")
+        # Elsewhere, so that whoever asks for the health meanwhile need not wait.
+        kind, body = await asyncio.to_thread(self._answer, wanted.get(b"accept", ""), compressed)
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        if compressed:
+            headers.append((b"content-encoding", b"gzip"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # for to_thread
+        kind, own = self._own.write(accept)
+        with self._one:
+            series = self._series.write(openmetrics=exposition.is_openmetrics(kind))
+        body = series.encode() + own
+        return kind, gzip.compress(body, _FAST) if compressed else body

@@ -1,0 +1,63 @@
+"""A scrape is what prometheus-client would write of the same state, byte for byte, however often it is asked."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extractor.catalog import Catalog
+from extractor.scrape import SeriesText
+from extractor.stats import OWN
+from tests.reading import Reader, default_catalog, event_schema, line, llm_call, text, tool_call, write_pack
+
+NAMES = st.text(st.sampled_from('a\\"\n é{},='), max_size=5)
+NUMBERS = st.sampled_from([0, -0.0, 0.1, 1, 2, 999999, 1000000, 1e6 + 0.5, 123456789.125, 1e21, 2**53, 5e-324])
+
+
+def everything(folder: Path) -> Catalog:
+    """A pack with one event that feeds a metric of every type."""
+    labels = {"labels": ["who"], "help": 'Help \\ "with all".'}
+    metrics = {
+        "x_total": labels | {"type": "counter", "value": "n"},
+        "x_ratio": labels | {"type": "gauge", "value": "n"},
+        "x_size": labels | {"type": "histogram", "value": "n", "buckets": [0.5, 1, 1e6, 1e21]},
+        "x_seconds": labels | {"type": "summary", "value": "n", "unit": "ms"},
+        "x_state": {"help": "A state.", "type": "stateset", "labels": ["who"], "value": {"state": "on"}},
+    }
+    properties = {"n": {"type": "number", "minimum": -0.0}, "who": {"type": ["string", "null"], "maxLength": 9}}
+    keywords = {"x-labels": {"who": {"limit": 5}}}
+    return write_pack(folder, event_schema("e", properties, metrics, {"n": 1, "who": "a"}, **keywords))
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """One pack for all examples."""
+    return everything(tmp_path_factory.mktemp("pack"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(NAMES, NUMBERS, st.integers(0, 900)), max_size=6), max_size=4))
+def test_every_scrape_is_what_prometheus_client_writes(
+    catalog: Catalog, reads: list[list[tuple[str, float, int]]]
+) -> None:
+    """After every reading, in both formats: any label text, any number, of every type of metric."""
+    reader = Reader(catalog)
+    written = SeriesText(reader.state, threading.Lock())
+    for events in reads:
+        reader.lines([line("e", at, who=who, n=number) for who, number, at in events])
+
+        assert text(reader.state) == written.write(openmetrics=False)
+        assert text(reader.state, openmetrics=True) == written.write(openmetrics=True) + "# EOF\n"
+
+
+def test_default_pack() -> None:
+    """The default pack, runs in progress included."""
+    reader = Reader(default_catalog())
+    written = SeriesText(reader.state, threading.Lock())
+    for lines in ([], [tool_call(), llm_call()], [line("run.start", run_id="r", agent_type="x", agent="a")]):
+        reader.lines(lines)
+
+        assert text(reader.state) == written.write(openmetrics=False)
+    assert all(own.name not in written.write(openmetrics=False) for own in OWN)
