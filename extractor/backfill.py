@@ -37,8 +37,8 @@ class Output(Protocol):
         """Say what holds for all samples; for before the first of them."""
         ...
 
-    def add(self, time: int, text: str) -> None:
-        """Add samples, whole lines of *text*, all at *time*, which is not earlier than those before."""
+    def add(self, at: int, text: str, /) -> None:
+        """Add samples, whole lines of *text*, all at the time *at*, which is not earlier than those before."""
         ...
 
 

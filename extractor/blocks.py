@@ -10,10 +10,10 @@ Knows nothing of what the samples say.
 
 import shutil
 import subprocess
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Self
 
 from extractor.document import Document
@@ -21,6 +21,9 @@ from extractor.errors import OutputError
 
 _SPAN = 2 * 3600
 """Seconds of Prometheus' shortest block; blocks begin at whole multiples of it."""
+
+_HEAD = 3 * 3600
+"""Seconds of which Prometheus may have samples in memory, and no block."""
 
 _PROMTOOL = "promtool"
 
@@ -44,7 +47,8 @@ class Blocks:
         self._opened = ExitStack()
         self._work: Path
         self._made_from: Path
-        self.made = 0
+        self._latest = 0
+        self._made = 0
 
     def __enter__(self) -> Self:
         try:
@@ -57,36 +61,47 @@ class Blocks:
         self._opened.callback(self._stop)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._opened:
             if kind is None:
                 self._finish_span()
                 self._wait()
                 for block in sorted(self._work.glob("blocks-*/*/meta.json")):
                     block.parent.replace(self._folder / block.parent.name)
-                    self.made += 1
+                    self._made += 1
             elif self._document is not None:
-                self._document.__exit__(kind, error, None)
+                self._document.__exit__(kind)
 
     def write(self, text: str) -> None:
         """Say what holds for all samples; for before the first of them."""
         self._head += text
 
-    def add(self, time: int, text: str) -> None:
-        """Add samples, whole lines of *text*, all at *time*, which is not earlier than those before."""
-        span = time // _SPAN
+    def add(self, at: int, text: str) -> None:
+        """Add samples, whole lines of *text*, all at the time *at*, which is not earlier than those before."""
+        self._latest = at
+        span = at // _SPAN
         if span != self._span:
             self._finish_span()
             self._span = span
             self._document = Document(self._work / f"{span}.om").__enter__()
             self._document.write(self._head)
         assert self._document is not None
-        self._document.add(time, text)
+        self._document.add(at, text)
+
+    def notes(self) -> list[str]:
+        """What a person should know of what was written."""
+        notes = [f"{self._made:,} blocks in {self._folder}"]
+        if self._latest > time.time() - _HEAD:
+            notes.append(
+                "the last three hours are in them: a Prometheus that is running has yet to write its own blocks of that "
+                "time (--until leaves it out)"
+            )
+        return notes
 
     def _finish_span(self) -> None:
         if self._document is None:
             return
-        self._document.__exit__(None, None, None)
+        self._document.__exit__(None)
         self._document = None
         self._wait()
         self._made_from = self._work / f"{self._span}.om"

@@ -31,6 +31,7 @@ from extractor.progress import counted, shown
 from extractor.replay import Options as ReplayOptions
 from extractor.replay import Replay, Replayed
 from extractor.requeue import requeue as judge_again
+from extractor.rules_command import rules
 from extractor.schemas import load
 
 _SHOWN_REJECTS = 20
@@ -57,6 +58,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="extractor")
 def main() -> None:
     """Prometheus metrics from the event logs of AI agents."""
+
+
+main.add_command(rules)
 
 
 @main.command()
@@ -275,7 +279,7 @@ def _backfill(
             replayed = job.read(progress)
         with counted("Writing", job.parts) as done:
             written = job.write(output, done)
-    for note in (*replayed.troubles, *said_of(written)):
+    for note in (*replayed.troubles, *said_of(replayed, written), *output.notes()):
         click.echo(f"extractor: {printable(note)}", err=True)
     return replayed
 

@@ -16,7 +16,7 @@ from extractor.gone import Gone
 from extractor.packed import Content
 from extractor.positions import Fate, Identity, Position
 from extractor.rotation import are_near, is_rotated, stem, unrotated
-from extractor.sources import FileState, Source
+from extractor.sources import PEEK_BYTES, FileState, Source
 
 
 class Answer(Enum):
@@ -125,7 +125,7 @@ class Copies:
             return 0
         length = proof.length if end is None else min(proof.length, end.offset)
         # A few bytes may be alike in any two files; a line that was not whole was not handed out.
-        return source.line_before(length) if self._still_holds(source, proof) else 0
+        return _line_before(source, length) if self._still_holds(source, proof) else 0
 
     def is_settled(self, source: Source) -> bool:
         """Whether all that *source*, which is a copy, holds was read from its original."""
@@ -272,3 +272,10 @@ class Copies:
 
 def _is_unchanged(source: Source, proof: Proof) -> bool:
     return (source.size, source.modified) == (proof.size, proof.modified)
+
+
+def _line_before(source: Source, offset: int) -> int:
+    """Where the line begins that *offset* is in, if that is not too far away."""
+    start = max(offset - PEEK_BYTES, 0)
+    end = source.content().read_at(start, offset - start).rfind(b"\n") + 1
+    return start + end if end or not start else offset

@@ -9,9 +9,9 @@ Knows nothing of states, metrics or events.
 """
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from extractor.errors import OutputError
@@ -40,15 +40,13 @@ class Document:
         if self._final is None:
             self._file = sys.stdout.buffer
             return self
-        try:
+        with self._telling():
             self._file = self._opened.enter_context((self._part or self._final).open("wb"))
-        except OSError as error:
-            raise OutputError(f"cannot write {self._final}: {error.strerror}") from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            with self._opened:
+            with self._telling(), self._opened:
                 if kind is None:
                     self.write("# EOF\n")
                     self._file.flush()
@@ -57,13 +55,25 @@ class Document:
         finally:
             if self._part is not None:
                 self._part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise OutputError(f"cannot write {self._final or 'standard output'}: {error.strerror}") from error
 
     def write(self, text: str) -> None:
         """Add whole lines of metadata or samples."""
-        self._file.write(text.encode())
+        with self._telling():
+            self._file.write(text.encode())
 
-    def add(self, _time: int, text: str) -> None:
+    def add(self, _at: int, text: str) -> None:
         """Add samples, whole lines of *text*, which are not earlier than those before."""
         self.write(text)
+
+    def notes(self) -> list[str]:
+        """What a person should know of what was written."""
+        return []
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # whoever reads has enough
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write {self._final or 'standard output'}: {error.strerror}") from error

@@ -50,8 +50,8 @@ class Gone:
         missing = [position for position in self._saved.values() if not is_away(position.path)]
         for position in missing:
             del self._saved[position.identity]
-        # A copy says nothing that its original does not say.
-        gone = [position.given_up(Fate.VANISHED) for position in missing if not position.fate]
+        # A copy says nothing that its original does not say, and of what was not read there is nothing to say.
+        gone = [position.given_up(Fate.VANISHED) for position in missing if position.offset and not position.fate]
         for position in gone:
             self.add(position)
         return gone

@@ -4,7 +4,7 @@ Sources in, open ones out, and never too many of them.
 Knows nothing of folders or of what is read.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from extractor.sources import FileState, Source
 
@@ -52,6 +52,17 @@ class Handles:
         if source.state is FileState.UNREADABLE:
             source.state = FileState.ACTIVE
         return True
+
+    def each(self, sources: Iterable[Source], step: Callable[[Source], None]) -> None:
+        """Take *step* with all *sources* that can be opened and read now."""
+        for source in sources:
+            if self.open(source):
+                try:
+                    step(source)
+                except FileNotFoundError:
+                    continue  # another one had to be closed, and has no name: it is looked for by the next scan
+                except OSError as error:
+                    self._refuse(source, error)
 
     def close(self, source: Source) -> None:
         """Let go of *source*."""

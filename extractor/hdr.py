@@ -137,6 +137,9 @@ class Counts:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
 
+_NO_INDEXES: Indexes = np.zeros(0, dtype=np.int64)
+
+
 def _added(parts: Sequence[tuple[Indexes, Indexes]]) -> tuple[Indexes, Indexes]:
     # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
     indexes = np.concatenate([part[0] for part in parts])
@@ -152,13 +155,26 @@ def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] |
 
     The rank of quantile q among n values is HdrHistogram's: q * n rounded, at least 1.
     """
-    pairs = [pair for part in parts if len((pair := part.pairs())[0])]
-    if not pairs:
+    counted: list[tuple[Indexes, Indexes]] = []
+    recent: list[Indexes] = []
+    for part in parts:
+        pairs, single = part.unadded()
+        counted += pairs
+        recent += single
+    # As the sum of dense counts: to add the parts up sparsely takes twice as long for a window of 30 slots.
+    dense = np.bincount(np.concatenate([_NO_INDEXES, *recent]))
+    counted = [pair for pair in counted if pair[0].size]
+    if counted:
+        # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
+        indexes, weights = (np.concatenate(column) for column in zip(*counted, strict=True))
+        more = np.bincount(indexes, weights=weights, minlength=len(dense)).astype(np.int64)
+        more[: len(dense)] += dense
+        dense = more
+    if not len(dense):
         return None
-    indexes, counts = pairs[0] if len(pairs) == 1 else _added(pairs)
-    reached = np.cumsum(counts)
+    reached = np.cumsum(dense)
     ranks = [max(1, int(quantile * int(reached[-1]) + 0.5)) for quantile in wanted]
-    return [_highest(index) for index in indexes[np.searchsorted(reached, ranks)].tolist()]
+    return [_highest(index) for index in np.searchsorted(reached, ranks).tolist()]
 
 
 class Window:

@@ -95,19 +95,9 @@ class Known:
     def weigh(self) -> None:
         """Decide what the files are that are not decided yet, as far as that can be known."""
         # What a file does not hold any more may be in any other one.
-        self._try_all([source for source in self.unweighed() if source.claim is not None], self._compare)
-        self._try_all([source for source in self.unweighed() if source.claim is None and source.size], self._decide)
-
-    def _try_all(self, sources: list[Source], step: Callable[[Source], None]) -> None:
-        # Of two that hold the same, the one with the shorter name is the original.
-        for source in sorted(sources, key=lambda source: len(source.path)):
-            if self.handles.open(source):
-                try:
-                    step(source)
-                except FileNotFoundError:
-                    continue  # it is looked for by the next scan
-                except OSError as error:
-                    self.refuse(source, error)
+        self.handles.each([source for source in self.unweighed() if source.claim is not None], self._compare)
+        new = [source for source in self.unweighed() if source.claim is None and source.size]
+        self.handles.each(sorted(new, key=lambda source: len(source.path)), self._decide)
 
     def happened(self) -> list[Happening]:
         """What happened since this was asked last."""
@@ -116,7 +106,7 @@ class Known:
 
     def positions(self) -> Iterable[Position]:
         """What must be saved of all files."""
-        self.weigh()  # what was read of an original that is not what it was when it was compared is not in its copies
+        self.weigh()  # an original may hold something else by now
         yield from self.gone.positions()
         for source in self.sources.values():
             if source.claim is not None or self.is_decided(source):
@@ -179,14 +169,11 @@ class Known:
             self.happenings.append(Unreadable(source.path, str(error)))
 
     def _update(self, source: Source, found: Found) -> None:
-        changed = (source.size, source.modified) != (found.size, found.modified)
         there = found if source.path == found.path else self._file_at(source.path)
         is_moved = there is None or there.identity != source.identity
-        if changed and not source.is_open and self.is_decided(source) and self._is_doubtful(source, is_moved):
-            # Another file may have got the inode.
-            source.doubt()
-            source.since = self._turn
-            self._copies.unread[source.identity] = source
+        changed = (source.size, source.modified) != (found.size, found.modified)
+        if changed and not source.is_open and self.is_decided(source):
+            self._doubt(source, is_moved=is_moved)
         if is_moved:
             self.rename(source, found.path)
         source.note(found.size, found.modified)
@@ -198,9 +185,12 @@ class Known:
             source.state = FileState.ACTIVE if self._is_log(source.path) else FileState.RENAMED
         self._enter(source)
 
-    def _is_doubtful(self, source: Source, is_moved: bool) -> bool:
-        # What was read of it and has kept its name is compared before it is read on.
-        return is_moved or (not source.offset and (bool(source.packed) or is_rotated(source.path)))
+    def _doubt(self, source: Source, *, is_moved: bool) -> None:
+        # Another file may have got the inode. If it has the name, too, what was read is compared before it is read on.
+        if is_moved or (not source.offset and (source.packed or is_rotated(source.path))):
+            source.claim = source.saved() if source.offset else None
+            source.since = self._turn
+            self._copies.unread[source.identity] = source
 
     def _add_all(self, found: Iterable[Found]) -> None:
         # Of two that hold the same, the one with the shorter name is the original.
@@ -254,8 +244,7 @@ class Known:
                 self._losses.inherit(known, source)
                 self._read_on(source, Continued(source.path, known.path, source.offset))
             else:
-                # A copy that somebody wrote to is read from where it is no copy any more.
-                length = self._copies.proven_length(source)
+                length = self._copies.proven_length(source)  # of a copy that somebody wrote to
                 self.handles.open(source)
                 source.go_on(length)
                 self._read_on(source, Appeared(source.path, source.offset))

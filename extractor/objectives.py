@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from fractions import Fraction
@@ -89,7 +90,16 @@ _FORMS = {
     Unit.USD: re.compile(r"\$ ?(?P<number>[0-9]*\.?[0-9]+)(?P<factor>)"),
     Unit.TOKENS: re.compile(r"(?P<number>[0-9]*\.?[0-9]+) ?(?P<factor>[kM]?)"),
 }
-_FACTORS = {"": 1, "ms": Fraction(1, 1000), "s": 1, "m": 60, "h": 3600, "%": Fraction(1, 100), "k": 1000, "M": 10**6}
+_FACTORS: dict[str, int | Fraction] = {
+    "": 1,
+    "ms": Fraction(1, 1000),
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    "%": Fraction(1, 100),
+    "k": 1000,
+    "M": 10**6,
+}
 
 _MOST, _LEAST = Direction.AT_MOST, Direction.AT_LEAST
 
@@ -195,7 +205,7 @@ def _limit(value: object, known: Objective, file: str, place: str) -> float:
     if value == _OFF:
         return inf if known.direction is Direction.AT_MOST else -inf
     # TOML's numbers have no unit; where there is but one way to understand them, they will do.
-    text = str(value) if isinstance(value, str) else f"${value}" if unit is Unit.USD else str(value)
+    text = str(value) if isinstance(value, str) else f"${_plain(value)}" if unit is Unit.USD else _plain(value)
     plain = isinstance(value, str) or (unit in {Unit.USD, Unit.TOKENS} and not isinstance(value, bool))
     found = _FORMS[unit].fullmatch(text) if plain else None
     if found is None:
@@ -207,6 +217,10 @@ def _limit(value: object, known: Objective, file: str, place: str) -> float:
     if unit is Unit.RATIO and known.direction is Direction.AT_LEAST and limit > 1:
         raise ObjectivesError(file, place, f'"{value}" can never be reached', "there is no more than 100%")
     return limit
+
+
+def _plain(value: object) -> str:
+    return f"{Decimal(str(value)):f}" if isinstance(value, float) else str(value)
 
 
 def limit_text(value: float, unit: Unit) -> str:

@@ -38,6 +38,16 @@ def schemas_option(command: F) -> F:
     )(command)
 
 
+def objectives_option(command: F) -> F:
+    """`--objectives`, of the commands that know what ought to be."""
+    return option(
+        "--objectives",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="A TOML file of objectives; without it, the defaults.",
+    )(command)
+
+
 def reading_options(command: F) -> F:
     """What every command that reads logs can be told of how to."""
     for each in (

@@ -61,8 +61,10 @@ def _number(value: float) -> float | str:
     return value if isfinite(value) else str(value)
 
 
-def said_of(written: Written | None) -> Iterator[str]:
-    """What a person should know of samples that were written."""
+def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
+    """What a person should know of samples that were written of what was read."""
+    if rejects := replayed.stats.rejects.total():
+        yield f"{rejects:,} of {replayed.stats.lines_read:,} lines were rejected; extractor check --logs says why"
     if written is None:
         yield "no event found, so there are no samples"
         return

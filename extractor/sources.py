@@ -221,12 +221,6 @@ class Source:
             return False
         return digest(content.read_at(position.offset - position.last_length, position.last_length)) == position.last
 
-    def line_before(self, offset: int) -> int:
-        """Where the line begins that *offset* is in, if that is not too far away."""
-        start = max(offset - PEEK_BYTES, 0)
-        end = self.content().read_at(start, offset - start).rfind(NEWLINE) + 1
-        return start + end if end or not start else offset
-
     def go_on(self, offset: int) -> None:
         """Read on at *offset*, of content that is known up to there."""
         content = self.content()
@@ -234,10 +228,6 @@ class Source:
         last = content.read_at(max(offset - WINDOW, 0), min(offset, WINDOW))
         self.claim = None
         self._start(offset, Trace(last, digest(head)), inside=last[-1:] not in (b"", NEWLINE))
-
-    def doubt(self) -> None:
-        """What was read must be compared with what is there before anything is read on, as after a restart."""
-        self.claim = self.saved() if self.offset else None
 
     def begin_again(self) -> None:
         """Read from 0; what was read is not there any more."""

@@ -18,6 +18,8 @@ from zlib import compress, decompress
 
 import msgspec
 
+from extractor.errors import OutputError
+
 HELD = 64 << 20
 """Bytes of packed values to hold in memory before they are put on a pile."""
 
@@ -37,10 +39,14 @@ class _Pile:
         self.add(packed, "xb")
 
     def add(self, packed: Iterable[Packed], mode: str = "ab") -> None:
-        with self.path.open(mode) as file:
-            for step, body in packed:
-                file.write(_FRAME.pack(step, len(body)) + body)
-                self.last = step
+        try:
+            with self.path.open(mode) as file:
+                for step, body in packed:
+                    file.write(_FRAME.pack(step, len(body)) + body)
+                    self.last = step
+        except OSError as error:
+            folder = self.path.parent
+            raise OutputError(f"cannot write to {folder}: {error.strerror}", "say where to with TMPDIR") from error
 
     def read(self) -> Iterator[Packed]:
         with self.path.open("rb") as file:

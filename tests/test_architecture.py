@@ -73,6 +73,14 @@ ROOMS = {
     "report": "catalog hdr series state sums",
     "landing": "report",
     "server": "errors",
+    # what ought to be, and the rules that tell when it is not
+    "objectives": "errors",
+    "recordings": "",
+    "promql": "objectives",
+    "alerts": "objectives promql recordings",
+    "health": "alerts objectives promql recordings",
+    "rules": "alerts health objectives recordings",
+    "rules_command": "objectives options rules",
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog spans state stats",
@@ -83,7 +91,7 @@ ROOMS = {
     "progress": "reader",
     "daemon": "exposition happenings intake keeper landing pipeline report schemas scrape server sources state stats waker",
     # state by state to samples of the past
-    "spill": "",
+    "spill": "errors",
     "steps": "catalog spill state",
     "timeline": "catalog exposition families series state",
     "document": "errors",
@@ -92,7 +100,7 @@ ROOMS = {
     "printing": "backfill exposition replay report",
     "options": "period steps",
     "cli": "backfill blocks catalog checkpoint daemon document errors options period pipeline printing progress replay "
-    "requeue schemas",
+    "requeue rules_command schemas",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",
@@ -104,7 +112,7 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "cli options progress",
+    "click": "cli options progress rules_command",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint parts period spill structs workers",

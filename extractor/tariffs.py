@@ -1,0 +1,186 @@
+"""
+Counts of tokens in, dollars out, exactly.
+
+A price is a decimal number of dollars per million tokens, so the cost of a call is a whole number of a small unit. It
+is worked out in floats where they are exact, in integers where they are not, and rounded once, to the nearest float:
+a call costs the same alone and among a million others.
+
+Knows nothing of models, files or events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_MILLION = 10**6
+_DAY = 86_400
+_EXACT = 2**53  # below it floats hold every whole number
+_EXACT_DIGITS = 22  # 10**22 is the largest power of ten that is a float
+_MOST_TOKENS = 2**50  # a call has not more, and three such counts still add up exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """
+    Dollars per million tokens of one kind.
+
+    A tier is a number of input tokens and the price of all tokens of a call that has more input than that.
+    """
+
+    base: Decimal
+    tiers: tuple[tuple[int, Decimal], ...] = ()
+
+    def above(self, start: int) -> Decimal:
+        """The price for a call with just over *start* input tokens; for -1, with none."""
+        reached = [tier for tier in self.tiers if tier[0] <= start]
+        return max(reached, key=lambda tier: tier[0])[1] if reached else self.base
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """
+    The prices of a model, at the times for which they are meant.
+
+    Cached tokens without a price of their own are input tokens. `since` is a time in seconds, `daily` an interval of
+    each day, in seconds after midnight UTC, that may contain midnight.
+    """
+
+    input: Rate | None = None
+    output: Rate | None = None
+    cache_read: Rate | None = None
+    cache_creation: Rate | None = None
+    per_call: Decimal = Decimal(0)
+    since: float = -inf
+    daily: tuple[float, float] | None = None
+
+    def holds(self, times: Floats) -> NDArray[np.bool_]:
+        """Whether these are the prices at *times*."""
+        holds = times >= self.since
+        if self.daily is not None:
+            start, end = self.daily
+            clock = np.mod(times, _DAY)
+            holds &= ((clock >= start) | (clock < end)) if end < start else ((clock >= start) & (clock < end))
+        return holds
+
+    def rates(self) -> tuple[Rate | None, ...]:
+        """The price of each kind: input, output, cache_read, cache_creation."""
+        return self.input, self.output, self.cache_read or self.input, self.cache_creation or self.input
+
+
+class ModelPrice:
+    """
+    What calls of one model cost. `source` says where the prices are from.
+
+    Of several *tariffs* the last one that holds at the time of a call is taken, of none the first.
+    """
+
+    def __init__(self, source: str, tariffs: Sequence[Tariff]) -> None:
+        self.source = source
+        self._tariffs = tuple(tariffs)
+        self._tables = [_Table(tariff) for tariff in tariffs]
+
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether the times given to `cost` make a difference."""
+        return len(self._tariffs) > 1
+
+    def cost(  # noqa: PLR0913, PLR0917  # the four kinds of tokens are columns of their own
+        self,
+        input_tokens: Floats,
+        output_tokens: Floats,
+        cache_read: Floats,
+        cache_creation: Floats,
+        times: Floats | float,
+    ) -> Floats:
+        """
+        The cost of each call in US dollars: the nearest float to the exact one.
+
+        No kind of token contains another; NaN is a count that is absent, and taken for none. The cost is NaN for a call
+        without any count, with one that is no whole number of tokens, and with tokens of a kind that has no price.
+
+        Args:
+            input_tokens: Without cached ones.
+            output_tokens: With those of reasoning.
+            cache_read: Input that came from the cache.
+            cache_creation: Input that went into the cache.
+            times: When the calls were, in seconds since 1970; one for all will do.
+
+        """
+        counts = np.stack((input_tokens, output_tokens, cache_read, cache_creation)).astype(np.float64, copy=False)
+        absent = np.isnan(counts)
+        unknown = absent.all(axis=0)
+        counts[absent] = 0
+        # One look at all is enough to see that nothing is wrong, as nearly always.
+        wrong = (counts < 0) | (counts > _MOST_TOKENS) | (counts != np.floor(counts))
+        if wrong.any():
+            unknown |= wrong.any(axis=0)
+            counts[wrong] = 0
+        dollars = self._dollars(counts, times)
+        dollars[unknown] = np.nan
+        return dollars
+
+    def _dollars(self, counts: Floats, times: Floats | float) -> Floats:
+        if not self.depends_on_time:
+            return self._tables[0].dollars(counts)
+        size = counts.shape[1]
+        times = np.broadcast_to(np.asarray(times, np.float64), size)
+        chosen = np.zeros(size, np.intp)
+        for index, tariff in enumerate(self._tariffs):
+            chosen[tariff.holds(times)] = index
+        dollars = np.empty(size)
+        for index in np.unique(chosen).tolist():
+            rows = np.flatnonzero(chosen == index)
+            dollars[rows] = self._tables[index].dollars(counts[:, rows])
+        return dollars
+
+
+class _Table:
+    """The prices of one tariff as whole numbers of a unit: a row for each level of input, a column for each kind."""
+
+    def __init__(self, tariff: Tariff) -> None:
+        rates = tariff.rates()
+        self._unpriced = [kind for kind, rate in enumerate(rates) if rate is None]
+        starts = sorted({start for rate in rates if rate for start, _ in rate.tiers})
+        levels = [[rate.above(start) if rate else Decimal(0) for rate in rates] for start in (-1, *starts)]
+        digits = max(_digits(price) for price in (tariff.per_call, *sum(levels, [])))
+        self._starts = np.array(starts, np.float64)
+        self._units = [[_units(price, digits) for price in level] for level in levels]
+        self._call = _units(tariff.per_call * _MILLION, digits)
+        self._per_dollar = _MILLION * 10**digits
+        self._prices = np.array(self._units, np.float64)
+        self._limit = _EXACT if _digits(Decimal(_MILLION)) + digits + 6 <= _EXACT_DIGITS else 0
+
+    def dollars(self, counts: Floats) -> Floats:
+        """What calls with the *counts* cost, a row for each kind."""
+        levels: NDArray[np.intp] | None = None
+        if len(self._starts):
+            levels = np.searchsorted(self._starts, counts[0] + counts[2] + counts[3], side="left")
+        units = np.full(counts.shape[1], float(self._call))
+        for kind, tokens in enumerate(counts):
+            units += tokens * (self._prices[0, kind] if levels is None else self._prices[levels, kind])
+        dollars = units / float(self._per_dollar)
+        # Nothing is negative, so what stayed below the limit was never rounded on the way.
+        for row in np.flatnonzero(units >= self._limit).tolist():
+            prices = self._units[0 if levels is None else levels[row]]
+            exact = sum(price * int(count) for price, count in zip(prices, counts[:, row].tolist(), strict=True))
+            dollars[row] = (exact + self._call) / self._per_dollar
+        for kind in self._unpriced:
+            dollars[counts[kind] > 0] = np.nan
+        return dollars
+
+
+def _digits(price: Decimal) -> int:
+    """After the point."""
+    exponent = price.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _units(price: Decimal, digits: int) -> int:
+    return int(Fraction(price) * 10**digits)
