@@ -178,7 +178,7 @@ def _burn(objectives: Objectives) -> Iterator[Alert]:
         ("tokens_per_hour", r.TOKENS, "AgentTokenBurnHigh", "many tokens", f"{_NUMBER} tokens", "warning"),
     ):
         for objective in objectives.of(name):
-            who = "All agents together" if objective.agent is None else _AGENT
+            who = "all agents together" if objective.agent is None else _AGENT
             rate = f"sum({record})" if objective.agent is None else selected(record, agent=objective.agent)
             yield Alert(
                 title, f"{rate} * {_HOUR} > {number(objective.limit)}", "5m", severity,

@@ -93,8 +93,8 @@ class Blocks:
         notes = [f"{self._made:,} blocks in {self._folder}"]
         if self._latest > time.time() - _HEAD:
             notes.append(
-                "the last three hours are in them: a Prometheus that is running has yet to write its own blocks of that "
-                "time (--until leaves it out)"
+                "the last three hours are in them; a Prometheus that is running has yet to write its own blocks of "
+                "that time (--until leaves it out)"
             )
         return notes
 

@@ -10,6 +10,9 @@ Knows nothing of metrics.
 from array import array
 from collections.abc import Iterable, Sequence
 from math import nan
+from typing import TypeVar
+
+K = TypeVar("K")
 
 Key = tuple[object, ...]
 """What decides which series an event touches, as raw values."""
@@ -17,12 +20,16 @@ Key = tuple[object, ...]
 _KEPT = 10_000  # keys kept from fold to fold; free text in a label property must not grow the memory
 
 
-class Keys(dict[Key, int]):
+class Places(dict[K, int]):
     """Each key with its place, in the order in which they were first asked for."""
 
-    def __missing__(self, key: Key) -> int:
+    def __missing__(self, key: K) -> int:
         place = self[key] = len(self)
         return place
+
+
+Keys = Places[Key]
+RunIds = Places[str | None]
 
 
 class Columns:
@@ -30,16 +37,18 @@ class Columns:
     The rows of events of one type, *width* numbers each, NaN where there is none.
 
     `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
-    kept if it is *timed*. `residues` is what a float could not hold of an integer: (row, column, rest).
+    kept if it is *timed*; `runs` are the places of the runs' ids among those of the pack. `residues` is what a float
+    could not hold of an integer: (row, column, rest).
     """
 
-    __slots__ = ("keys", "numbers", "places", "residues", "slots", "timed", "times")
+    __slots__ = ("keys", "numbers", "places", "residues", "runs", "slots", "timed", "times")
 
     def __init__(self, width: int, *, timed: bool) -> None:
         self.timed = timed
-        self.keys = Keys()
+        self.keys: Keys = Places()
         self.places = array("q")
         self.slots = array("q")
+        self.runs = array("q")
         self.times = array("d")
         self.numbers = [array("d") for _ in range(width)]
         self.residues: list[tuple[int, int, int]] = []
@@ -58,12 +67,12 @@ class Columns:
 
     def clear(self) -> None:
         """Forget the rows; and the keys, when there are many."""
-        del self.places[:], self.slots[:], self.times[:]
+        del self.places[:], self.slots[:], self.times[:], self.runs[:]
         for column in self.numbers:
             del column[:]
         self.residues.clear()
         if len(self.keys) > _KEPT:
-            self.keys = Keys()
+            self.keys = Places()
 
 
 def floats(numbers: Sequence[float | None]) -> "array[float]":

@@ -98,7 +98,9 @@ class Plan:
         feeds = [(metrics[feed.metric], feed) for feed in event.feeds if feed.value.run is None]
         labels = [label.pointer for _, feed in feeds for label in feed.labels if label.const is None]
         closed = [item.pointer for _, feed in feeds for item in feed.where if item.closed]
-        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed))
+        known = [pointer for pointer in self.run_fields if pointer is not None]
+        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known))
+        self._known = [None if pointer is None else self.keys.index(pointer) for pointer in self.run_fields]
         self.tests = tuple(dict.fromkeys(item for _, feed in feeds for item in feed.where if not item.closed))
         self.numbers: tuple[Pointer, ...] = tuple(
             dict.fromkeys(pointer for _, feed in feeds for _, pointer in feed.value.fields)
@@ -112,6 +114,10 @@ class Plan:
         """The key of a decoded line."""
         raw = (scalar(found(line, pointer)) for pointer in self.keys)
         return (*raw, *(fits(item, found(line, item.pointer)) for item in self.tests))
+
+    def fields_of(self, key: Key) -> tuple[object, ...]:
+        """The run fields of an event with this key."""
+        return tuple(None if place is None else key[place] for place in self._known)
 
     def row(self, line: object) -> list[float | None]:
         """The numbers of a decoded line."""

@@ -8,6 +8,7 @@ ExtractorError           exit 1, one line on stderr
 ├── OutputError          what was asked for cannot be written
 ├── ObjectivesError      a file of objectives is wrong: file, key, message, with what to write instead
 ├── WorkerError          a process of a parallel replay has died
+├── PricesError          a file of prices is wrong, or needs what is not installed
 └── ServerError          the address cannot be listened on
 
 Bad input is not here: a line that is no event is a `Reject` value, is counted by its reason, and reading goes on.
@@ -55,6 +56,13 @@ class ServerError(ExtractorError):
 
 class ObjectivesError(ExtractorError):
     """A file of objectives is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
+
+    def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
+        super().__init__(": ".join(part for part in (file, key, message) if part), hint)
+
+
+class PricesError(ExtractorError):
+    """A file of prices is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
 
     def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
         super().__init__(": ".join(part for part in (file, key, message) if part), hint)

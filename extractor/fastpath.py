@@ -11,80 +11,21 @@ Knows nothing of metrics or files.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from extractor.catalog import Condition, Pack
-from extractor.columns import Columns, floats
+from extractor.columns import Columns, RunIds, floats
 from extractor.derive import Plan, run_fields
 from extractor.pointers import Pointer
-from extractor.runs import Sighting
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
 
 Raw = datetime | float
 """An event's time as decoded: RFC 3339 or epoch seconds."""
 Tuple = tuple[Any, ...]
-
-
-class Seen:
-    """
-    When each run was last seen, in each epoch, and what its events said of it.
-
-    *epoch_of* numbers the epochs of time. That a run was seen in an epoch is never lost (see `runs`). Runs are tuples
-    of the run's id, None if there is none, and the values of the run fields.
-    """
-
-    def __init__(
-        self,
-        epoch_of: Callable[[float], int],
-        runs_of: Callable[[Sequence[Object]], list[Tuple]],
-        is_silent: Callable[[Collection[Object]], bool],
-    ) -> None:
-        self._epoch_of = epoch_of
-        self._runs_of = runs_of
-        self._is_silent = is_silent
-        self._objects: dict[int, dict[str | None, Any]] = {}
-        self._runs: dict[int, dict[Tuple, Any]] = {}
-        self._latest = -inf
-
-    def see(self, batch: "Batch") -> None:
-        """Note the events of *batch*."""
-        epoch = self._epoch_of(batch.earliest)
-        in_order = batch.ascending and self._latest <= batch.earliest and epoch == self._epoch_of(batch.latest)
-        self._latest = max(self._latest, batch.latest)
-        objects: Sequence[Any] = batch.objects
-        last = {item.run: item for item in objects} if in_order else {}
-        # If the last event of each run says all that there is to say of it, the others need not be asked.
-        if in_order and not self._is_silent(last.values()):
-            self._objects.setdefault(epoch, {}).update(last)
-        else:
-            self.see_each(objects)
-
-    def see_each(self, objects: Sequence[Any]) -> None:
-        """Note the events *objects*, whatever they say of their runs."""
-        for run, item in zip(self._runs_of(objects), objects, strict=True):
-            time = item.time
-            last = self._runs.setdefault(self._epoch_of(seconds(time)), {})
-            if run not in last or seconds(last[run]) < seconds(time):
-                last[run] = time
-
-    def taken(self, *, end: bool = False) -> Iterator[Sighting]:
-        """What was seen, of events that *end* their run or of any; after that, nothing was."""
-        for objects in self._objects.values():
-            last = list(objects.values())
-            for (run, *values), item in zip(self._runs_of(last), last, strict=True):
-                if run is not None:
-                    yield Sighting(run, seconds(item.time), tuple(values), end)
-        for runs in self._runs.values():
-            for (run, *values), time in runs.items():
-                if run is not None:
-                    yield Sighting(run, seconds(time), tuple(values), end)
-        self._objects.clear()
-        self._runs.clear()
 
 
 class FastType:
@@ -99,7 +40,7 @@ class FastType:
         shared = everywhere(pack)
         own = {pointer: shared.get(pointer, name) for pointer, name in names.items()}
         self.struct = struct_of(plan.event, pack, own)
-        self.take = _take_loop(plan, own) if plan.measures else None
+        self.take = _take_loop(plan, own, shared.get(pack.run) if pack.run else None)
 
 
 class Batch:
@@ -139,21 +80,7 @@ class FastPath:
             except Beyond:
                 continue
             self.types[fast.struct] = fast
-        names = everywhere(pack)
-        self._runs = _loop([name for pointer, name in names.items() if pointer in (pack.run, *run_fields(pack))])
         self._numbers = _loop(["writer", "number"], "writer") if pack.sequence else None
-        declared = [
-            {name for pointer, name in names.items() if (*pointer,) in fast.plan.run_fields}
-            for fast in self.types.values()
-        ]
-        # The run fields that all types declare, and the types that say more of a run.
-        common = set.intersection(*declared) if declared else set()
-        self._silent = _any_none(sorted(common))
-        self.telling = {
-            fast
-            for fast, fields in zip(self.types.values(), declared, strict=True)
-            if fields != common or fast.plan.event.run is not None
-        }
         self._decoder = Decoder(self.types, pack) if self.types else None
 
     def decode(self, blob: bytes, latest: float) -> Batch | None:
@@ -178,10 +105,6 @@ class FastPath:
             return None
         decoded = self._decoder.line(line)
         return decoded if decoded is not None and _checked([decoded], latest) else None
-
-    def seen(self, epoch_of: Callable[[float], int]) -> Seen:
-        """A place to note runs of this pack's events in."""
-        return Seen(epoch_of, self._runs, self._silent)
 
     def numbers(self, objects: Sequence[Object]) -> list[tuple[Any, ...]]:
         """The writer and the number of each of *objects*, in their order; of those without a writer, nothing."""
@@ -245,8 +168,10 @@ def _is_utf_8(data: bytes) -> bool:
 # time of attrgetter or getattr (43 against 76 ns for four attributes); the names in them are our own f0, f1, ….
 
 
-def _take_loop(plan: Plan, names: Mapping[Pointer, str]) -> Callable[[Sequence[Object], Columns], None]:
-    """`take(objects, columns)`: add the key and the numbers of each object to the columns."""
+def _take_loop(
+    plan: Plan, names: Mapping[Pointer, str], run: str | None
+) -> Callable[[Sequence[Object], Columns, RunIds], None]:
+    """`take(objects, columns, runs)`: add the key, the numbers and the run of each object to the columns."""
     scope: dict[str, Any] = {"array": array, "floats": floats, "seconds": seconds}
     tests = [_test(item, _attribute(item.pointer, names), scope) for item in plan.tests]
     key = "".join(f"{part}, " for part in [*(_attribute(pointer, names) for pointer in plan.keys), *tests])
@@ -255,8 +180,10 @@ def _take_loop(plan: Plan, names: Mapping[Pointer, str]) -> Callable[[Sequence[O
         lines.append(f"columns.numbers[{place}].extend(floats([{_attribute(pointer, names)} for o in objects]))")
     if plan.timed:
         lines.append("columns.times.extend(array('d', [seconds(o.time) for o in objects]))")
-    exec("\n ".join(["def take(objects, columns):", "keys = columns.keys", *lines]), scope)  # noqa: S102
-    take: Callable[[Sequence[Object], Columns], None] = scope["take"]
+    if run is not None:
+        lines.append(f"columns.runs.extend(array('q', [runs[o.{run}] for o in objects]))")
+    exec("\n ".join(["def take(objects, columns, runs):", "keys = columns.keys", *lines]), scope)  # noqa: S102
+    take: Callable[[Sequence[Object], Columns, RunIds], None] = scope["take"]
     return take
 
 
@@ -276,13 +203,6 @@ def _loop(names: Sequence[str], needed: str = "") -> Callable[[Sequence[Object]]
     wanted = "".join(f"o.{name}, " for name in names) or "None,"
     chosen = f" if o.{needed} is not None" if needed else ""
     loop: Callable[[Sequence[Object]], list[Tuple]] = eval(f"lambda objects: [({wanted}) for o in objects{chosen}]")  # noqa: S307
-    return loop
-
-
-def _any_none(names: Sequence[str]) -> Callable[[Collection[Object]], bool]:
-    """`loop(objects)`: whether one of these attributes of one of the objects is None."""
-    tests = " or ".join(f"None in [o.{name} for o in objects]" for name in names) or "False"
-    loop: Callable[[Collection[Object]], bool] = eval(f"lambda objects: {tests}")  # noqa: S307
     return loop
 
 

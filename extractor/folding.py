@@ -42,7 +42,7 @@ class _Rows(NamedTuple):
 
 def updates(plan: Plan, columns: Columns) -> Iterator[Update]:
     """What the rows of *columns*, cut by *plan*, add to the metrics: one update for each label set of a measure."""
-    if not columns.places:
+    if not columns.places or not plan.measures:
         return
     fold = _Fold(columns)
     for binding in plan.bindings(columns.keys):

@@ -141,7 +141,7 @@ def trouble(happening: Happening) -> str:  # noqa: PLR0911  # one return a kind
     match happening:
         case Truncated(path, offset) | Rewritten(path, offset):
             return f"{path}: truncated after byte {offset}{lost}; reading it from its start"
-        case Vanished(path, offset):
+        case Vanished(path, offset) if happening.lost != 0:
             return f"{path}: gone since the last run, read up to byte {offset}{lost}"
         case Forgotten(path) if happening.lost:
             return f"{path}: gone{lost}"

@@ -256,7 +256,7 @@ class Known:
             source.go_on(source.claim.offset)
             self._read_on(source, Appeared(source.path, source.offset))
         else:
-            self._give_up(source, None)
+            self._give_up(source, source.unread)
             source.begin_again()
 
     def _set_aside(self, copy: Source, original: Source) -> None:

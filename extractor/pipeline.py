@@ -8,20 +8,18 @@ Knows nothing of directories, HTTP or Prometheus.
 """
 
 from collections.abc import Callable, Iterable
-from itertools import chain
 from math import inf
 from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
-from extractor.columns import Columns
+from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
 from extractor.fastpath import Batch, FastPath
 from extractor.folding import updates
 from extractor.lines import Blob, Piece, TooLong, Unfinished
-from extractor.pointers import found
-from extractor.runs import Sighting
 from extractor.sequences import Sequences
+from extractor.sighted import sightings
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.structs import Object
@@ -54,15 +52,12 @@ class Steps(Protocol):
 class _Reader:
     """What the lines of one pack are read with."""
 
-    def __init__(self, catalog_pack: Pack, pack_plans: dict[str, Plan], state: State) -> None:
+    def __init__(self, catalog_pack: Pack, pack_plans: dict[str, Plan]) -> None:
         self.pack = catalog_pack
         self.plans = pack_plans
         self.fast = FastPath(catalog_pack, pack_plans)
         self.columns = {name: Columns(len(plan.numbers), timed=plan.timed) for name, plan in pack_plans.items()}
-        epoch_of = state.runs[catalog_pack.name].epoch if catalog_pack.run else int
-        self.seen = self.fast.seen(epoch_of)
-        self.ended = self.fast.seen(epoch_of)  # once more, of the events that end their run
-        self.sightings: list[Sighting] = []  # of the exact path
+        self.runs: RunIds = Places()
 
 
 class Pipeline:
@@ -89,7 +84,7 @@ class Pipeline:
         self.pending = 0
         self._latest = latest
         self._on_reject = on_reject
-        self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack), state) for pack in state.catalog.packs}
+        self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack)) for pack in state.catalog.packs}
         stats.rejects.update(dict.fromkeys(map(str, Reason), 0))
         self._watermark = state.watermark  # ahead of the state's by what is not folded yet
 
@@ -114,12 +109,14 @@ class Pipeline:
         state = self.state
         state.advance(self._watermark)
         for reader in self._readers.values():
-            for name, columns in reader.columns.items():
-                state.apply(updates(reader.plans[name], columns))
-                columns.clear()
+            parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
             if reader.pack.run is not None:
-                state.see_runs(reader.pack, chain(reader.seen.taken(), reader.ended.taken(end=True), reader.sightings))
-                reader.sightings.clear()
+                epoch_of = state.runs[reader.pack.name].epoch
+                state.see_runs(reader.pack, sightings(parts, list(reader.runs), state.time_of, epoch_of))
+                reader.runs.clear()
+            for plan, columns in parts:
+                state.apply(updates(plan, columns))
+                columns.clear()
         state.sweep()
         self.pending = 0
 
@@ -170,27 +167,20 @@ class Pipeline:
                 return
             self._enter(self._steps, batch.earliest)
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
-        if reader.pack.run is not None:
-            reader.seen.see(batch)
         for part in reader.fast.by_type(batch, self.state.slot):
-            event = part.type.plan.event
-            if part.type.take is not None:
-                part.type.take(part.objects, reader.columns[event.name])
-                reader.columns[event.name].slots.extend(part.slots)
-            if part.type in reader.fast.telling:
-                (reader.ended if event.run == "end" else reader.seen).see_each(part.objects)
+            columns = reader.columns[part.type.plan.event.name]
+            part.type.take(part.objects, columns, reader.runs)
+            columns.slots.extend(part.slots)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         if self._steps is not None:
             self._enter(self._steps, event.time)
         self._seen(1, event.time, event.time, lambda: [event.time])
         plan = reader.plans[event.type.name]
-        if plan.measures:
-            columns = reader.columns[event.type.name]
-            columns.add(plan.key(event.line), self.state.slot(event.time), event.time, plan.row(event.line))
-        if event.run is not None:
-            fields = tuple(None if item is None else found(event.line, item) for item in plan.run_fields)
-            reader.sightings.append(Sighting(event.run, event.time, fields, end=event.type.run == "end"))
+        columns = reader.columns[event.type.name]
+        columns.add(plan.key(event.line), self.state.slot(event.time), event.time, plan.row(event.line))
+        if reader.pack.run is not None:
+            columns.runs.append(reader.runs[event.run])
 
     def _enter(self, steps: Steps, time: float) -> None:
         step = steps.step(time)

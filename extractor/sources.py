@@ -118,7 +118,9 @@ class Source:
     @property
     def unread(self) -> int | None:
         """How much was seen after the offset, and is not there any more; None if that cannot be known."""
-        return None if self.packed else max((self._cut_from or self._verified) - self.offset, 0)
+        if self.packed or (self.claim is not None and not self._verified):
+            return None
+        return max((self._cut_from or self._verified) - self.offset, 0)
 
     @property
     def read_to(self) -> int:

@@ -71,6 +71,10 @@ class State:
         """The slot of *time*, in seconds since the epoch."""
         return int(time // self._slot_seconds)
 
+    def time_of(self, slot: int) -> float:
+        """The time at which *slot* begins, in seconds since the epoch."""
+        return slot * self._slot_seconds
+
     def advance(self, time: float) -> None:
         """Events up to *time* were seen."""
         self.watermark = max(self.watermark, time)
@@ -161,7 +165,7 @@ class State:
 
     def open_runs(self) -> int:
         """How many runs are open now."""
-        return sum(1 for runs in self.runs.values() for _ in runs.open(self.watermark))
+        return sum(1 for runs in self.runs.values() for _ in runs.open(self.time_of(self.newest_slot)))
 
     def count_open(self, metric: str) -> dict[Labels, int]:
         """The values of a gauge of open runs; a label set once named stays, at 0."""
@@ -170,7 +174,7 @@ class State:
             family.folded(gauge.labels_of(run.values()))
             for gauge in self._run_gauges
             if gauge.metric == metric
-            for run in self.runs[gauge.pack].open(self.watermark)
+            for run in self.runs[gauge.pack].open(self.time_of(self.newest_slot))
         )
         return {labels: counts[labels] for labels in sorted(family.series.keys() | counts.keys())}
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain, count
 from math import inf
 
 import numpy as np
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 _MILLION = 10**6
 _DAY = 86_400
 _EXACT = 2**53  # below it floats hold every whole number
-_EXACT_DIGITS = 22  # 10**22 is the largest power of ten that is a float
+_EXACT_POWER = 10**22  # the largest power of ten that is a float
 _MOST_TOKENS = 2**50  # a call has not more, and three such counts still add up exactly
 
 
@@ -31,7 +32,8 @@ class Rate:
     """
     Dollars per million tokens of one kind.
 
-    A tier is a number of input tokens and the price of all tokens of a call that has more input than that.
+    A tier is a number of input tokens, cached ones among them, and the price of all tokens of this kind in a call that
+    has more input than that. The tiers are in order.
     """
 
     base: Decimal
@@ -39,8 +41,7 @@ class Rate:
 
     def above(self, start: int) -> Decimal:
         """The price for a call with just over *start* input tokens; for -1, with none."""
-        reached = [tier for tier in self.tiers if tier[0] <= start]
-        return max(reached, key=lambda tier: tier[0])[1] if reached else self.base
+        return next((price for reached, price in reversed(self.tiers) if reached <= start), self.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class ModelPrice:
         """Whether the times given to `cost` make a difference."""
         return len(self._tariffs) > 1
 
-    def cost(  # noqa: PLR0913, PLR0917  # the four kinds of tokens are columns of their own
+    def cost(
         self,
         input_tokens: Floats,
         output_tokens: Floats,
@@ -149,13 +150,13 @@ class _Table:
         self._unpriced = [kind for kind, rate in enumerate(rates) if rate is None]
         starts = sorted({start for rate in rates if rate for start, _ in rate.tiers})
         levels = [[rate.above(start) if rate else Decimal(0) for rate in rates] for start in (-1, *starts)]
-        digits = max(_digits(price) for price in (tariff.per_call, *sum(levels, [])))
+        digits = max(_digits(price) for price in (tariff.per_call, *chain.from_iterable(levels)))
         self._starts = np.array(starts, np.float64)
         self._units = [[_units(price, digits) for price in level] for level in levels]
         self._call = _units(tariff.per_call * _MILLION, digits)
         self._per_dollar = _MILLION * 10**digits
         self._prices = np.array(self._units, np.float64)
-        self._limit = _EXACT if _digits(Decimal(_MILLION)) + digits + 6 <= _EXACT_DIGITS else 0
+        self._limit = _EXACT if self._per_dollar <= _EXACT_POWER else 0
 
     def dollars(self, counts: Floats) -> Floats:
         """What calls with the *counts* cost, a row for each kind."""
@@ -169,7 +170,7 @@ class _Table:
         # Nothing is negative, so what stayed below the limit was never rounded on the way.
         for row in np.flatnonzero(units >= self._limit).tolist():
             prices = self._units[0 if levels is None else levels[row]]
-            exact = sum(price * int(count) for price, count in zip(prices, counts[:, row].tolist(), strict=True))
+            exact = sum(price * int(tokens) for price, tokens in zip(prices, counts[:, row].tolist(), strict=True))
             dollars[row] = (exact + self._call) / self._per_dollar
         for kind in self._unpriced:
             dollars[counts[kind] > 0] = np.nan
@@ -177,9 +178,9 @@ class _Table:
 
 
 def _digits(price: Decimal) -> int:
-    """After the point."""
-    exponent = price.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    """After the point, zeros at the end left out."""
+    part = Fraction(price).denominator
+    return next(digits for digits in count() if 10**digits % part == 0)
 
 
 def _units(price: Decimal, digits: int) -> int:

@@ -33,6 +33,11 @@ ROOMS = {
     "declarations": "catalog naming places pointers properties",
     "agreement": "catalog declarations naming places properties",
     "schemas": "agreement catalog declarations documents envelope packfiles places pointers properties",
+    # models and tokens to dollars
+    "tariffs": "",
+    "price_files": "errors tariffs",
+    "price_table": "tariffs",
+    "prices": "price_files price_table tariffs",
     # bytes to lines
     "rotation": "",
     "fingerprints": "",
@@ -56,11 +61,12 @@ ROOMS = {
     "derive": "catalog columns conditions pointers",
     "folding": "catalog columns derive sums updates",
     "structs": "catalog derive pointers",
-    "fastpath": "catalog columns derive pointers runs structs",
+    "sighted": "columns derive runs",
+    "fastpath": "catalog columns derive pointers structs",
     "series": "hdr sums",
     "families": "catalog series",
     "state": "catalog derive families pointers runs series updates",
-    "pipeline": "catalog columns derive events fastpath folding lines pointers runs sequences state stats structs",
+    "pipeline": "catalog columns derive events fastpath folding lines sequences sighted state stats structs",
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
@@ -113,10 +119,11 @@ ROOMS = {
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
     "click": "cli options progress rules_command",
+    "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint parts period spill structs workers",
-    "numpy": "fastpath folding hdr series sums updates",
+    "numpy": "fastpath folding hdr series sighted sums tariffs updates",
     "orjson": "events",
     "prometheus_client": "exposition",
     "uvicorn": "server",

@@ -1,7 +1,6 @@
 """Backfill is the scrapes that nobody made: at every step the samples are those of the events up to then."""
 
 import json
-import shutil
 from collections import defaultdict
 from functools import cache
 from math import ceil
@@ -14,10 +13,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from extractor.backfill import Backfill, Written
-from extractor.blocks import Blocks
 from extractor.catalog import Catalog
 from extractor.document import Document
-from extractor.errors import OutputError
 from extractor.replay import Options
 from extractor.spill import HELD, Spill
 from extractor.steps import step_seconds
@@ -209,56 +206,6 @@ def test_spill_keeps_few_files(tmp_path: Path) -> None:
         assert sorted(steps) == [step for step, _ in spill.items()]
     assert 1 == len(list(forth.iterdir()))
     assert 64 >= len(list(back.iterdir()))
-
-
-def test_broken_off_document_is_not_there(tmp_path: Path) -> None:
-    """What was not finished leaves neither a document nor a trace, and the one of before stays."""
-    path = tmp_path / "history.om"
-    path.write_text("before")
-
-    def interrupted() -> None:
-        with Document(path) as output:
-            output.write("# TYPE a gauge\n")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-
-    assert ["history.om"] == [item.name for item in tmp_path.iterdir()]
-    assert "before" == path.read_text()
-
-
-def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
-    """A device, such as /dev/null, is written to and not taken the place of."""
-    link = tmp_path / "null"
-    link.symlink_to("/dev/null")
-    with Document(link) as output:
-        output.write("# TYPE a gauge\n")
-
-    assert link.is_symlink()
-    assert link.is_char_device()
-
-
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
-def test_broken_off_blocks_are_not_there(tmp_path: Path) -> None:
-    """What promtool refuses is said in its words, and of all blocks none is there."""
-
-    def refused() -> None:
-        with Blocks(tmp_path / "b") as output:
-            output.add(7200, "a 1 7200\n")
-            output.add(14400, "no sample\n")
-
-    with pytest.raises(OutputError, match="promtool could not make blocks"):
-        refused()
-
-    assert [] == list((tmp_path / "b").iterdir())
-
-
-def test_blocks_without_promtool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where promtool is not installed, what to install is said before anything is read."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(OutputError, match="apt install prometheus"):
-        Blocks(tmp_path / "b")
 
 
 @cache

@@ -69,7 +69,6 @@ def test_any_spread_gives_one_pass(stream: Spread, order: list[int]) -> None:
     assert shown(whole) == shown(joined)
 
 
-@pytest.mark.xfail(strict=True, reason="fastpath.Seen drops what earlier events of a run said in the same epoch")
 def test_run_that_changes_its_agent() -> None:
     """Each agent that a run ever had has its series, also if the run changes it within an epoch."""
     lines = [line("step", at, step=1, agent=agent) for at, agent in ((0, "a"), (1, "b"))]
