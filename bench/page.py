@@ -21,7 +21,8 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0))
     day = datetime.now(UTC).date().isoformat()
     name = model[1] if model else platform.machine()
-    return f"{day}, {name}, {cores} cores, Python {platform.python_version()}, load average {LOAD:.1f} before"
+    busy = " (others wanted the cores: times by the wall clock say little)" if cores < LOAD else ""
+    return f"{day}, {name}, {cores} cores, Python {platform.python_version()}, load average {LOAD:.1f} before{busy}"
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, words: tuple[int, ...] = (0,)) -> str:

@@ -38,6 +38,7 @@ def write(source: IO[bytes], log: Path, rate: int, seconds: float) -> None:
             opened, size = time.monotonic(), 0
         size += file.write(blob)
         print(time.monotonic(), done)
+    file.close()
 
 
 def rotate(log: Path) -> None:

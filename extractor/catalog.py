@@ -79,6 +79,20 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTotal:
+    """
+    What a run added up by its end.
+
+    The sum of *fields* over its events of the types *of*; without fields, how many those are. If the event that ends
+    the run has a value at *own*, that one counts.
+    """
+
+    of: tuple[str, ...]
+    fields: tuple[Pointer, ...] = ()
+    own: Pointer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """
     Where the number of an update comes from; exactly one of these shapes:
@@ -86,7 +100,8 @@ class Value:
     - nothing set: 1 for each event (counters only);
     - *fields* with one entry `("", pointer)`: that numeric property;
     - *fields* with several: numeric properties told apart by the values of *label*;
-    - *run* = "open": how many runs are open;
+    - *run* = "open": how many runs are open; "abandoned": how many were given up;
+    - *total*: what the run that this event ends added up;
     - *state*: the state that this event means (state sets only).
     """
 
@@ -94,6 +109,7 @@ class Value:
     label: str | None = None
     run: str | None = None
     state: str | None = None
+    total: RunTotal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,7 @@ class Metric:
     *label_values* stands beside *label_names*: the closed set of the label's values, or None when it is open; then the
     number in *label_limits* (0 for closed labels) is how many different values are told apart. *limit* caps the series
     of the metric. *bounds* are the upper bounds of a histogram in base units, ascending, without infinity. *states* are
-    those of a state set. *run* is "open" for a gauge of open runs. *per_unit* is how many of the unit written in the
+    those of a state set. *run* is `Value.run`. *per_unit* is how many of the unit written in the
     log are one base unit (1000 for `ms`): values are kept as written, and divided by it when they are shown.
     """
 

@@ -27,6 +27,8 @@ from extractor.stats import Stats
 from extractor.waker import Waker
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
+_FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
+_FOLD_SHARE = 4  # a fold that took long is followed by so many times as much reading
 _DRAIN_SECONDS = 5.0  # for what was written before the signal; a long catch-up is cut short
 
 
@@ -81,7 +83,8 @@ class Daemon:
         )
         self._waker = Waker(options.logs)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
-        self._folded = 0.0
+        self._fold_at = 0.0
+        self._folding_since = 0.0
 
     def run(self) -> None:
         """Follow and serve until told to stop."""
@@ -130,17 +133,18 @@ class Daemon:
             self._keeper.finish(self._pipeline, self._intake.tail)
 
     def _read(self) -> None:
-        self._folded = time.monotonic()
+        self._fold_at = time.monotonic() + _FOLD_SECONDS
         self._intake.read(go_on=lambda: not self._stopping.is_set(), fold_now=self._fold_due)
 
     def _fold_due(self) -> bool:
-        now = time.monotonic()
-        if now < self._folded + _FOLD_SECONDS:
-            return False
-        self._folded = now
-        return True
+        self._folding_since = time.monotonic()
+        return self._folding_since >= self._fold_at
 
     def _after_fold(self) -> None:
+        # With many series a fold takes long, however little was read; reading must come first all the same.
+        now = time.monotonic()
+        pause = _FOLD_SHARE * (now - self._folding_since)
+        self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
         if self._to_catch_up:
             known = set(self._intake.tail.sources())
             self._to_catch_up = {

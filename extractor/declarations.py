@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, Value
+from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, RunTotal, Value
 from extractor.naming import check_label_name, check_metric_name
 from extractor.places import Place
 from extractor.pointers import Pointer, found
@@ -21,6 +21,7 @@ from extractor.properties import LABEL_TYPES, NUMBER_TYPES, Properties, Property
 SERIES_LIMIT = 10_000
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 RISING = (Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY)
+_OF_RUNS = {"open": Kind.GAUGE, "abandoned": Kind.COUNTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,10 @@ class _Reader:
             case {"label": str(label), "from": dict(sources)} if kind is not Kind.STATESET:
                 fields = tuple((text, self._number(kind, ref, place / "from" / text)) for text, ref in sources.items())
                 return Value(fields=fields, label=label)
-            case {"run": run} if kind is Kind.GAUGE:
+            case {"run": "open" | "abandoned" as run} if kind is _OF_RUNS[run]:
                 return Value(run=run)
+            case dict(total) if kind in RISING and total.get("run") in ("count", "sum"):
+                return Value(total=self._read_total(kind, total, place))
             case {"state": state} if kind is Kind.STATESET:
                 return Value(state=state)
             case None:
@@ -153,13 +156,18 @@ class _Reader:
             case _:
                 raise place.error(f"this is not a value for a {kind}", VALUE_HINTS[kind])
 
+    def _read_total(self, kind: Kind, declared: Mapping[str, Any], place: Place) -> RunTotal:
+        own = self._number(kind, declared["own"], place / "own") if "own" in declared else None
+        fields = tuple(map(to_pointer, _as_tuple(declared.get("field", ()))))
+        return RunTotal(_as_tuple(declared["of"]), fields, own)
+
     def _number(self, kind: Kind, reference: str, place: Place) -> Pointer:
         prop = self._properties.find(reference, place)
         if not prop.types <= NUMBER_TYPES | {"null"} or not prop.types & NUMBER_TYPES:
             raise place.error(f"'{reference}' is not a number", 'give the property "type": "number" or "integer"')
         if "null" in prop.types and "description" not in prop.schema:
             raise place.error(f"'{reference}' may be null, and nothing says why", "give the property a description")
-        if kind in RISING and not _is_never_negative(prop):
+        if kind in RISING and not prop.is_never_negative():
             hint = f'a {kind} cannot go down: give the property "minimum": 0'
             raise place.error(f"'{reference}' may be negative", hint)
         return prop.pointer
@@ -208,6 +216,10 @@ VALUE_HINTS = {
 }
 
 
+def _as_tuple(declared: str | Sequence[str]) -> tuple[str, ...]:
+    return (declared,) if isinstance(declared, str) else tuple(declared)
+
+
 def _check_keywords(kind: Kind, declared: Mapping[str, Any], place: Place) -> None:
     if kind is Kind.HISTOGRAM and "buckets" not in declared:
         raise place.error("a histogram needs buckets", 'add "buckets": [0.1, 1, 10], upper bounds in base units')
@@ -233,13 +245,6 @@ def _read_unit(name: str, unit: str | None, value: Value, place: Place) -> int:
     if "seconds" not in name.split("_"):
         raise (place / "unit").error(f"'{name}' has the unit {unit} and no _seconds", "put _seconds into the name")
     return PER_SECOND[unit]
-
-
-def _is_never_negative(prop: Property) -> bool:
-    if prop.values is not None:
-        return all(value is None or value >= 0 for value in prop.values)  # type: ignore[operator]
-    bounds = (prop.schema.get("minimum", -1), prop.schema.get("exclusiveMinimum", -1))
-    return any(isinstance(bound, int | float) and bound >= 0 for bound in bounds)
 
 
 def _check_possible(value: object, prop: Property, place: Place) -> None:

@@ -10,7 +10,7 @@ Pure; knows nothing of series, Prometheus or time's passing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack
+from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys
 from extractor.conditions import fits, scalar
 from extractor.pointers import Pointer, found
@@ -54,6 +54,24 @@ class Measure:
     state: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """
+    What the end of a run adds to *metric*: the run's total at *place* among those of the pack.
+
+    *labels* are taken from the key, each at its place there; the number at *own* in the row wins over the total.
+    """
+
+    place: int
+    metric: Metric
+    labels: tuple[tuple[Label, int], ...]
+    own: int | None
+
+    def labels_of(self, key: Key) -> Labels:
+        """The label set that an end with this key touches."""
+        return tuple(label_value(label, key[place] if key else None) for label, place in self.labels)
+
+
 class Binding:
     """
     What a measure does with each key: which label set it touches, and whether such an event counts at all.
@@ -88,23 +106,45 @@ class Plan:
     A key holds the raw values at *keys*, then whether the event passes each of *tests*; a row holds the numbers at
     *numbers*. Without *measures* there is nothing to update. *timed* plans want the exact time of each event. *run*
     leads to the run's id, *run_fields* to what is to be known of each run: the same in every plan of a pack, but None
-    where this event type does not declare it.
+    where this event type does not declare it. *amounts* says which numbers (None: 1 for each event) add to which totals
+    of the run, *closings* what happens to the totals when the run ends with such an event.
     """
 
     def __init__(self, event: EventType, pack: Pack, metrics: Mapping[str, Metric]) -> None:
         self.event = event
         self.run = pack.run
         self.run_fields = tuple(item if _declared(event.schema, item) else None for item in run_fields(pack))
-        feeds = [(metrics[feed.metric], feed) for feed in event.feeds if feed.value.run is None]
-        labels = [label.pointer for _, feed in feeds for label in feed.labels if label.const is None]
+        ours = [(metrics[feed.metric], feed) for feed in event.feeds if feed.value.run is None]
+        feeds = [(metric, feed) for metric, feed in ours if feed.value.total is None]
+        totals = run_totals(pack)
+        labels = [label.pointer for _, feed in ours for label in feed.labels if label.const is None]
         closed = [item.pointer for _, feed in feeds for item in feed.where if item.closed]
         known = [pointer for pointer in self.run_fields if pointer is not None]
         self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known))
         self._known = [None if pointer is None else self.keys.index(pointer) for pointer in self.run_fields]
         self.tests = tuple(dict.fromkeys(item for _, feed in feeds for item in feed.where if not item.closed))
-        self.numbers: tuple[Pointer, ...] = tuple(
-            dict.fromkeys(pointer for _, feed in feeds for _, pointer in feed.value.fields)
-        )
+        values = [pointer for _, feed in feeds for _, pointer in feed.value.fields]
+        added = [pointer for total in totals if event.name in total.of for pointer in total.fields]
+        own = [total.own for _, feed in ours if (total := feed.value.total) is not None and total.own is not None]
+        self.numbers: tuple[Pointer, ...] = tuple(dict.fromkeys(values + added + own))
+        self.amounts = [
+            (place, None if pointer is None else self.numbers.index(pointer))
+            for place, total in enumerate(totals)
+            if event.name in total.of
+            for pointer in total.fields or (None,)
+        ]
+        self.closings = [
+            Closing(
+                place=totals.index(total),
+                metric=metric,
+                labels=tuple(
+                    (label, 0 if label.const is not None else self.keys.index(label.pointer)) for label in feed.labels
+                ),
+                own=None if total.own is None else self.numbers.index(total.own),
+            )
+            for metric, feed in ours
+            if (total := feed.value.total) is not None
+        ]
         self.timed = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
         self.measures = list(self._measures(feeds))
         self._bound: list[Binding] = []
@@ -154,6 +194,12 @@ class Plan:
             yield "", None
         for value, pointer in feed.value.fields:
             yield value, self.numbers.index(pointer)
+
+
+def run_totals(pack: Pack) -> list[RunTotal]:
+    """What the runs of *pack* add up."""
+    totals = (feed.value.total for event in pack.events.values() for feed in event.feeds)
+    return list(dict.fromkeys(total for total in totals if total is not None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,13 @@ def _check_run(schema: Mapping[str, Any], properties: Properties, pack: Mapping[
             raise (place / "x-run").error("the pack does not say where a line's run stands", 'add "run" to pack.json')
         _check_required(run, "run", place)
     for metric, declared in schema.get("x-metrics", {}).items():
-        if declared.get("value") == {"run": "open"} and schema.get("x-run") != "start":
-            hint = 'declare it where "x-run" is "start"; its labels are those of the start'
-            raise (place / "x-metrics" / metric / "value").error("this event does not start a run", hint)
+        match declared.get("value"):
+            case {"run": "open" | "abandoned"} if schema.get("x-run") != "start":
+                hint = 'declare it where "x-run" is "start"; its labels are those of the start'
+                raise (place / "x-metrics" / metric / "value").error("this event does not start a run", hint)
+            case {"run": "count" | "sum"} if schema.get("x-run") != "end":
+                hint = 'declare it where "x-run" is "end"; its labels are those of the end'
+                raise (place / "x-metrics" / metric / "value").error("this event does not end a run", hint)
 
 
 def _find(properties: Properties, pack: Mapping[str, Any], keyword: str, place: Place) -> Property:

@@ -21,6 +21,7 @@ from extractor.tariffs import ModelPrice, Rate, Tariff
 
 _PROVIDER = re.compile(r"([^/:]+)[/:](.+)")
 _BEDROCK = re.compile(r"(?:[a-z-]+\.)?[a-z][a-z0-9]*\.[a-z]")  # us.anthropic.claude-…, amazon.nova-…
+_NOT_PROVIDERS = {"models": "google"}  # what Google's own names begin with
 _PER_THOUSAND = -3
 
 
@@ -48,7 +49,7 @@ def price_of(provider: types.Provider, model: types.ModelInfo) -> ModelPrice | N
 def _readings(model: str) -> Iterator[tuple[str | None, str]]:
     """What *model* may mean: a provider, if it names one, and the provider's name for the model."""
     if match := _PROVIDER.fullmatch(model):
-        yield match[1], match[2]
+        yield _NOT_PROVIDERS.get(match[1], match[1]), match[2]
     yield None, model
     if _BEDROCK.match(model):
         yield "aws", model

@@ -64,6 +64,13 @@ class Property:
             return "" in listed
         return "string" in self.types and not self.schema.get("minLength")
 
+    def is_never_negative(self) -> bool:
+        """Whether no number that it can be is below 0."""
+        if self.values is not None:
+            return all(value is None or value >= 0 for value in self.values)  # type: ignore[operator]
+        bounds = (self.schema.get("minimum", -1), self.schema.get("exclusiveMinimum", -1))
+        return any(isinstance(bound, int | float) and bound >= 0 for bound in bounds)
+
     def texts(self) -> tuple[str, ...] | None:
         """The label values it can give, when they are few."""
         if self.values is None:

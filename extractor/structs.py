@@ -167,7 +167,7 @@ def _type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at r
     return _union(schema, types, _LENGTHS.keys() | _BOUNDS.keys())
 
 
-def _integral(bound: float) -> float:
+def _integral(bound: Any) -> Any:  # noqa: ANN401  # an int or a float, as it comes
     return int(bound) if bound == int(bound) else bound
 
 

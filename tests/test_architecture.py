@@ -32,7 +32,8 @@ ROOMS = {
     "naming": "catalog places",
     "declarations": "catalog naming places pointers properties",
     "agreement": "catalog declarations naming places properties",
-    "schemas": "agreement catalog declarations documents envelope packfiles places pointers properties",
+    "totals": "catalog declarations places pointers properties",
+    "schemas": "agreement catalog declarations documents envelope packfiles places pointers properties totals",
     # models and tokens to dollars
     "tariffs": "",
     "price_files": "errors tariffs",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import Vanished
+from extractor.happenings import Vanished, trouble
 from extractor.positions import Position
 from extractor.tail import Tail
 from tests.conftest import Log
@@ -47,8 +47,21 @@ def test_an_inode_that_a_copy_in_another_family_got(tmp_path: Path, tail_of: Cal
     old.rename(tmp_path / "a.jsonl.1")
     write(log)
 
-    assert Vanished(str(old), 105, 0) in tail.scan()
     assert [] == read(tail) + read(tail) + read(tail)
+
+
+def test_an_inode_of_what_was_read_to_its_end(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:
+    """Nothing was lost of a closed file that was read to its end, and nobody needs to be told of it."""
+    tail = tail_of(tmp_path, max_open=1)
+    old = write(tmp_path / "b.jsonl.1", *numbered(5, 10))
+    read(tail)
+    close(tail, old)
+    write(old, *numbered(0, 5)).rename(tmp_path / "a.jsonl.1")
+
+    happenings = tail.scan()
+    assert Vanished(str(old), 105, 0) in happenings
+    assert [""] == [*{trouble(each) for each in happenings}]
+    assert numbered(0, 5) == lines_of(tail.read())
 
 
 def test_an_inode_and_a_name_that_a_copy_got(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:

@@ -1,0 +1,42 @@
+"""
+What runs add up in, proved: the event types that are named there exist, and have the properties that are summed.
+
+What cannot be seen in the file of one event type is proved here, for one pack.
+
+Knows nothing of how the declarations are written.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from extractor.catalog import EventType
+from extractor.declarations import Declaration
+from extractor.places import Place
+from extractor.pointers import Pointer, pointer_text
+from extractor.properties import NUMBER_TYPES, Properties, did_you_mean
+
+
+def check_totals(events: Mapping[str, EventType], declarations: Iterable[Declaration]) -> None:
+    """Raise unless every total of *declarations*, of one pack, names event types of *events* and numbers of theirs."""
+    for declaration in declarations:
+        total, place = declaration.feed.value.total, declaration.place / "value"
+        if total is None:
+            continue
+        for name in total.of:
+            if name not in events:
+                raise (place / "of").error(f"there is no event '{name}' in this pack", did_you_mean(name, events))
+            for pointer in total.fields:
+                _check_number(events[name], pointer, place / "field")
+
+
+def _check_number(event: EventType, pointer: Pointer, place: Place) -> None:
+    reference = pointer_text(pointer)
+    prop = Properties(event.schema).get(pointer)
+    if prop is None:
+        names = event.schema.get("properties")
+        hint = did_you_mean(pointer[0], names) if isinstance(names, Mapping) and len(pointer) == 1 else ""
+        raise place.error(f"'{event.name}' has no property '{reference}'", hint)
+    if not prop.types <= NUMBER_TYPES | {"null"} or not prop.types & NUMBER_TYPES:
+        raise place.error(f"'{reference}' of '{event.name}' is not a number", "sum numbers")
+    if not prop.is_never_negative():
+        hint = 'give the property "minimum": 0'
+        raise place.error(f"'{reference}' of '{event.name}' may be negative", hint)

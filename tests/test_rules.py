@@ -1,0 +1,145 @@
+"""Every alert is shown to fire and not to fire, by promtool; what is in samples/prometheus is what would be printed."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from extractor.cli import main
+from extractor.objectives import Objectives, parse
+from extractor.recordings import RECORDINGS
+from extractor.rules import rules
+
+FOLDER = Path("samples/prometheus")
+CASES = sorted((FOLDER / "tests").glob("*.yml"))
+RULE = re.compile(r"(?<=- alert: )(\w+)\n +expr: \|-\n((?: {10}.*\n)+)")
+ALERTS = {name for name, _ in RULE.findall(rules(Objectives(), "extractor"))}
+WITHOUT_LIMIT = {"ExtractorAbsent"}
+"""Alerts that compare nothing with a number."""
+
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+
+
+def promtool(*words: object) -> str:
+    """What promtool says; an empty text if it finds nothing wrong."""
+    command = ["promtool", *(str(word) for word in words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout if done.returncode else ""
+
+
+def failing(text: str, folder: Path, cases: list[Path]) -> set[str]:
+    """The alerts of which promtool finds that the rules in *text* do not do what *cases* expect."""
+    (folder / "tests").mkdir()
+    (folder / "rules.yml").write_text(text)
+    for case in cases:
+        shutil.copy(case, folder / "tests")
+    said = promtool("test", "rules", *sorted((folder / "tests").iterdir()))
+    assert "FAILED" in said
+    assert "parse error" not in said, said
+    return set(re.findall(r"alertname: (\w+)", said))
+
+
+def changed(text: str, change: Callable[[str], str]) -> str:
+    """The rules in *text* with the expression of every alert changed."""
+    return RULE.sub(lambda rule: f"{rule[1]}\n        expr: |-\n{change(rule[2])}", text)
+
+
+def test_the_sample_is_up_to_date():
+    """The sample's rules are those that the sample's objectives give, under the job of the sample's configuration."""
+    result = CliRunner().invoke(main, ["rules", "--objectives", "samples/objectives.toml"])
+
+    assert (0, (FOLDER / "rules.yml").read_text()) == (result.exit_code, result.output)
+    assert "job_name: extractor\n" in (FOLDER / "prometheus.yml").read_text()
+
+
+@needs_promtool
+def test_the_rules_are_right(tmp_path: Path):
+    """promtool finds nothing wrong with the rules, whatever an agent is called."""
+    names = "".join(
+        f"[agents.{name}]\n" + 'latency_p95 = "2s"\ncost_per_hour = "$1"\n' for name in ("a", '"b\\"{{\\n"')
+    )
+    (tmp_path / "named.yml").write_text(rules(parse(names, "o.toml"), 'say "job"'))
+
+    assert "" == promtool("check", "rules", FOLDER / "rules.yml", tmp_path / "named.yml")
+
+
+@needs_promtool
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_alerts_fire_and_do_not_fire(case: Path):
+    """Each alert says what it should to whom it should, and nothing to others."""
+    assert "" == promtool("test", "rules", case)
+
+
+@needs_promtool
+@pytest.mark.timeout(300)
+def test_every_alert_is_shown_to_fire(tmp_path: Path):
+    """The cases notice of every alert if it never fires."""
+    silent = changed(rules(Objectives(), "extractor"), lambda _: " " * 10 + "vector(0) > 1\n")
+
+    assert ALERTS == failing(silent, tmp_path, CASES)
+
+
+@needs_promtool
+@pytest.mark.timeout(300)
+def test_every_alert_is_shown_not_to_fire(tmp_path: Path):
+    """The cases notice of every alert if it fires whatever the number is."""
+    number = re.compile(r" (?:[<>]=?|==) \d[\d.]*(?![\w(])")
+    careless = changed(rules(Objectives(), "extractor"), lambda expr: number.sub("", expr))
+
+    assert ALERTS - WITHOUT_LIMIT == failing(careless, tmp_path, CASES)
+
+
+def test_an_alert_has_a_rule_for_each_limit():
+    """Whoever has a limit of its own is judged by that alone, and told of it."""
+    text = rules(parse('[agents.slow]\nlatency_p95 = "1h"\n[agents.free]\nlatency_p95 = "off"', "o.toml"), "extractor")
+    found = [expr.strip() for name, expr in RULE.findall(text) if name == "AgentRunLatencyHigh"]
+    p95 = "agent:agent_run_duration_seconds:p95_rate30m"
+
+    assert [f'{p95}{{agent!="free",agent!="slow"}} > 60', f'{p95}{{agent="slow"}} > 3600'] == found
+    assert "the objective is at most 3600s" in text
+
+
+def test_the_budget_for_all_stays_for_all():
+    """An agent's own budget comes on top of the one for all agents together."""
+    text = rules(parse('[agents.a]\ncost_per_hour = "$2"', "o.toml"), "extractor")
+    found = [expr.strip() for name, expr in RULE.findall(text) if name == "AgentCostBurnHigh"]
+    cost = "agent:agent_cost_usd:rate1h"
+
+    assert [f"sum({cost}) * 3600 > 10", f'{cost}{{agent="a"}} * 3600 > 2'] == found
+
+
+def test_an_objective_that_is_off_has_no_alert():
+    """What is off has no rule; all other rules stay."""
+    everything, fewer = (rules(parse(text, "o.toml"), "extractor") for text in ("", 'latency_p95 = "off"'))
+    names = [[name for name, _ in RULE.findall(text)] for text in (everything, fewer)]
+
+    assert [name for name in names[0] if name != "AgentRunLatencyHigh"] == names[1]
+
+
+def test_the_job_is_said():
+    """The rules watch the extractors under the job they were asked for."""
+    result = CliRunner().invoke(main, ["rules", "--job", "agents"])
+
+    assert 'up{job="agents"} == 0' in result.output
+    assert 'job="extractor"' not in result.output
+
+
+def test_recordings_are_named_as_prometheus_has_it():
+    """A recording rule is level:metric:operations, and uses only what is recorded before it."""
+    seen: set[str] = set()
+    for recording in RECORDINGS:
+        assert re.fullmatch(r"[a-z_]+:[a-z0-9_]+:[a-z0-9]+(_[a-z0-9]+)*", recording.name)
+        assert set(re.findall(r"\w+:\w+:\w+", recording.expr)) <= seen
+        seen.add(recording.name)
+
+
+def test_every_alert_is_explained():
+    """docs/alerts.md has a section for each alert, where its runbook annotation points."""
+    sections = set(re.findall(r"^### `?(\w+)`?$", Path("docs/alerts.md").read_text(), re.MULTILINE))
+
+    assert ALERTS == sections
