@@ -41,7 +41,9 @@ lint: $(STAMP)  ## the linter, and whether the sources are formatted
 type: $(STAMP)  ## the types
 	@$(BIN)/mypy --no-error-summary
 
-docs: $(STAMP)  ## write the generated parts of the documentation
+docs: $(STAMP)  ## write the generated parts of the documentation, and the samples' rules and dashboard
+	@$(BIN)/extractor rules --objectives samples/objectives.toml >samples/prometheus/rules.yml
+	@$(BIN)/python -m samples.grafana.dashboard --objectives samples/objectives.toml >samples/grafana/agents.json
 	@$(BIN)/cog -r $(DOCS)
 
 docs-check: $(STAMP)

@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from extractor import exposition
+from extractor import alerts, exposition, health
 from extractor.catalog import Catalog, Metric
 from extractor.cli import main
+from extractor.objectives import Objectives
 from extractor.schemas import load
 from extractor.state import State
 from extractor.stats import Stats
+from samples.grafana.panels import ROWS
 
 
 def output(*arguments: str) -> str:
@@ -64,6 +66,40 @@ def own_metrics() -> str:
             f"| `{name}` | {family.type} | {', '.join(f'`{label}`' for label in labels)} | {family.documentation} |"
         )
     return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *rows])
+
+
+def objectives() -> str:
+    """The objectives and their defaults, in a table."""
+    rows = [
+        f'| `{each.name}` | {each.signal} | {each.direction} | `"{each.limit_text()}"` | {each.scope} |'
+        for each in Objectives()
+    ]
+    return "\n".join(["| key | signal | limit is | default | holds for |", "|---|---|---|---|---|", *rows])
+
+
+def alert_rules() -> str:
+    """The alerts, in a table."""
+    groups = alerts.alerts(Objectives()) | health.alerts(Objectives(), "extractor")
+    rows = [
+        f"| [{each.name}](#{each.name.lower()}) | {each.severity} | {each.hold} | {_plain(each.summary)} |"
+        for group in groups.values()
+        for each in group
+    ]
+    return "\n".join(["| alert | severity | after | when |", "|---|---|---|---|", *rows])
+
+
+def panels() -> str:
+    """The panels of the dashboard and what they ask for, in a table."""
+    rows = ["| row | panel | queries |", "|---|---|---|"]
+    for row in ROWS:
+        for panel in row.panels:
+            queries = "<br>".join(f"`{query.expr}`".replace("|", "\\|") for query in panel.queries)
+            rows.append(f"| {row.title} | {panel.title} | {queries} |")
+    return "\n".join(rows)
+
+
+def _plain(template: str) -> str:
+    return re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", template)
 
 
 def _labels(metric: Metric) -> str:

@@ -120,6 +120,9 @@ class Backfill:
                 yield before, born, born.count("\n")
             yield now(step)
             last = step
+        if last is not None and (settled := timeline.end(last * self._seconds)) is not None:
+            yield last * self._seconds, settled, settled.count("\n")
+            yield now(last + 1)
 
 
 def _between(last: int | None, step: int, patience: int) -> Iterable[int]:

@@ -203,10 +203,15 @@ def run_totals(pack: Pack) -> list[RunTotal]:
 
 
 @dataclass(frozen=True, slots=True)
-class RunGauge:
-    """A gauge of open runs of the pack named *pack*; *places* of *labels* among the run fields, None for constants."""
+class RunCount:
+    """
+    A count of runs of the pack named *pack*: of those that are "open", or that were "abandoned".
+
+    *places* are those of *labels* among the run fields, None for constants.
+    """
 
     metric: str
+    of: str
     pack: str
     labels: tuple[Label, ...]
     places: tuple[int | None, ...]
@@ -223,11 +228,12 @@ class RunGauge:
         )
 
 
-def run_gauges(catalog: Catalog) -> list[RunGauge]:
-    """Every gauge of open runs that the packs declare."""
+def run_counts(catalog: Catalog) -> list[RunCount]:
+    """Every count of runs that the packs declare."""
     return [
-        RunGauge(
+        RunCount(
             metric=feed.metric,
+            of=feed.value.run,
             pack=pack.name,
             labels=feed.labels,
             places=tuple(
@@ -246,7 +252,7 @@ def _declared(schema: object, pointer: Pointer) -> bool:
 
 
 def run_fields(pack: Pack) -> tuple[Pointer, ...]:
-    """What is to be known of each run of *pack*: the properties that label its gauges of open runs."""
+    """What is to be known of each run of *pack*: the properties that label its counts of runs."""
     feeds = (feed for event in pack.events.values() for feed in event.feeds if feed.value.run is not None)
     return tuple(dict.fromkeys(label.pointer for feed in feeds for label in feed.labels if label.const is None))
 

@@ -192,7 +192,7 @@ def _family(state: State, family: Family) -> Exposed:
     metric = family.metric
     exposed = _exposed(metric)
     newest = state.newest_slot
-    if metric.run is not None:
+    if metric.run == "open":
         for labels, runs in state.count_open(metric.name).items():
             exposed.add_sample(metric.name, _named(metric, labels), float(runs))
         return exposed

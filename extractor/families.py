@@ -106,7 +106,7 @@ class Family:
             self.series[labels] = self._new()
         else:
             # A gauge of runs has no events: each label set of runs is folded once, however often it was named.
-            events = max(before.events, touch.events) if self.metric.run else before.events + touch.events
+            events = max(before.events, touch.events) if self.metric.run == "open" else before.events + touch.events
             self._touched[labels] = Touch(min(before.first, touch.first), events)
         return self.series[labels]
 

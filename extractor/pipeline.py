@@ -19,7 +19,7 @@ from extractor.fastpath import Batch, FastPath
 from extractor.folding import updates
 from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.sequences import Sequences
-from extractor.sighted import sightings
+from extractor.sighted import amounts, sightings
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.structs import Object
@@ -111,8 +111,9 @@ class Pipeline:
         for reader in self._readers.values():
             parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
             if reader.pack.run is not None:
-                epoch_of = state.runs[reader.pack.name].epoch
-                state.see_runs(reader.pack, sightings(parts, list(reader.runs), state.time_of, epoch_of))
+                runs, epoch_of = list(reader.runs), state.accounts[reader.pack.name].runs.epoch
+                state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))
+                state.accounts[reader.pack.name].ledger.add(runs, amounts(parts))
                 reader.runs.clear()
             for plan, columns in parts:
                 state.apply(updates(plan, columns))

@@ -125,7 +125,8 @@ def _model(said: object, place: _Place, name: str) -> Tariff | str:
         stated |= prices
         for kind in _KINDS:
             steps[kind].append((start, stated.get(kind, stated["input"])))
-    return Tariff(**{kind: Rate(prices[0][1], tuple(prices[1:])) for kind, prices in steps.items()})
+    fresh, output, read, created = (Rate(steps[kind][0][1], tuple(steps[kind][1:])) for kind in _KINDS)
+    return Tariff(fresh, output, read, created)
 
 
 def _tiers(said: object, place: _Place) -> list[tuple[int, dict[str, Decimal]]]:

@@ -113,6 +113,7 @@ class Replay:
                 reader.read(shard)
                 part.bound(self._floor(range(place + 1, len(self._shards))))
         part.state.limit()
+        part.state.sweep(end=True)
         part.stats.gaps, part.stats.repeats = part.spans.gaps, part.spans.repeats
         return Replayed(
             part.state, part.stats, part.unfinished, part.outside, (*self._troubles, *sorted(part.troubles))

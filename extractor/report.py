@@ -37,7 +37,7 @@ def figures(state: State) -> Iterator[Figure]:
 
 def _row(state: State, row: ReportRow) -> Iterator[Figure]:
     family = state.families[row.metric]
-    if family.metric.run is not None:
+    if family.metric.run == "open":
         yield Figure(row.title, "", float(sum(state.count_open(row.metric).values())), "")
         return
     metric, unit = family.metric, _unit(family.metric)

@@ -14,8 +14,27 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 _NEVER = float("inf")
-_EPOCHS = 4  # in a time-out
-_SWEEPS_PER_TIMEOUT = 8  # forgetting costs a look at every run; doing it rarely costs a little memory
+_EPOCHS = 20  # in a time-out
+
+
+class Add(NamedTuple):
+    """
+    What the end of a run adds to the series *labels* of *metric*.
+
+    That is *own*, the end event's own total, or, if it has none, the run's total at *place* among those of the pack.
+    """
+
+    metric: str
+    labels: tuple[str, ...]
+    place: int
+    own: float | None
+
+
+class Ending(NamedTuple):
+    """An event that ends its run, at *time* in seconds since the epoch."""
+
+    time: float
+    adds: tuple[Add, ...] = ()
 
 
 class Sighting(NamedTuple):
@@ -23,13 +42,13 @@ class Sighting(NamedTuple):
     One event of a run, or several in one epoch.
 
     *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the pack's run
-    fields; *end* says that the run ended.
+    fields; *ending* is the event itself if it ends the run.
     """
 
     run: str
     time: float
     fields: tuple[object, ...]
-    end: bool = False
+    ending: Ending | None = None
 
 
 class Known(NamedTuple):
@@ -43,14 +62,19 @@ _UNKNOWN = Known(-_NEVER, None)
 
 
 class Run:
-    """What is known of one run since its last long silence; times are event times in seconds since the epoch."""
+    """
+    What is known of one run since its last long silence; times are event times in seconds since the epoch.
 
-    __slots__ = ("ended", "fields", "first", "last")
+    *ending* is the first event that ended it, *settled* says that its totals were observed.
+    """
+
+    __slots__ = ("ending", "fields", "first", "last", "settled")
 
     def __init__(self, fields: int) -> None:
         self.first = _NEVER
         self.last = -_NEVER
-        self.ended = False
+        self.ending: Ending | None = None
+        self.settled = False
         self.fields = [_UNKNOWN] * fields
 
     def extend(self, first: float, last: float) -> None:
@@ -60,14 +84,22 @@ class Run:
 
     def add(self, other: "Run") -> None:
         """Take over what *other*, of the same stretch, says; of one that has ended nothing else matters."""
-        self.ended |= other.ended
-        if not self.ended:
+        self.settled |= other.settled
+        if other.ending is not None:
+            self.end(other.ending)
+        if self.ending is None:
             self.fields = [_later(mine, more) for mine, more in zip(self.fields, other.fields, strict=True)]
+
+    def end(self, ending: Ending) -> None:
+        """It ended; of several endings the first counts."""
+        if self.ending is None or _first_of(ending) < _first_of(self.ending):
+            self.ending = ending
 
     def copy(self) -> "Run":
         """The same, to be changed."""
         other = Run(0)
-        other.first, other.last, other.ended, other.fields = self.first, self.last, self.ended, self.fields[:]
+        other.first, other.last, other.fields = self.first, self.last, self.fields[:]
+        other.ending, other.settled = self.ending, self.settled
         return other
 
     def values(self) -> list[object]:
@@ -89,6 +121,7 @@ class Runs:
         self._swept = -_NEVER
         self.known: dict[str, Run] = {}
         self._earlier: dict[str, list[Run]] | None = {} if keep_all else None
+        self._over: list[tuple[str, Run]] = []
 
     def epoch(self, time: float) -> int:
         """The number of the epoch in which *time* lies."""
@@ -96,11 +129,12 @@ class Runs:
 
     def see(self, sightings: Iterable[Sighting]) -> None:
         """Take events into account."""
-        for run_id, time, fields, end in sorted(sightings, key=_time):
+        for run_id, time, fields, ending in sorted(sightings, key=_time):
             run = self._run(run_id, time, time)
             if run is None:
                 continue
-            run.ended |= end
+            if ending is not None:
+                run.end(ending)
             for place, value in enumerate(fields):
                 if value is not None and time >= (before := run.fields[place]).time:
                     known = Known(time, value)
@@ -125,16 +159,19 @@ class Runs:
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
         return [
-            [name, run.first, run.last, run.ended, [] if run.ended else [list(field) for field in run.fields]]
+            [name, run.first, run.last, run.ending, run.settled, [] if run.ending else run.fields]
             for name, run in self.stretches()
         ]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, with the same run fields."""
-        for run_id, first, last, ended, fields in dumped:
+        for run_id, first, last, ending, settled, fields in dumped:
             run = Run(self._fields)
-            run.first, run.last, run.ended = first, last, ended
-            if not ended:
+            run.first, run.last, run.settled = first, last, settled
+            if ending is not None:
+                adds = (Add(metric, tuple(labels), place, own) for metric, labels, place, own in ending[1])
+                run.ending = Ending(ending[0], tuple(adds))
+            else:
                 run.fields = [Known(time, value) for time, value in fields]
             self._keep(run_id, run)
 
@@ -143,33 +180,53 @@ class Runs:
         """How many stretches are kept."""
         return len(self.known) + len(self._earlier or ())
 
-    def limit(self, watermark: float) -> None:
-        """Keep only the last stretch of each run from now on, and of the runs those that matter at *watermark*."""
+    def limit(self) -> list[tuple[str, Run]]:
+        """Keep only the last stretch of each run from now on; those that are over."""
+        over = [(run_id, run) for run_id, stretches in (self._earlier or {}).items() for run in stretches]
         self._earlier = None
-        self.sweep(watermark)
+        return over
 
-    def settle(self, floor: float) -> None:
-        """Forget what was silent for long before *floor*, which no event that is still to come is far before."""
-        if self._earlier is not None:
-            self._earlier = {
-                run_id: kept
-                for run_id, stretches in self._earlier.items()
-                if (kept := [run for run in stretches if not self._silent(run.last + self._timeout, floor)])
-            }
-        self.known = {
-            run_id: run for run_id, run in self.known.items() if not self._silent(run.last + self._timeout, floor)
-        }
+    def settle(self, floor: float) -> list[tuple[str, Run]]:
+        """Forget what was silent for long before *floor*, which no event still to come is far before; what that is."""
+        over = []
+        for run_id, stretches in list((self._earlier or {}).items()):
+            gone = [run for run in stretches if self._silent(run.last + self._timeout, floor)]
+            over += [(run_id, run) for run in gone]
+            if self._earlier is not None and len(gone) == len(stretches):
+                del self._earlier[run_id]
+            del stretches[: len(gone)]
+        return over + self._forgotten(floor - self._timeout)
+
+    def due(self, moment: float, linger: float) -> Iterator[tuple[str, Run]]:
+        """The runs that ended more than *linger* seconds before *moment* and are not settled."""
+        return (
+            (run_id, run)
+            for run_id, run in self.known.items()
+            if run.ending is not None and not run.settled and run.ending.time + linger < moment
+        )
 
     def open(self, watermark: float) -> Iterator[Run]:
         """The runs that are open when the latest event time seen is *watermark*."""
-        return (run for run in self.known.values() if not run.ended and run.last + self._timeout >= watermark)
+        return (run for run in self.known.values() if run.ending is None and not self._silent(run.last, watermark))
 
-    def sweep(self, watermark: float) -> None:
-        """Forget the runs without an event for the time-out."""
-        if watermark < self._swept + self._timeout / _SWEEPS_PER_TIMEOUT:
-            return
-        self._swept = watermark
-        self.known = {run_id: run for run_id, run in self.known.items() if not self._silent(run.last, watermark)}
+    def sweep(self, watermark: float) -> list[tuple[str, Run]]:
+        """Forget the runs without an event for the time-out; what is over."""
+        over, self._over = self._over, []
+        # To forget costs a look at every run, and within an epoch nothing becomes old.
+        if watermark > -_NEVER and (self._swept == -_NEVER or self.epoch(watermark) > self.epoch(self._swept)):
+            self._swept = watermark
+            over += self._forgotten(watermark)
+        return over
+
+    def begin(self, time: float) -> float:
+        """When the epoch of *time* begins."""
+        return self.epoch(time) * self._timeout / _EPOCHS
+
+    def _forgotten(self, watermark: float) -> list[tuple[str, Run]]:
+        over = [(run_id, run) for run_id, run in self.known.items() if self._silent(run.last, watermark)]
+        for run_id, _ in over:
+            del self.known[run_id]
+        return over
 
     def _run(self, run_id: str, first: float, last: float) -> Run | None:
         """The run, seen from *first* to *last* too; None if that lies before its last long silence, and is not kept."""
@@ -186,6 +243,7 @@ class Runs:
         if self._earlier is None:
             if self._silent(last, run.first):
                 return None
+            self._over.append((run_id, run))
             run = self.known[run_id] = Run(self._fields)
             run.extend(first, last)
             return run
@@ -219,8 +277,13 @@ def _first(run: Run) -> float:
     return run.first
 
 
-def _time(sighting: Sighting) -> tuple[float, bool]:
-    return sighting.time, sighting.end
+def _time(sighting: Sighting) -> float:
+    return sighting.time
+
+
+def _first_of(ending: Ending) -> tuple[float, str]:
+    # The text breaks ties.
+    return ending.time, repr(ending.adds)
 
 
 def _later(one: Known, other: Known) -> Known:

@@ -54,7 +54,7 @@ class SeriesText:
 
     def _found(self, family: Family) -> Found:
         metric, newest = family.metric, self._state.newest_slot
-        if metric.run is not None:
+        if metric.run == "open":
             return [(labels, [float(runs)]) for labels, runs in self._state.count_open(metric.name).items()]
         order = self._orders.get(metric.name, [])
         if len(order) != len(family.series):

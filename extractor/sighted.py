@@ -1,5 +1,5 @@
 """
-Columns of events in, sightings of runs out: when each run was seen last, in each epoch, and what its events said of it.
+Columns of events in, what they say of runs out: when each was seen, whether it ended, and what it added up.
 
 That a run was seen in an epoch is never lost (see `runs`). Times are those of slots: the columns hold no others, and a
 run that is open for an hour need not be given up to the second.
@@ -7,32 +7,33 @@ run that is open for an hour need not be given up to the second.
 Knows nothing of series or lines.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import isnan, nan
 
 import numpy as np
-from numpy.typing import NDArray
 
 from extractor.columns import Columns
 from extractor.derive import Plan
-from extractor.runs import Sighting
-
-Integers = NDArray[np.int64]
+from extractor.ledger import Amounts, Integers, nothing
+from extractor.runs import Add, Ending, Sighting
+from extractor.sums import Floats
 
 _DENSE = 1 << 22  # entries; a larger table costs more than to sort the rows
 
 
+Parts = Sequence[tuple[Plan, Columns]]
+"""The columns of all event types of a pack."""
+
+
 def sightings(
-    parts: Iterable[tuple[Plan, Columns]],
-    runs: Sequence[str | None],
-    time_of: Callable[[int], float],
-    epoch_of: Callable[[float], int],
+    parts: Parts, runs: Sequence[str | None], time_of: Callable[[int], float], epoch_of: Callable[[float], int]
 ) -> Iterator[Sighting]:
     """
-    The sightings in the columns of all event types of a pack; *runs* are the ids that their runs are places of.
+    What *parts* say of runs, whose ids are *runs*.
 
     *time_of* is the time of a slot, in seconds since the epoch, and *epoch_of* the epoch of such a time.
     """
-    sayings: dict[tuple[object, ...], int] = {}  # run fields, and whether the run ends
+    sayings: dict[tuple[object, ...], int] = {}
     rows = [
         (np.array(columns.runs), _sayings(plan, columns, sayings)[np.array(columns.places)], np.array(columns.slots))
         for plan, columns in parts
@@ -52,14 +53,42 @@ def sightings(
     for row in _last(code, len(runs) * len(sayings) * width).tolist():
         name = runs[int(run[row])]
         if name is not None:
-            *fields, end = said[int(saying[row])]
-            yield Sighting(name, time_of(int(slot[row])), tuple(fields), end=bool(end))
+            yield Sighting(name, time_of(int(slot[row])), said[int(saying[row])])
+    for plan, columns in parts:
+        if plan.event.run == "end":
+            yield from _endings(plan, columns, runs, time_of)
+
+
+def amounts(parts: Parts) -> Amounts:
+    """What the events of *parts* add to the totals of their runs."""
+    rows: list[tuple[Integers, Integers, Integers, Floats]] = []
+    for plan, columns in parts:
+        run, slot = np.array(columns.runs), np.array(columns.slots)
+        for total, column in plan.amounts if columns.runs else ():
+            values = np.ones(len(run)) if column is None else np.array(columns.numbers[column])
+            some = np.flatnonzero(np.nan_to_num(values))  # nothing and 0 add nothing
+            rows.append((run[some], np.full(len(some), total), slot[some], values[some]))
+    return Amounts(*map(np.concatenate, zip(*rows, strict=True))) if rows else nothing()
+
+
+def _endings(
+    plan: Plan, columns: Columns, runs: Sequence[str | None], time_of: Callable[[int], float]
+) -> Iterator[Sighting]:
+    keys = list(columns.keys)
+    for row, (run, place, slot) in enumerate(zip(columns.runs, columns.places, columns.slots, strict=True)):
+        name, key, time = runs[run], keys[place], time_of(slot)
+        if name is not None:
+            own = [nan if closing.own is None else columns.numbers[closing.own][row] for closing in plan.closings]
+            adds = tuple(
+                Add(closing.metric.name, closing.labels_of(key), closing.place, None if isnan(value) else value)
+                for closing, value in zip(plan.closings, own, strict=True)
+            )
+            yield Sighting(name, time, plan.fields_of(key), Ending(time, adds))
 
 
 def _sayings(plan: Plan, columns: Columns, sayings: dict[tuple[object, ...], int]) -> Integers:
     """The place in *sayings* of what an event with each key says of its run."""
-    end = plan.event.run == "end"
-    said = [(*plan.fields_of(key), end) for key in columns.keys]
+    said = [plan.fields_of(key) for key in columns.keys]
     return np.array([sayings.setdefault(item, len(sayings)) for item in said], dtype=np.int64)
 
 

@@ -17,7 +17,7 @@ Span = tuple[int, int]
 """From the first number to the one after the last."""
 
 _WRITERS = 50_000  # remembered; past that the one longest silent is settled
-_SPANS = 1_000  # of one writer; past that the gap between the first two is settled
+_SPANS = 50_000  # of one writer; past that the gap between the first two is settled, and order matters
 
 
 class _Numbers:
@@ -33,19 +33,21 @@ class _Numbers:
     def add(self, other: "_Numbers") -> None:
         self.lines += other.lines
         self.settled += other.settled
-        if self.spans and len(other.spans) == 1 and other.spans[0][0] == self.spans[-1][1]:
-            self.spans[-1] = (self.spans[-1][0], other.spans[0][1])
-            return
+        # What is in order, as it mostly is, only goes on where the last span ends.
+        more = sorted(other.spans)
         joined: list[Span] = []
-        for begin, end in sorted([*self.spans, *other.spans]):
+        if self.spans and more and self.spans[-1][0] <= more[0][0]:
+            joined = self.spans
+        else:
+            more = sorted([*self.spans, *more])
+        for begin, end in more:
             if joined and begin <= joined[-1][1]:
                 joined[-1] = (joined[-1][0], max(joined[-1][1], end))
             else:
                 joined.append((begin, end))
-        while len(joined) > _SPANS:
-            first, second = joined[:2]
-            self.settled += second[0] - first[1]
-            joined[:2] = [(first[0], second[1])]
+        if (extra := len(joined) - _SPANS) > 0:
+            self.settled += sum(after[0] - before[1] for before, after in pairwise(joined[: extra + 1]))
+            joined[: extra + 1] = [(joined[0][0], joined[extra][1])]
         self.spans = joined
 
     @property

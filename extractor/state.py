@@ -14,12 +14,15 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
+from itertools import chain
 from math import inf, isfinite
 from typing import Any
 
+from extractor.accounts import Accounts
 from extractor.catalog import Catalog, Kind, Pack
-from extractor.derive import run_fields, run_gauges
+from extractor.derive import run_counts, run_fields, run_totals
 from extractor.families import Family, Labels
+from extractor.ledger import Ledger
 from extractor.pointers import pointer_text
 from extractor.runs import Runs, Sighting
 from extractor.series import Summary
@@ -45,6 +48,7 @@ class State:
         *,
         window_seconds: float = 300.0,
         run_timeout: float = 3600.0,
+        run_linger: float = 5.0,
         limited: bool = True,
     ) -> None:
         self.catalog = catalog
@@ -54,12 +58,8 @@ class State:
         self.clamped = 0
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
         self._limited = limited
-        self.runs = {
-            pack.name: Runs(len(run_fields(pack)), run_timeout, keep_all=not limited)
-            for pack in catalog.packs
-            if pack.run
-        }
-        self._run_gauges = run_gauges(catalog)
+        self.accounts = {pack.name: self._accounts(pack, run_timeout, run_linger) for pack in catalog.packs if pack.run}
+        self._run_counts = run_counts(catalog)
         self._declared = _declared(catalog)
 
     @property
@@ -111,24 +111,28 @@ class State:
     def see_runs(self, pack: Pack, sightings: Iterable[Sighting]) -> None:
         """Take events of runs into account."""
         seen = list(sightings)
-        runs = self.runs[pack.name]
+        runs = self.accounts[pack.name].runs
         runs.see(seen)
-        # What an event says of its run brings the gauge's series into being: if looking did, it would leave a trace.
+        # What an event says of its run brings the series of a count into being: if looking did, it would leave a trace.
         firsts: dict[tuple[object, ...], int] = {}
         for sighting in seen:
             # A sighting sums up an epoch, so only its epoch does not depend on how the events were cut.
             epoch = runs.epoch(sighting.time)
             firsts[sighting.fields] = min(firsts.get(sighting.fields, epoch), epoch)
         for fields, first in firsts.items():
-            for gauge in self._run_gauges:
-                if gauge.pack == pack.name and gauge.named_by(fields):
-                    self.families[gauge.metric].find(gauge.labels_of(fields), 1, first)
+            for count in self._run_counts:
+                if count.pack == pack.name and count.named_by(fields):
+                    self.families[count.metric].find(count.labels_of(fields), 1, first)
 
-    def sweep(self) -> None:
-        """Forget what is too old to matter."""
-        if self._limited:
-            for runs in self.runs.values():
-                runs.sweep(self.watermark)
+    def sweep(self, *, end: bool = False) -> list[Update]:
+        """
+        Settle the runs that are over, and forget what is too old to matter; what that changed.
+
+        At the *end* of input every run that has ended is over.
+        """
+        if not self._limited:
+            return []
+        return self._settled(accounts.settle(self._moment, end=end) for accounts in self.accounts.values())
 
     def limit(self) -> None:
         """
@@ -139,8 +143,7 @@ class State:
         self._limited = True
         for family in self.families.values():
             family.limit(self.newest_slot)
-        for runs in self.runs.values():
-            runs.limit(self.watermark)
+        self._settled(accounts.limit(self._moment) for accounts in self.accounts.values())
 
     def bound(self, held: int, floor: float) -> None:
         """
@@ -152,29 +155,28 @@ class State:
         for family in self.families.values():
             if len(family.series) > held:
                 family.limit(self.newest_slot)
-        for runs in self.runs.values():
-            if runs.held > held and isfinite(floor):
-                runs.settle(floor)
+        many = [accounts for accounts in self.accounts.values() if accounts.runs.held > held and isfinite(floor)]
+        self._settled(accounts.forget(floor) for accounts in many)
 
     @property
     def held(self) -> int:
         """How many series and runs there are."""
         return sum(len(family.series) for family in self.families.values()) + sum(
-            runs.held for runs in self.runs.values()
+            accounts.runs.held for accounts in self.accounts.values()
         )
 
     def open_runs(self) -> int:
         """How many runs are open now."""
-        return sum(1 for runs in self.runs.values() for _ in runs.open(self.time_of(self.newest_slot)))
+        return sum(1 for accounts in self.accounts.values() for _ in accounts.runs.open(self._moment))
 
     def count_open(self, metric: str) -> dict[Labels, int]:
         """The values of a gauge of open runs; a label set once named stays, at 0."""
         family = self.families[metric]
         counts = Tally(
-            family.folded(gauge.labels_of(run.values()))
-            for gauge in self._run_gauges
-            if gauge.metric == metric
-            for run in self.runs[gauge.pack].open(self.time_of(self.newest_slot))
+            family.folded(count.labels_of(run.values()))
+            for count in self._run_counts
+            if count.metric == metric
+            for run in self.accounts[count.pack].runs.open(self._moment)
         )
         return {labels: counts[labels] for labels in sorted(family.series.keys() | counts.keys())}
 
@@ -190,8 +192,8 @@ class State:
         self.clamped += other.clamped
         for name, family in self.families.items():
             family.merge(other.families[name], self.newest_slot)
-        for name, runs in self.runs.items():
-            runs.merge(other.runs[name])
+        for name, accounts in self.accounts.items():
+            accounts.merge(other.accounts[name])
 
     def dump(self) -> dict[str, Any]:
         """Everything that was counted, as plain values: what `load` takes."""
@@ -201,7 +203,7 @@ class State:
             "clamped": self.clamped,
             "declared": self._declared,
             "families": {name: family.dump() for name, family in self.families.items()},
-            "runs": {name: [self._run_fields(name), runs.dump()] for name, runs in self.runs.items()},
+            "runs": {name: [_known_of_runs(pack), self.accounts[name].dump()] for name, pack in self._packs()},
         }
 
     def load(self, dumped: dict[str, Any]) -> list[str]:
@@ -223,20 +225,43 @@ class State:
             else:
                 self.families[name].load(family, self.newest_slot if same_slots else _NO_SLOT)
         notes += [f"{name} is new: it starts at 0" for name in self.families if name not in dumped["families"]]
-        for name, (fields, runs) in dumped["runs"].items():
-            if name in self.runs and fields == self._run_fields(name):
-                self.runs[name].load(runs)
-            else:
+        slots = dumped["window_seconds"] / self.window_seconds
+        for name, pack in self._packs():
+            known, accounts = dumped["runs"].get(name, ([], None))
+            if known == _known_of_runs(pack):
+                self.accounts[name].load(accounts, slots)
+            elif accounts is not None:
                 notes.append(f"what is to be known of the runs of pack {name} has changed: open runs are forgotten")
         return notes
 
-    def _run_fields(self, pack_name: str) -> list[str]:
-        return [
-            pointer_text(pointer)
-            for pack in self.catalog.packs
-            if pack.name == pack_name
-            for pointer in run_fields(pack)
-        ]
+    @property
+    def _moment(self) -> float:
+        """When the slot of the watermark begins: what is known of runs is known by slots."""
+        return self.time_of(self.newest_slot)
+
+    def _settled(self, settled: Iterable[list[Update]]) -> list[Update]:
+        updates = list(chain.from_iterable(settled))
+        self.apply(updates)
+        return updates
+
+    def _packs(self) -> list[tuple[str, Pack]]:
+        return [(pack.name, pack) for pack in self.catalog.packs if pack.run]
+
+    def _accounts(self, pack: Pack, timeout: float, linger: float) -> Accounts:
+        counts = [count for count in run_counts(self.catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
+        return Accounts(
+            Runs(len(run_fields(pack)), timeout, keep_all=not self._limited),
+            Ledger(len(run_totals(pack))),
+            metrics=self.catalog.metrics,
+            abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
+            linger=linger + self._slot_seconds,  # it is known in which slot a run ended, not when
+            slot_of=self.slot,
+        )
+
+
+def _known_of_runs(pack: Pack) -> list[str]:
+    """What is to be known of the runs of *pack*, in words."""
+    return [*map(pointer_text, run_fields(pack)), *map(repr, run_totals(pack))]
 
 
 @cache

@@ -7,14 +7,15 @@ what makes it possible to write every series at every step of a long history.
 Knows nothing of events, files or clocks.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 
 from extractor import exposition
 from extractor.catalog import Kind, Metric
 from extractor.families import Family, Labels
 from extractor.series import Series, Summary
 from extractor.state import State
+from extractor.updates import Update
 
 _FROM_ZERO = (Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY)
 
@@ -55,13 +56,23 @@ class Timeline:
         Whatever counts from 0 was 0 then, and `increase()` must see its first event.
         """
         self._state.merge(added)
-        self._state.sweep()
+        touched = [(name, labels) for name, part in added.families.items() for labels in part.series]
+        return self._follow(touched, self._state.sweep(), before)
+
+    def end(self, before: int) -> str | None:
+        """Go on to the end of input, where runs that have ended are over: as `add`, or None if nothing changes."""
+        settled = self._state.sweep(end=True)
+        return self._follow((), settled, before) if settled else None
+
+    def _follow(self, touched: Iterable[tuple[str, Labels]], settled: Iterable[Update], before: int) -> str:
+        """Write what was *touched* by events or by the runs that are *settled*."""
         born = [line for family in self._state.families.values() for line in self._bring(family)]
-        for name, part in added.families.items():
+        changed: dict[Series, Metric] = {}  # past a limit several label sets are one series
+        for name, labels in chain(touched, ((update.metric, update.labels) for update in settled)):
             family = self._state.families[name]
-            # Past a limit several label sets are one series.
-            for series in {family.find(labels, 0, 0): None for labels in part.series}:
-                self._write(family.metric, series)
+            changed[family.find(labels, 0, 0)] = family.metric
+        for series, metric in changed.items():
+            self._write(metric, series)
         self._slide()
         self._count_open()
         return _at(born, before)
@@ -71,7 +82,7 @@ class Timeline:
         metric = family.metric
         known, self._known[metric.name] = self._known[metric.name], len(family.series)
         for labels, series in islice(family.series.items(), known, None):
-            if metric.run is not None:
+            if metric.run == "open":
                 continue
             self._waiting[series] = labels
             place = self._write(metric, series)
@@ -116,7 +127,7 @@ class Timeline:
 
     def _count_open(self) -> None:
         for name, family in self._state.families.items():
-            if family.metric.run is None:
+            if family.metric.run != "open":
                 continue
             counts = self._state.count_open(name)
             places = self._open.setdefault(name, {})

@@ -60,6 +60,8 @@ def test_version(extractor: Callable[..., Result]) -> None:
         [], ["replay"], ["run"], ["nothing"], ["replay", "--format", "xml", "x"], ["replay", "--no-such-option", "x"],
         ["run", "x", "--poll-interval", "0"], ["replay", "x", "--max-line-bytes", "0"],
         ["check", "--schemas", "no/such/folder"], ["run", "x", "--quantile-window", "-1"],
+        ["replay", "x", "--jobs", "0"], ["replay", "x", "--jobs", "two"], ["replay", "x", "--since", "yesterday"],
+        ["replay", "x", "--until", "2026-01-01T00:00:00"], ["replay", "x", "--since", "2", "--until", "2"],
     ],
 )  # fmt: skip
 def test_wrong_usage_is_2(words: list[str], extractor: Callable[..., Result]) -> None:

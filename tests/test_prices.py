@@ -3,7 +3,7 @@ import pickle
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from genai_prices import Usage, calc_price
 from genai_prices.data import providers
 from genai_prices.types import ModelPrice as TheirPrice
-from genai_prices.types import TieredPrices
+from genai_prices.types import StartDateConstraint, TieredPrices, TimeOfDateConstraint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,13 +34,21 @@ def cost(price, *calls, times=NOON):
     return price.cost(*columns, times).tolist()
 
 
-def their_cost(provider, model, call, time):
+def source(prices, name):
+    """Where the price of *name* is from."""
+    price = prices.of(name)
+    assert price is not None, name
+    return price.source
+
+
+def their_cost(listed, call, at):
     """The float nearest to what genai-prices says of *call*; not a number if its tokens have no price there."""
+    provider, model = listed
     fresh, written, read, created = call
     # Their input contains what is cached.
     counts = {"input_tokens": fresh + read + created, "output_tokens": written}
     usage = Usage(**counts, cache_read_tokens=read, cache_write_tokens=created)
-    theirs = model.calc_price(usage, provider, genai_request_timestamp=datetime.fromtimestamp(time, UTC))
+    theirs = model.calc_price(usage, provider, genai_request_timestamp=datetime.fromtimestamp(at, UTC))
     prices = theirs.model_price
     free = (counts["input_tokens"] and prices.input_mtok is None) or (written and prices.output_mtok is None)
     return NAN if free else float(theirs.total_price)
@@ -78,25 +86,41 @@ TIMES = st.builds(
 def test_any_calls_agree_with_genai_prices(listed, calls):
     """For any usage and time the cost is the float nearest to what genai-prices says."""
     price = price_of(*listed)
-    expected = [their_cost(*listed, call, time) for call, time in calls]
+    expected = [their_cost(listed, call, at) for call, at in calls]
 
     if price is None:
         assert all(math.isnan(each) or not any(call) for each, (call, _) in zip(expected, calls, strict=True))
     else:
-        times = np.array([time for _, time in calls])
+        times = np.array([at for _, at in calls])
         np.testing.assert_array_equal(expected, cost(price, *(call for call, _ in calls), times=times))
 
 
-def test_every_model_agrees_with_genai_prices():
-    """Each model of its table costs what genai-prices says, on both sides of each tier, with and without a cache."""
-    for listed in MODELS:
-        calls = [(1234, 567, 0, 0), (12, 345, 6789, 1011)]
-        for start in starts_of(listed[1]):
-            calls += [(start, 7, 0, 0), (start - 300, 7, 100, 201)]
-        expected = [their_cost(*listed, call, NOON) for call in calls]
-        price = price_of(*listed)
+def edges_of(model):
+    """The times, in seconds since 1970, at which a price of *model* begins or ends."""
+    edges = set()
+    for each in model.prices if isinstance(model.prices, list) else []:
+        match each.constraint:
+            case StartDateConstraint(start_date=day):
+                edges.add(datetime.combine(day, time(), UTC).timestamp())
+            case TimeOfDateConstraint(start_time=start, end_time=end):
+                edges.update(datetime.combine(date(2026, 10, 1), clock).timestamp() for clock in (start, end))
+    return sorted(edges)
 
-        np.testing.assert_array_equal(expected, [NAN] * len(calls) if price is None else cost(price, *calls))
+
+def test_every_model_agrees_with_genai_prices():
+    """Each model of its table costs what genai-prices says, on both sides of each tier and change, cached or not."""
+    for listed in MODELS:
+        calls_at = [(call, NOON) for call in ((1234, 567, 0, 0), (12, 345, 6789, 1011))]
+        for start in starts_of(listed[1]):
+            calls_at += [((start, 7, 0, 0), NOON), ((start - 300, 7, 100, 201), NOON)]
+        for edge in edges_of(listed[1]):
+            calls_at += [((12, 345, 6789, 1011), edge - 1), ((12, 345, 6789, 1011), edge)]
+        calls, times = zip(*calls_at, strict=True)
+        expected = [their_cost(listed, call, at) for call, at in calls_at]
+        price = price_of(*listed)
+        found = [NAN] * len(calls) if price is None else cost(price, *calls, times=np.array(times))
+
+        np.testing.assert_array_equal(expected, found)
 
 
 def test_names_mean_what_they_mean_to_genai_prices():
@@ -109,11 +133,11 @@ def test_names_mean_what_they_mean_to_genai_prices():
             except LookupError:
                 continue
             if price_of(theirs.provider, theirs.model) is not None:
-                assert f"{theirs.provider.id}/{theirs.model.id}" == prices.of(model.id).source, provider.id
+                assert f"{theirs.provider.id}/{theirs.model.id}" == source(prices, model.id), provider.id
 
 
 @pytest.mark.parametrize(
-    ("name", "source"),
+    ("name", "expected"),
     [
         ("claude-sonnet-4-20250514", "anthropic/claude-sonnet-4-0"),
         ("CLAUDE-SONNET-4-0", "anthropic/claude-sonnet-4-0"),
@@ -129,9 +153,9 @@ def test_names_mean_what_they_mean_to_genai_prices():
         ("amazon.nova-lite-v1:0", "aws/amazon.nova-lite-v1:0"),
     ],
 )
-def test_names_with_a_provider(name, source):
+def test_names_with_a_provider(name, expected):
     """A name may begin with its provider, and Amazon's names are known as such."""
-    assert source == Prices().of(name).source
+    assert expected == source(Prices(), name)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +240,7 @@ ANY_CALLS = st.lists(
 )
 
 
-def exact_cost(tariffs, call, time):
+def exact_cost(tariffs, call, at):
     """The rules of docs/cost.md, one by one and in fractions."""
     if all(math.isnan(count) for count in call):
         return NAN
@@ -224,9 +248,9 @@ def exact_cost(tariffs, call, time):
     chosen = tariffs[0]
     for tariff in tariffs:
         start, end = tariff.daily or (0, 86_400)
-        clock = time % 86_400
+        clock = at % 86_400
         in_time = start <= clock < end if start <= end else clock >= start or clock < end
-        if time >= tariff.since and in_time:
+        if at >= tariff.since and in_time:
             chosen = tariff
     total = Fraction(chosen.per_call)
     rates = (chosen.input, chosen.output, chosen.cache_read or chosen.input, chosen.cache_creation or chosen.input)
@@ -243,25 +267,24 @@ def exact_cost(tariffs, call, time):
 def test_cost_is_exact_whatever_the_batch(tariffs, calls):
     """Any prices, counts and times: each call costs the float nearest to its exact cost, alone and among others."""
     price = ModelPrice("any", tariffs)
-    expected = [exact_cost(tariffs, call, time) for call, time in calls]
-    times = np.array([time for _, time in calls])
+    expected = [exact_cost(tariffs, call, at) for call, at in calls]
+    times = np.array([at for _, at in calls])
 
     np.testing.assert_array_equal(expected, cost(price, *(call for call, _ in calls), times=times))
-    for each, (call, time) in zip(expected, calls, strict=True):
-        np.testing.assert_array_equal([each], cost(price, call, times=time))
+    for each, (call, at) in zip(expected, calls, strict=True):
+        np.testing.assert_array_equal([each], cost(price, call, times=at))
 
 
 def test_price_at_the_time_of_the_call():
     """A price that changes is the one at the time of the call, not of the reading."""
-    day, night = 86_400 * 10.0, (22 * 3600.0, 6 * 3600.0)
-    tariffs = [
-        Tariff(Rate(Decimal(price)), **when) for price, when in [(4, {}), (2, {"since": day}), (1, {"daily": night})]
-    ]
+    day, night = 86_400 * 10.0 + 12 * 3600, (22 * 3600.0, 6 * 3600.0)
+    tariffs = [Tariff(Rate(Decimal(4))), Tariff(Rate(Decimal(2)), since=day), Tariff(Rate(Decimal(1)), daily=night)]
     price = ModelPrice("changing", tariffs)
-    times = np.array([day - 43_200, day + 43_200, day, day + 6 * 3600, day - 1, 22 * 3600, 22 * 3600 - 1])
+    midnight = day + 43_200
+    times = [day - 1, day, midnight - 7201, midnight - 7200, midnight, midnight + 6 * 3600 - 1, midnight + 6 * 3600]
 
     assert price.depends_on_time
-    assert [4, 2, 1, 2, 1, 1, 4] == cost(price, *[(10**6, 0, 0, 0)] * 7, times=times)
+    assert [4, 2, 2, 1, 1, 1, 2] == cost(price, *[(10**6, 0, 0, 0)] * 7, times=np.array(times))
 
 
 def test_price_can_be_handed_to_another_process():
@@ -274,11 +297,11 @@ def test_price_can_be_handed_to_another_process():
 def test_names_are_remembered_within_bounds():
     """However many names the logs have, only some are remembered, and a price is the same when it is found again."""
     prices = Prices()
-    first = prices.of("gpt-4o")
+    first = source(prices, "gpt-4o")
     for number in range(1100):
         assert prices.of(f"unknown-{number}") is None
 
-    assert prices.of("gpt-4o").source == first.source
+    assert first == source(prices, "gpt-4o")
     assert prices.of("gpt-4o") is prices.of("gpt-4o")
     assert 1000 >= len(prices._remembered)
 
@@ -321,9 +344,9 @@ def test_file_of_prices(tmp_path):
     assert load(tmp_path / "p.toml").models == load(tmp_path / "p.json").models
     assert [0.1, 20, 0.01, 0.1] == [cost(prices.of("gpt-5"), row)[0] for row in (np.eye(4) * 10**6).tolist()]
     assert [1.0] == cost(prices.of("claude-sonnet-4-0"), (10**6, 0, 0, 0))
-    assert f"{tmp_path}/p.toml: gpt-4o" == prices.of("gpt-4o").source
-    assert "azure/gpt-4o" == prices.of("deployed").source
-    assert "openai/gpt-4o" == Prices.load().of("gpt-4o").source
+    assert f"{tmp_path}/p.toml: gpt-4o" == source(prices, "gpt-4o")
+    assert "azure/gpt-4o" == source(prices, "deployed")
+    assert "openai/gpt-4o" == source(Prices.load(), "gpt-4o")
 
 
 def test_tiers_of_a_file():
@@ -447,6 +470,7 @@ def test_package_is_imported_when_a_price_is_looked_for():
 def test_example_of_the_documentation():
     """The example file of docs/cost.md can be read, and every name in it has a price."""
     found = re.search(r"```toml\n(.*?)```", Path("docs/cost.md").read_text(), re.DOTALL)
+    assert found
     stated = parse(found[1], "prices.toml")
 
     assert all(Prices(stated).of(name.rstrip("*")) is not None for name in stated.models)

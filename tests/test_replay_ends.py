@@ -73,6 +73,18 @@ def test_ctrl_c_ends_all(busy: subprocess.Popen[bytes]) -> None:
     assert [] == [worker for worker in workers if is_there(worker)]
 
 
+def test_workers_leave_ctrl_c_to_the_replay(busy: subprocess.Popen[bytes]) -> None:
+    """Only one process answers Ctrl-C: a worker that did, too, would say so on the same terminal."""
+    eventually(lambda: [ignores(worker, signal.SIGINT) for worker in children(busy.pid)], [True] * JOBS)
+
+
+def ignores(process: int, number: int) -> bool:
+    """Whether *process* ignores the signal of this *number*."""
+    found = re.search(r"^SigIgn:\s+(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    assert found
+    return bool(int(found[1], 16) & 1 << number - 1)
+
+
 def test_ctrl_c_ends_one_process(endless: Path) -> None:
     """The same without workers."""
     process = replaying(endless, "--jobs", 1, stderr=subprocess.PIPE)

@@ -141,21 +141,21 @@ def test_run_is_forgotten_only_when_no_event_can_reach_it() -> None:
     state.bound(6, T0 + 3600 * 9)
     state.bound(2, inf)
 
-    assert 6 == len(state.runs["agent"].known)
+    assert 6 == len(state.accounts["agent"].runs.known)
     state.bound(5, T0 + 3600 * 5)
-    assert ["r3", "r4", "r5"] == sorted(state.runs["agent"].known)
+    assert ["r3", "r4", "r5"] == sorted(state.accounts["agent"].runs.known)
     state.bound(2, T0 + 3600 * 9)
-    assert [] == sorted(state.runs["agent"].known)
+    assert [] == sorted(state.accounts["agent"].runs.known)
 
 
 def test_stretches_are_kept_apart_until_they_are_joined() -> None:
     """Two stretches of a run with a long silence between them are one once an event is found that lies in between."""
     ends = [line("step", at, step=1, agent="a") for at in (0, 6000)]
     state = read(ends, limited=False)
-    assert 2 == state.runs["agent"].held
+    assert 2 == state.accounts["agent"].runs.held
     state.merge(read([line("step", 3000, step=1)], limited=False))
 
-    assert 1 == state.runs["agent"].held
+    assert 1 == state.accounts["agent"].runs.held
     state.limit()
     assert {("a",): 1.0} == sampled(state, "agent_runs_in_progress")
 
@@ -184,7 +184,20 @@ def test_missing_numbers_do_not_depend_on_order(numbers: list[tuple[str, int]], 
 def test_few_spans_are_remembered(tmp_path: Path) -> None:
     """A writer whose numbers have holes all over costs no more memory; the holes are counted all the same."""
     seen = Spans()
-    seen.see([("a", 2 * number) for number in range(3000)])
+    for begin in range(0, 60_000, 500):
+        seen.see([("a", 2 * number) for number in range(begin, begin + 500)])
 
-    assert (2999, 0) == (seen.gaps, seen.repeats)
-    assert 1000 == len(seen.dump()["writers"]["a"][2])
+    assert (59_999, 0) == (seen.gaps, seen.repeats)
+    assert 50_000 == len(seen.dump()["writers"]["a"][2])
+
+
+def test_many_holes_do_not_depend_on_order() -> None:
+    """Thousands of missing numbers are the same in whatever order the parts that miss them are read."""
+    parts = [[("a", 3 * number) for number in range(part, 6000, 7)] for part in range(7)]
+    forth, back = Spans(), Spans()
+    for part in parts:
+        forth.see(part)
+    for part in reversed(parts):
+        back.see(part)
+
+    assert (2 * 5999, 0) == (forth.gaps, forth.repeats) == (back.gaps, back.repeats)

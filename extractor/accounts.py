@@ -1,0 +1,130 @@
+"""
+Runs and their amounts in, what is observed of a run when it is over out.
+
+A run that has ended is settled a linger after its end: what it added up until then is observed once. A run without an
+event for the time-out is given up, and counted as abandoned. In the parts of one pass nothing is settled that an event
+still to come could change: it is handed to the merge.
+
+Knows nothing of series.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from extractor.catalog import Kind, Metric
+from extractor.ledger import Account, Ledger
+from extractor.runs import Ending, Run, Runs
+from extractor.sums import Numbers, as_float, exact_sums
+from extractor.updates import Increment, Observations, Update
+
+Over = list[tuple[str, Run]]
+
+
+class Accounts:
+    """
+    The runs of one pack and what they add up; *runs* and *ledger* are empty.
+
+    *metrics* are all there are, *abandoned* is what a run that is given up counts in, by its run fields. *linger* is
+    how long after its end events still count, in seconds; *slot_of* the slot of a time.
+    """
+
+    def __init__(  # noqa: PLR0913  # what it connects
+        self,
+        runs: Runs,
+        ledger: Ledger,
+        *,
+        metrics: Mapping[str, Metric],
+        abandoned: Callable[[list[object]], Iterable[tuple[str, tuple[str, ...]]]],
+        linger: float,
+        slot_of: Callable[[float], int],
+    ) -> None:
+        self.runs = runs
+        self.ledger = ledger
+        self._metrics = metrics
+        self._abandoned = abandoned
+        self._linger = linger
+        self._slot_of = slot_of
+
+    def settle(self, moment: float, *, end: bool = False) -> list[Update]:
+        """Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input."""
+        due = list(self.runs.due(moment, -inf if end else self._linger))
+        for _, run in due:
+            run.settled = True
+        return [*self._closed(due), *self._over(self.runs.sweep(moment))]
+
+    def limit(self, moment: float) -> list[Update]:
+        """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
+        return [*self._over(self.runs.limit()), *self.settle(moment)]
+
+    def forget(self, floor: float) -> list[Update]:
+        """Settle what no event that comes after *floor* can change."""
+        return self._over(self.runs.settle(floor))
+
+    def merge(self, other: "Accounts") -> None:
+        """Take into account what *other* knows."""
+        self.runs.merge(other.runs)
+        self.ledger.merge(other.ledger)
+
+    def dump(self) -> list[Any]:
+        """Everything known, as plain values."""
+        return [self.runs.dump(), self.ledger.dump()]
+
+    def load(self, dumped: list[Any], slots: float) -> None:
+        """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
+        self.runs.load(dumped[0])
+        self.ledger.load(dumped[1], slots)
+
+    def _over(self, over: Over) -> list[Update]:
+        """What is observed of runs that are forgotten."""
+        ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
+        updates = self._closed(ended)
+        rest = [(name, run) for name, run in over if run.ending is None or run.settled]
+        for accounts in _rounds(rest):
+            self.ledger.settle([self._account(name, run, None) for name, run in accounts])
+        for _, run in rest:
+            if run.ending is None:
+                first = self._slot_of(run.last)
+                updates += [Increment(metric, labels, 1, 1, first) for metric, labels in self._abandoned(run.values())]
+        return updates
+
+    def _closed(self, over: Over) -> list[Update]:
+        """What is observed of runs that have ended."""
+        found: dict[tuple[str, tuple[str, ...]], list[tuple[float, int]]] = defaultdict(list)
+        for runs in _rounds(over):
+            endings = [run.ending for _, run in runs if run.ending is not None]
+            totals = self.ledger.settle([self._account(name, run, run.ending) for name, run in runs])
+            for ending, sums in zip(endings, totals, strict=True):
+                for add in ending.adds:
+                    value = as_float(sums[add.place]) if add.own is None else add.own
+                    found[add.metric, add.labels].append((value, self._slot_of(ending.time)))
+        return [self._update(*where, values) for where, values in found.items()]
+
+    def _update(self, metric: str, labels: tuple[str, ...], found: list[tuple[float, int]]) -> Update:
+        values, slots = np.array([value for value, _ in found]), np.array([slot for _, slot in found])
+        total = exact_sums(values, np.zeros(len(values), dtype=np.int64), 1)[0]
+        first = int(slots.min())
+        if self._metrics[metric].kind is Kind.COUNTER:
+            return Increment(metric, labels, len(found), total, first)
+        return Observations(metric, labels, Numbers(values, total), slots, first)
+
+    def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
+        first = self._slot_of(self.runs.begin(run.first))
+        until = first - 1 if ending is None else self._slot_of(ending.time + self._linger)
+        return Account(name, first, until, max(self._slot_of(run.last), until))
+
+
+def _rounds(over: Over) -> Iterator[Over]:
+    """*over* so that no run comes twice in one round: it may have been given up and seen again."""
+    while over:
+        names: set[str] = set()
+        again: Over = []
+        now: Over = []
+        for name, run in over:
+            (again if name in names else now).append((name, run))
+            names.add(name)
+        yield now
+        over = again
