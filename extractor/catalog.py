@@ -79,6 +79,20 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Pricing:
+    """
+    Where an event says what it cost.
+
+    If it does not, the cost follows from its *model* and its *tokens*: input, output, cache read and cache creation,
+    None for kinds that it does not count. No token is counted twice.
+    """
+
+    model: Pointer
+    cost: Pointer
+    tokens: tuple[Pointer | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunTotal:
     """
     What a run added up by its end.
@@ -168,6 +182,7 @@ class EventType:
     schema: Mapping[str, object]
     feeds: tuple[Feed, ...]
     violation: Callable[[object], Violation | None]
+    price: Pricing | None = None
 
 
 @dataclass(frozen=True, slots=True)

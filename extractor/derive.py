@@ -9,6 +9,7 @@ Pure; knows nothing of series, Prometheus or time's passing.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys
@@ -52,6 +53,14 @@ class Measure:
     where: tuple[Condition, ...]
     column: int | None
     state: str | None
+
+
+class PricePlaces(NamedTuple):
+    """Where the model is in a key, and the cost and the tokens of each kind in a row."""
+
+    model: int
+    cost: int
+    tokens: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +129,16 @@ class Plan:
         labels = [label.pointer for _, feed in ours for label in feed.labels if label.const is None]
         closed = [item.pointer for _, feed in feeds for item in feed.where if item.closed]
         known = [pointer for pointer in self.run_fields if pointer is not None]
-        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known))
+        model = [event.price.model] if event.price else []
+        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known + model))
         self._known = [None if pointer is None else self.keys.index(pointer) for pointer in self.run_fields]
         self.tests = tuple(dict.fromkeys(item for _, feed in feeds for item in feed.where if not item.closed))
         values = [pointer for _, feed in feeds for _, pointer in feed.value.fields]
         added = [pointer for total in totals if event.name in total.of for pointer in total.fields]
         own = [total.own for _, feed in ours if (total := feed.value.total) is not None and total.own is not None]
-        self.numbers: tuple[Pointer, ...] = tuple(dict.fromkeys(values + added + own))
+        priced = [event.price.cost, *(item for item in event.price.tokens if item)] if event.price else []
+        self.numbers: tuple[Pointer, ...] = tuple(dict.fromkeys(values + added + own + priced))
+        self.price = self._price_places(event)
         self.amounts = [
             (place, None if pointer is None else self.numbers.index(pointer))
             for place, total in enumerate(totals)
@@ -173,6 +185,15 @@ class Plan:
             for binding in self._bound:
                 binding.bind(key)
         return self._bound
+
+    def _price_places(self, event: EventType) -> PricePlaces | None:
+        if event.price is None:
+            return None
+        return PricePlaces(
+            model=self.keys.index(event.price.model),
+            cost=self.numbers.index(event.price.cost),
+            tokens=tuple(None if item is None else self.numbers.index(item) for item in event.price.tokens),
+        )
 
     def _measures(self, feeds: Iterable[tuple[Metric, Feed]]) -> Iterator[Measure]:
         observed: list[Measure] = []

@@ -7,7 +7,7 @@ here: whatever holds the same content later, moved across file systems, copied o
 Knows nothing of how contents are compared.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from extractor.positions import NO_FILE, Fate, Found, Identity, Position
 from extractor.rotation import packed_suffix, stem
@@ -44,6 +44,10 @@ class Gone:
         self._saved.pop(found.identity, None)
         self.discard(position)
         return position
+
+    def misses(self, seen: Container[Identity], is_away: Callable[[str], bool]) -> bool:
+        """Whether there are saved positions in files that are not among those *seen*, and not away for a while."""
+        return any(each not in seen and not is_away(position.path) for each, position in self._saved.items())
 
     def vanish(self, is_away: Callable[[str], bool]) -> list[Position]:
         """Give up what was saved and not found, unless it *is_away* only for a while."""

@@ -12,12 +12,14 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
+from extractor.charges import charge
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
 from extractor.fastpath import Batch, FastPath
 from extractor.folding import updates
 from extractor.lines import Blob, Piece, TooLong, Unfinished
+from extractor.prices import Prices
 from extractor.sequences import Sequences
 from extractor.sighted import amounts, sightings
 from extractor.state import State
@@ -65,19 +67,23 @@ class Pipeline:
     Reads pieces into *state* and counts in *stats*.
 
     *latest* tells the latest event time allowed now; *on_reject* is told of every line that is no event.
+    Calls that do not say what they cost are priced by *prices*, or by the table alone.
     With *steps*, the state is each time the one of the step in which the events lie.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a way in or out
         self,
         state: State,
         stats: Stats,
         latest: Callable[[], float] = lambda: inf,
         on_reject: Callable[[Rejected], None] = lambda _: None,
+        *,
         steps: Steps | None = None,
+        prices: Prices | None = None,
     ) -> None:
         self.state = state
         self._steps = steps
+        self._prices = prices or Prices()
         self._step: int | None = None
         self.stats = stats
         self.sequences = Sequences()
@@ -110,6 +116,8 @@ class Pipeline:
         state.advance(self._watermark)
         for reader in self._readers.values():
             parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
+            for plan, columns in parts:
+                self.stats.unpriced_calls(charge(plan, columns, self._prices, state.time_of))
             if reader.pack.run is not None:
                 runs, epoch_of = list(reader.runs), state.accounts[reader.pack.name].runs.epoch
                 state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))

@@ -22,6 +22,7 @@ from extractor.envelope import check_envelope
 from extractor.packfiles import PackFiles, gather
 from extractor.places import Place
 from extractor.pointers import Pointer, found, pointer_text
+from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
 from extractor.totals import check_totals
 
@@ -102,6 +103,7 @@ def _read_events(folder: PackFiles, check: "_MetaSchema") -> tuple[dict[str, Eve
             schema=schema,
             feeds=tuple(declaration.feed for declaration in declared),
             violation=violation,
+            price=read_pricing(schema, place),
         )
         declarations.extend(declared)
     return events, declarations

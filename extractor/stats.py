@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+UNPRICED_MODELS = 100
+"""Models without a price that are told apart: their names come out of logs."""
+
+OTHER = "__other__"
+
 
 class Own(NamedTuple):
     """One of the extractor's own metrics: the field of `Stats`, its type, its name, its label if any, and its help."""
@@ -33,6 +38,7 @@ OWN = (
     Own("late_events", "counter", "extractor_late_events_total", "", "Events older than the sliding window when read."),
     Own("gaps", "counter", "extractor_sequence_gaps_total", "", "Lines that their writers numbered and nobody found."),
     Own("repeats", "counter", "extractor_sequence_repeats_total", "", "Lines whose number their writer had used."),
+    Own("unpriced", "counter", "extractor_unpriced_calls_total", "model", "Calls of unknown cost, by model."),
     Own("lost_rejects", "counter", "extractor_lost_rejects_total", "", "Rejected lines that could not be kept."),
     Own("saves", "counter", "extractor_checkpoints_total", "", "Checkpoints saved."),
     Own("failed_saves", "counter", "extractor_checkpoint_failures_total", "", "Checkpoints that could not be saved."),
@@ -64,6 +70,7 @@ class Stats:
     late_events: int = 0
     gaps: int = 0
     repeats: int = 0
+    unpriced: Tally[str] = field(default_factory=Tally)
     lost_rejects: int = 0
     saves: int = 0
     failed_saves: int = 0
@@ -79,6 +86,12 @@ class Stats:
         """Something happened to a file, and *lost* bytes of it with that."""
         self.noted["happenings"][kind] += 1
         self.noted["lost_bytes"][kind] += lost
+
+    def unpriced_calls(self, calls: Tally[str]) -> None:
+        """Count calls without a price, of a limited number of models."""
+        for model, number in calls.items():
+            known = model in self.unpriced or len(self.unpriced) < UNPRICED_MODELS
+            self.unpriced[model if known else OTHER] += number
 
     def unshown(self) -> dict[str, Tally[str]]:
         """What is noted and not shown yet."""

@@ -88,8 +88,11 @@ class Tail:
         """Look at everything. Only here a file that is gone is forgotten, when two scans in a row miss it."""
         known = self._known
         before, self._closed = self._closed, {}
-        inodes = known.inodes()
-        found = [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
+        found = self._walk()
+        seen = {each.identity for each in found}
+        if known.gone.misses(seen, self._is_away):
+            # What is renamed while its folder is being listed may not be listed at all.
+            found += [each for each in self._walk() if each.identity not in seen]
         for folder, error in self._closed.items():
             if folder not in before and not isinstance(error, FileNotFoundError):
                 known.happenings.append(Unreadable(folder, str(error)))
@@ -176,6 +179,10 @@ class Tail:
         """Let go of all files."""
         for source in self._handles:
             self._handles.close(source)
+
+    def _walk(self) -> list[Found]:
+        inodes = self._known.inodes()
+        return [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
 
     def _next(self) -> Source | None:
         if self._ending:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from extractor.folders import Folders
 from extractor.happenings import Appeared, Forgotten, Happening, Renamed
 from extractor.lines import Unfinished
 from extractor.tail import Tail
@@ -43,6 +44,22 @@ def test_rotations_faster_than_the_look(log: Log, tail_of: Callable[..., Tail]) 
         log.rotate()
 
     assert expected == read(tail)
+
+
+def test_a_rename_while_a_folder_is_listed(
+    log: Log, tail_of: Callable[..., Tail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first listing after a restart does not have, because it was just renamed, is looked for once more."""
+    tail = tail_of(log.path.parent)
+    log.append(b"1")
+    assert [b"1\n"] == read(tail)
+    log.append(b"2")
+    resumed = tail_of(log.path.parent, positions=tail.positions())
+    walk, listed = Folders.walk, iter([False])
+    monkeypatch.setattr(Folders, "walk", lambda *args: walk(*args) if next(listed, True) else [])
+
+    assert [Appeared(str(log.path), 2)] == resumed.scan()
+    assert [b"2\n"] == lines_of(resumed.read())
 
 
 @pytest.mark.parametrize("where", ["app.jsonl.gone", "../outside"], ids=["no log's name", "out of the tree"])
