@@ -72,13 +72,13 @@ class Backfill:
         if taken := sorted(own & labels.keys()):
             raise OutputError(f"{taken[0]} is a label of the metrics themselves", "give another name")
         self._labels = labels
-        window, timeout = options.window, options.run_timeout
+        window, timeout, linger = options.window, options.run_timeout, options.run_linger
         self._catalog = catalog
         self._replay = Replay(catalog, options)
         self._seconds = seconds
         self._spill = Spill(folder, held)
         self._steps = Steps(catalog, seconds, self._spill, window_seconds=window, run_timeout=timeout)
-        self._state = State(catalog, window_seconds=window, run_timeout=timeout)
+        self._state = State(catalog, window_seconds=window, run_timeout=timeout, run_linger=linger)
         self.total_bytes = self._replay.total_bytes
 
     def read(self, progress: Callable[[Read], None] = lambda _: None) -> Replayed:

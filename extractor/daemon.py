@@ -18,6 +18,7 @@ from extractor.happenings import Happening
 from extractor.intake import Intake
 from extractor.keeper import Keeper
 from extractor.pipeline import Pipeline
+from extractor.prices import Prices
 from extractor.schemas import load
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
@@ -41,6 +42,8 @@ class Options:
     listen_address: str = "127.0.0.1:9464"
     window: float = 300.0
     run_timeout: float = 3600.0
+    run_linger: float = 5.0
+    prices: Path | None = None
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
     poll_interval: float = 5.0
@@ -59,7 +62,9 @@ class Daemon:
         self._lock = threading.Lock()
         self._stats = Stats()
         catalog = load(options.schemas)
-        self._state = State(catalog, window_seconds=options.window, run_timeout=options.run_timeout)
+        self._state = State(
+            catalog, window_seconds=options.window, run_timeout=options.run_timeout, run_linger=options.run_linger
+        )
         self._listener = listen(options.listen_address)
         self._keeper = self._make_keeper()
         positions = self._keeper.restore() if self._keeper else []
@@ -68,6 +73,7 @@ class Daemon:
             self._stats,
             latest=lambda: time.time() + options.max_clock_skew,
             on_reject=self._keeper.reject if self._keeper else lambda _: None,
+            prices=Prices.load(options.prices),
         )
         if self._keeper:
             self._keeper.begin(self._pipeline)

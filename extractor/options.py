@@ -60,6 +60,19 @@ def reading_options(command: F) -> F:
             help="Reject events further in the future.",
         ),
         option(
+            "--prices",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Prices of models, before those of genai-prices; see docs/cost.md.",
+        ),
+        option(
+            "--run-linger",
+            type=click.FloatRange(min=0),
+            default=5.0,
+            metavar="SECONDS",
+            help="Count events of a run that come so long after its end.",
+        ),
+        option(
             "--run-timeout",
             type=click.FloatRange(min=0, min_open=True),
             default=3600.0,

@@ -2,8 +2,8 @@
 What was counted of a part of the logs: into a few bytes, out of them, and added up.
 
 Adding parts up is free of order. Packed, what was counted of half a million lines of bench/gen.py (156 MB) was 0.47 MB
-before runs carried totals, and is 3.3 MB with them: 0.3 MB are series, mostly the sliding windows, which do not grow with
-the log; the rest are the runs.
+before runs carried totals, and is 3.3 MB with them: 0.3 MB are series, mostly the sliding windows, which do not grow
+with the log; the rest are the runs.
 
 Knows nothing of files or processes.
 """
@@ -30,10 +30,12 @@ of its values have a name of their own. With more runs, those that were silent f
 class Part:
     """The *state* and all else that was counted; *outside* is lines outside the period, *unfinished* is bytes."""
 
-    def __init__(self, catalog: Catalog, *, window: float, run_timeout: float) -> None:
+    def __init__(self, catalog: Catalog, *, window: float, run_timeout: float, run_linger: float) -> None:
         self._catalog = catalog
-        self._like = {"window": window, "run_timeout": run_timeout}
-        self.state = State(catalog, window_seconds=window, run_timeout=run_timeout, limited=False)
+        self._like = {"window": window, "run_timeout": run_timeout, "run_linger": run_linger}
+        self.state = State(
+            catalog, window_seconds=window, run_timeout=run_timeout, run_linger=run_linger, limited=False
+        )
         self.stats = Stats()
         self.spans = Spans()
         self.outside = 0

@@ -15,6 +15,7 @@ from extractor.packed import Packed
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period, timer, within
 from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected, Steps
+from extractor.prices import Prices
 from extractor.rotation import plain_name
 from extractor.shards import Extent, Shard, opened
 from extractor.tail import CHUNK_BYTES
@@ -22,13 +23,15 @@ from extractor.tail import CHUNK_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How lines are read: *window*, *run_timeout* and *latest*, the latest event time allowed, in seconds."""
+    """How lines are read; *latest* is the latest event time allowed, all times are in seconds."""
 
     window: float
     run_timeout: float
+    run_linger: float
     latest: float
     max_line_bytes: int = MAX_LINE_BYTES
     period: Period = ALWAYS
+    prices: Prices | None = None
 
 
 class Read(NamedTuple):
@@ -68,13 +71,16 @@ class Reader:
     def renew(self) -> None:
         """Begin a new part."""
         reading = self._reading
-        self.part = Part(self._catalog, window=reading.window, run_timeout=reading.run_timeout)
+        self.part = Part(
+            self._catalog, window=reading.window, run_timeout=reading.run_timeout, run_linger=reading.run_linger
+        )
         self._pipeline = Pipeline(
             self.part.state,
             self.part.stats,
             latest=lambda: reading.latest,
             on_reject=self._on_reject,
             steps=self._steps,
+            prices=reading.prices,
         )
         self._pipeline.sequences = self.part.spans
 

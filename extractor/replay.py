@@ -25,6 +25,7 @@ from extractor.happenings import Happening, Unreadable
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected, Steps
+from extractor.prices import Prices
 from extractor.reader import Read, Reader, Reading
 from extractor.shards import cut
 from extractor.sources import FileState
@@ -45,6 +46,8 @@ class Options:
     paths: tuple[str, ...]
     window: float = 300.0
     run_timeout: float = 3600.0
+    run_linger: float = 5.0
+    prices: Path | None = None
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
     period: Period = ALWAYS
@@ -77,6 +80,8 @@ class Replay:
         self._reading = Reading(
             window=options.window,
             run_timeout=options.run_timeout,
+            run_linger=options.run_linger,
+            prices=Prices.load(options.prices),
             latest=time.time() + options.max_clock_skew,
             max_line_bytes=options.max_line_bytes,
             period=options.period,
