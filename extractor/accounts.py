@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from extractor.catalog import Kind, Metric
+from extractor.endings import Ending
 from extractor.ledger import Account, Ledger
-from extractor.runs import Ending, Run, Runs
+from extractor.runs import Run, Runs
 from extractor.sums import Numbers, as_float, exact_sums
 from extractor.updates import Increment, Observations, Update
 
@@ -29,7 +30,8 @@ class Accounts:
     The runs of one pack and what they add up; *runs* and *ledger* are empty.
 
     *metrics* are all there are, *abandoned* is what a run that is given up counts in, by its run fields. *linger* is
-    how long after its end events still count, in seconds; *slot_of* the slot of a time.
+    how long after its end events still count, in seconds; *slot_of* the slot of a time. Of more than *most* runs those
+    are forgotten that were silent for longest; `shed` is how many of them had not ended.
     """
 
     def __init__(  # noqa: PLR0913  # what it connects
@@ -40,6 +42,7 @@ class Accounts:
         metrics: Mapping[str, Metric],
         abandoned: Callable[[list[object]], Iterable[tuple[str, tuple[str, ...]]]],
         linger: float,
+        most: int,
         slot_of: Callable[[float], int],
     ) -> None:
         self.runs = runs
@@ -47,6 +50,8 @@ class Accounts:
         self._metrics = metrics
         self._abandoned = abandoned
         self._linger = linger
+        self._most = most
+        self.shed = 0
         self._slot_of = slot_of
 
     def settle(self, moment: float, *, end: bool = False) -> list[Update]:
@@ -54,7 +59,10 @@ class Accounts:
         due = list(self.runs.due(moment, -inf if end else self._linger))
         for _, run in due:
             run.settled = True
-        return [*self._closed(due), *self._over(self.runs.sweep(moment))]
+        updates = [*self._closed(due), *self._over(self.runs.sweep(moment))]
+        shed = self.runs.shed(self._most)
+        self.shed += sum(1 for _, run in shed if run.ending is None)
+        return [*updates, *self._over(shed, abandoned=False)]
 
     def limit(self, moment: float) -> list[Update]:
         """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
@@ -68,25 +76,27 @@ class Accounts:
         """Take into account what *other* knows."""
         self.runs.merge(other.runs)
         self.ledger.merge(other.ledger)
+        self.shed += other.shed
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [self.runs.dump(), self.ledger.dump()]
+        return [self.runs.dump(), self.ledger.dump(), self.shed]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
         self.runs.load(dumped[0])
         self.ledger.load(dumped[1], slots)
+        self.shed = dumped[2]
 
-    def _over(self, over: Over) -> list[Update]:
-        """What is observed of runs that are forgotten."""
+    def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
+        """What is observed of runs that are forgotten, some of which were *abandoned*."""
         ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
         updates = self._closed(ended)
         rest = [(name, run) for name, run in over if run.ending is None or run.settled]
         for accounts in _rounds(rest):
             self.ledger.settle([self._account(name, run, None) for name, run in accounts])
         for _, run in rest:
-            if run.ending is None:
+            if run.ending is None and abandoned:
                 first = self._slot_of(run.last)
                 updates += [Increment(metric, labels, 1, 1, first) for metric, labels in self._abandoned(run.values())]
         return updates

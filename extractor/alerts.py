@@ -85,7 +85,7 @@ def _stuck(objectives: Objectives) -> Iterator[Alert]:
         yield Alert(
             "AgentRunsAbandoned", broken, "5m", "warning",
             f"Runs of {_AGENT} begin and never end",
-            f"Runs that were given up in the last hour are {_PERCENT} of those started; {said(objective)}.",
+            f"{_PERCENT} of its runs that ended in the last hour were given up; {said(objective)}.",
         )  # fmt: skip
 
 
@@ -129,8 +129,8 @@ def _tools(objectives: Objectives) -> Iterator[Alert]:
 
 
 def _guards(objectives: Objectives) -> Iterator[Alert]:
-    several = "sum by (agent) (increase(agent_loop_detections_total[1h])) > 2.5"
-    for objective, broken in beyond(r.LOOPS, "loop_rate", objectives):
+    several = f"{r.LOOPS} > 2.5"
+    for objective, broken in beyond(r.LOOPING, "loop_rate", objectives):
         yield Alert(
             "AgentLooping", f"{broken}\nand\n{several}", "5m", "warning",
             f"{_AGENT} repeats itself",
@@ -143,7 +143,7 @@ def _guards(objectives: Objectives) -> Iterator[Alert]:
         "It has let no call through for 5 minutes: what it protects is down, or its probes fail.",
     )  # fmt: skip
     yield Alert(
-        "AgentCircuitFlapping", "sum by (circuit) (increase(agent_circuit_opens_total[1h])) > 5", "0m", "warning",
+        "AgentCircuitFlapping", f"{r.increase('circuit', 'agent_circuit_opens_total')} > 5", "0m", "warning",
         f"The circuit breaker {circuit} opens again and again",
         f"It opened about {_NUMBER} times in the last hour.",
     )  # fmt: skip

@@ -43,6 +43,7 @@ class Options:
     window: float = 300.0
     run_timeout: float = 3600.0
     run_linger: float = 5.0
+    max_open_runs: int = 100_000
     prices: Path | None = None
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
@@ -63,7 +64,11 @@ class Daemon:
         self._stats = Stats()
         catalog = load(options.schemas)
         self._state = State(
-            catalog, window_seconds=options.window, run_timeout=options.run_timeout, run_linger=options.run_linger
+            catalog,
+            window_seconds=options.window,
+            run_timeout=options.run_timeout,
+            run_linger=options.run_linger,
+            max_open_runs=options.max_open_runs,
         )
         self._listener = listen(options.listen_address)
         self._keeper = self._make_keeper()
@@ -89,6 +94,7 @@ class Daemon:
         )
         self._waker = Waker(options.logs)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
+        self._events, self._quiet_since = self._stats.events, time.monotonic()
         self._fold_at = 0.0
         self._folding_since = 0.0
 
@@ -139,7 +145,12 @@ class Daemon:
             self._keeper.finish(self._pipeline, self._intake.tail)
 
     def _read(self) -> None:
-        self._fold_at = time.monotonic() + _FOLD_SECONDS
+        now = time.monotonic()
+        if self._stats.events != self._events:
+            self._events, self._quiet_since = self._stats.events, now
+        with self._lock:
+            self._state.idle = 0.0 if self._stats.bytes_behind else now - self._quiet_since
+        self._fold_at = now + _FOLD_SECONDS
         self._intake.read(go_on=lambda: not self._stopping.is_set(), fold_now=self._fold_due)
 
     def _fold_due(self) -> bool:

@@ -109,6 +109,12 @@ class OwnCollector(Collector):
             [({}, state.clamped)],
         )
         yield _own("gauge", "extractor_open_runs", "Runs that are open.", [({}, state.open_runs())])
+        yield _own(
+            "counter",
+            "extractor_run_overflow_total",
+            "Runs that were forgotten before they ended because too many were open.",
+            [({}, state.shed_runs())],
+        )
         seen = state.watermark > -inf
         yield _own(
             "gauge",

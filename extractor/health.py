@@ -93,7 +93,7 @@ def _telling(objectives: Objectives) -> Iterator[Alert]:
         f"About {_NUMBER} events of the last hour were counted under __other__. Does something put an id into a label?",
     )  # fmt: skip
     yield Alert(
-        "ExtractorCallsUnpriced", "sum by (model) (increase(extractor_unpriced_calls_total[1h])) > 0", "0m", "info",
+        "ExtractorCallsUnpriced", f"{r.increase('model', 'extractor_unpriced_calls_total')} > 0", "0m", "info",
         "The price of the model {{ $labels.model }} is not known",
         f"About {_NUMBER} of its calls of the last hour have no cost; what is shown is too low.",
     )  # fmt: skip

@@ -111,7 +111,7 @@ DEFAULTS = (
     Objective("tool_error_rate", "share of tool calls that fail or time out", Unit.RATIO, _MOST, Scope.AGENT, 0.05),
     Objective("llm_error_rate", "share of LLM calls that fail or time out", Unit.RATIO, _MOST, Scope.AGENT, 0.05),
     Objective("loop_rate", "loops detected per run started", Unit.RATIO, _MOST, Scope.AGENT, 0.05),
-    Objective("abandoned_rate", "share of runs that start and never end", Unit.RATIO, _MOST, Scope.AGENT, 0.02),
+    Objective("abandoned_rate", "share of runs that begin and never end", Unit.RATIO, _MOST, Scope.AGENT, 0.02),
     Objective("cost_per_run", "mean cost of a run", Unit.USD, _MOST, Scope.AGENT, 0.5),
     Objective("tokens_per_run", "mean tokens of a run", Unit.TOKENS, _MOST, Scope.AGENT, 50_000.0),
     Objective("cost_per_hour", "cost of an hour", Unit.USD, _MOST, Scope.ALL, 10.0),

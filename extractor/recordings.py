@@ -33,6 +33,17 @@ def _share(name: str, level: str, metric: str, where: str, whole: str) -> Record
     return Recording(name, f"sum by ({level}) (rate({metric}{where}[{window}])) / ({whole} > 0)")
 
 
+def increase(level: str, metric: str, window: str = "1h") -> str:
+    """
+    By how much *metric* rose, its first value included.
+
+    A counter whose labels are open begins with its first event, and `increase` does not see that one. If the extractor
+    was there a *window* ago and the series was not, all of it is new.
+    """
+    born = f"({metric} unless {metric} offset {window}) and on (job, instance) (up offset {window})"
+    return f"sum by ({level}) ({born} or increase({metric}[{window}]))"
+
+
 def _variance(share: str, whole: str, seconds: int, join: str = "") -> Recording:
     name = share.replace(":ratio_", ":variance_")
     return Recording(name, f"{share} * (1 - {share}) /{join} ({whole} * {seconds} >= {_ENOUGH})")
@@ -58,8 +69,10 @@ STOPS = "agent_stop_reason:agent_runs_per_runs:ratio_rate1h"
 RUN_P95 = "agent:agent_run_duration_seconds:p95_rate30m"
 RUN_COST = "agent:agent_run_cost_usd:mean_rate1h"
 RUN_TOKENS = "agent:agent_run_tokens:mean_rate1h"
-ABANDONED = "agent:agent_runs_abandoned_per_runs_started:ratio_rate1h"
-LOOPS = "agent:agent_loop_detections_per_runs_started:ratio_rate1h"
+GIVEN_UP = "agent:agent_runs_abandoned:increase1h"
+ABANDONED = "agent:agent_runs_abandoned_per_runs:ratio_increase1h"
+LOOPS = "agent:agent_loop_detections:increase1h"
+LOOPING = "agent:agent_loop_detections_per_runs_started:ratio_increase1h"
 LLM_CALLS = "agent:agent_llm_calls:rate30m"
 LLM_FAILED = "agent:agent_llm_calls_failed_per_llm_calls:ratio_rate30m"
 LLM_P95 = "agent:agent_llm_call_duration_seconds:p95_rate30m"
@@ -86,8 +99,12 @@ RECORDINGS = (
     _p95(RUN_P95, "agent", "agent_run_duration_seconds"),
     _mean(RUN_COST, "agent", "agent_run_cost_usd"),
     _mean(RUN_TOKENS, "agent", "agent_run_tokens"),
-    _share(ABANDONED, "agent", "agent_runs_abandoned_total", "", STARTED),
-    _share(LOOPS, "agent", "agent_loop_detections_total", "", STARTED),
+    Recording(GIVEN_UP, increase("agent", "agent_runs_abandoned_total")),
+    # Runs that are given up began long ago: the whole is what ended in the same hour, in one way or the other.
+    Recording(ABANDONED, f"{GIVEN_UP} / ({GIVEN_UP} + ({RUNS} * {_HOUR} or {GIVEN_UP} * 0) > 0)"),
+    Recording(LOOPS, increase("agent", "agent_loop_detections_total")),
+    # One long run may have begun before the hour, and loop.
+    Recording(LOOPING, f"{LOOPS} / ({STARTED} * {_HOUR} >= 1 or {LOOPS} * 0 + 1)"),
     _rate(LLM_CALLS, "agent", "agent_llm_calls_total", "30m"),
     _share(LLM_FAILED, "agent", "agent_llm_calls_total", _FAILED, LLM_CALLS),
     _p95(LLM_P95, "agent", "agent_llm_call_duration_seconds"),

@@ -3,7 +3,7 @@ Sightings of runs in, what is known of each run kept.
 
 A run is open from its first event, in whatever file that stood, until its end is seen; without an event for the
 time-out it is given up, and an event after so long a silence is the first of the run again. Silence is measured in
-epochs, quarters of the time-out: that a run was seen in an epoch survives any summing up of its events, so it does not
+epochs, parts of the time-out: that a run was seen in an epoch survives any summing up of its events, so it does not
 matter when and how often that is done. What is known of a run between two long silences is a stretch; only its last one
 counts, but which events belong to that may be known only once all parts of a log are put together.
 
@@ -13,28 +13,11 @@ Knows nothing of files, schemas or Prometheus.
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from extractor.endings import Ending, load_ending, order_of
+
 _NEVER = float("inf")
 _EPOCHS = 20  # in a time-out
-
-
-class Add(NamedTuple):
-    """
-    What the end of a run adds to the series *labels* of *metric*.
-
-    That is *own*, the end event's own total, or, if it has none, the run's total at *place* among those of the pack.
-    """
-
-    metric: str
-    labels: tuple[str, ...]
-    place: int
-    own: float | None
-
-
-class Ending(NamedTuple):
-    """An event that ends its run, at *time* in seconds since the epoch."""
-
-    time: float
-    adds: tuple[Add, ...] = ()
+_SHED = 10  # the part of all runs that is forgotten at once when there are too many
 
 
 class Sighting(NamedTuple):
@@ -92,7 +75,7 @@ class Run:
 
     def end(self, ending: Ending) -> None:
         """It ended; of several endings the first counts."""
-        if self.ending is None or _first_of(ending) < _first_of(self.ending):
+        if self.ending is None or order_of(ending) < order_of(self.ending):
             self.ending = ending
 
     def copy(self) -> "Run":
@@ -169,8 +152,7 @@ class Runs:
             run = Run(self._fields)
             run.first, run.last, run.settled = first, last, settled
             if ending is not None:
-                adds = (Add(metric, tuple(labels), place, own) for metric, labels, place, own in ending[1])
-                run.ending = Ending(ending[0], tuple(adds))
+                run.ending = load_ending(ending)
             else:
                 run.fields = [Known(time, value) for time, value in fields]
             self._keep(run_id, run)
@@ -216,6 +198,17 @@ class Runs:
         if watermark > -_NEVER and (self._swept == -_NEVER or self.epoch(watermark) > self.epoch(self._swept)):
             self._swept = watermark
             over += self._forgotten(watermark)
+        return over
+
+    def shed(self, most: int) -> list[tuple[str, Run]]:
+        """Forget the runs that were silent for longest, so that *most* are known; those that are over so."""
+        if len(self.known) <= most:
+            return []
+        by_last = sorted(self.known.items(), key=lambda item: (item[1].last, item[0]))
+        # A few more at once: to find them costs a look at all.
+        over = by_last[: len(by_last) - most + most // _SHED]
+        for run_id, _ in over:
+            del self.known[run_id]
         return over
 
     def begin(self, time: float) -> float:
@@ -279,11 +272,6 @@ def _first(run: Run) -> float:
 
 def _time(sighting: Sighting) -> float:
     return sighting.time
-
-
-def _first_of(ending: Ending) -> tuple[float, str]:
-    # The text breaks ties.
-    return ending.time, repr(ending.adds)
 
 
 def _later(one: Known, other: Known) -> Known:

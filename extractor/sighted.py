@@ -14,10 +14,12 @@ import numpy as np
 
 from extractor.columns import Columns
 from extractor.derive import Plan
+from extractor.endings import Add, Ending
 from extractor.ledger import Amounts, Integers, nothing
-from extractor.runs import Add, Ending, Sighting
+from extractor.runs import Sighting
 from extractor.sums import Floats
 
+_EXACT = 2**53  # below it sums of integers are exact as floats
 _DENSE = 1 << 22  # entries; a larger table costs more than to sort the rows
 
 
@@ -65,10 +67,23 @@ def amounts(parts: Parts) -> Amounts:
     for plan, columns in parts:
         run, slot = np.array(columns.runs), np.array(columns.slots)
         for total, column in plan.amounts if columns.runs else ():
-            values = np.ones(len(run)) if column is None else np.array(columns.numbers[column])
-            some = np.flatnonzero(np.nan_to_num(values))  # nothing and 0 add nothing
-            rows.append((run[some], np.full(len(some), total), slot[some], values[some]))
+            values = np.ones(len(run)) if column is None else np.nan_to_num(np.array(columns.numbers[column]))
+            rows.append(_by_slot(total, run, slot, values))
     return Amounts(*map(np.concatenate, zip(*rows, strict=True))) if rows else nothing()
+
+
+def _by_slot(total: int, run: Integers, slot: Integers, values: Floats) -> tuple[Integers, Integers, Integers, Floats]:
+    """The amounts of one total; integers of one run and slot as their sum, which is exact."""
+    some = np.flatnonzero(values)  # 0 adds nothing
+    run, slot, values = run[some], slot[some], values[some]
+    if len(values):
+        low, span = int(slot.min()), int(slot.max() - slot.min()) + 1
+        size = (int(run.max()) + 1) * span
+        if size <= _DENSE and (values == np.trunc(values)).all() and values.sum() < _EXACT:
+            sums = np.asarray(np.bincount(run * span + slot - low, weights=values), dtype=np.float64)
+            hit = np.flatnonzero(sums)
+            run, slot, values = hit // span, hit % span + low, sums[hit]
+    return run, np.full(len(run), total), slot, values
 
 
 def _endings(

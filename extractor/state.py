@@ -38,27 +38,34 @@ class State:
     """
     All that was counted: series, runs, and how far event time has come.
 
-    *window_seconds* is the length of the sliding window, *run_timeout* how long a run without an event is open. With
-    *limited* off no label is folded and no run is forgotten before `limit` is called: for the parts of one pass.
+    *window_seconds* is the length of the sliding window, *run_timeout* how long a run without an event is open,
+    *run_linger* how long events still count after its end. For runs, time goes on for `idle` seconds of nobody writing.
+    With *limited* off no label is folded and no run is forgotten before `limit` is called: for the parts of one pass.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # options, given by name
         self,
         catalog: Catalog,
         *,
         window_seconds: float = 300.0,
         run_timeout: float = 3600.0,
         run_linger: float = 5.0,
+        max_open_runs: int = 100_000,
         limited: bool = True,
     ) -> None:
         self.catalog = catalog
         self.window_seconds = window_seconds
         self._slot_seconds = window_seconds / _SLOTS
         self.watermark = -inf
+        self.idle = 0.0
         self.clamped = 0
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
         self._limited = limited
-        self.accounts = {pack.name: self._accounts(pack, run_timeout, run_linger) for pack in catalog.packs if pack.run}
+        self.accounts = {
+            pack.name: self._accounts(pack, run_timeout, run_linger, max_open_runs)
+            for pack in catalog.packs
+            if pack.run
+        }
         self._run_counts = run_counts(catalog)
         self._declared = _declared(catalog)
 
@@ -169,6 +176,10 @@ class State:
         """How many runs are open now."""
         return sum(1 for accounts in self.accounts.values() for _ in accounts.runs.open(self._moment))
 
+    def shed_runs(self) -> int:
+        """How many runs were forgotten before they ended because there were too many."""
+        return sum(accounts.shed for accounts in self.accounts.values())
+
     def count_open(self, metric: str) -> dict[Labels, int]:
         """The values of a gauge of open runs; a label set once named stays, at 0."""
         family = self.families[metric]
@@ -236,8 +247,8 @@ class State:
 
     @property
     def _moment(self) -> float:
-        """When the slot of the watermark begins: what is known of runs is known by slots."""
-        return self.time_of(self.newest_slot)
+        """When the slot of now begins, by the time of events: what is known of runs is known by slots."""
+        return self.time_of(self.slot(self.watermark + self.idle)) if self.watermark > -inf else 0.0
 
     def _settled(self, settled: Iterable[list[Update]]) -> list[Update]:
         updates = list(chain.from_iterable(settled))
@@ -247,7 +258,7 @@ class State:
     def _packs(self) -> list[tuple[str, Pack]]:
         return [(pack.name, pack) for pack in self.catalog.packs if pack.run]
 
-    def _accounts(self, pack: Pack, timeout: float, linger: float) -> Accounts:
+    def _accounts(self, pack: Pack, timeout: float, linger: float, most: int) -> Accounts:
         counts = [count for count in run_counts(self.catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
         return Accounts(
             Runs(len(run_fields(pack)), timeout, keep_all=not self._limited),
@@ -255,6 +266,7 @@ class State:
             metrics=self.catalog.metrics,
             abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
             linger=linger + self._slot_seconds,  # it is known in which slot a run ended, not when
+            most=most,
             slot_of=self.slot,
         )
 

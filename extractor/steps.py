@@ -41,7 +41,7 @@ class Steps:
     One step is filled at a time.
     """
 
-    def __init__(self, catalog: Catalog, seconds: int, spill: Spill, **like: float) -> None:
+    def __init__(self, catalog: Catalog, seconds: int, spill: Spill, **like: Any) -> None:  # noqa: ANN401  # the options of a State
         self._catalog = catalog
         self._like = like
         self.seconds = seconds

@@ -24,6 +24,10 @@ LABELS: Mapping[str, Values] = {
     "agent_runs_started_total": ("agent", "release"),
     "agent_runs_total": ("agent", "release", "status", "stop_reason"),
     "agent_run_duration_seconds": ("agent", "release"),
+    "agent_run_steps": ("agent", "release"),
+    "agent_run_tool_calls": ("agent", "release"),
+    "agent_run_tokens": ("agent", "release"),
+    "agent_run_cost_usd": ("agent", "release"),
     "agent_steps_total": ("agent", "release", "type"),
     "agent_llm_calls_total": ("agent", "model", "release", "status"),
     "agent_llm_errors_total": ("model", "error_class", "release"),
@@ -96,7 +100,8 @@ class Truth:
     What the lines add up to.
 
     *totals* has, by metric, the counters; *seconds* the durations behind the histograms. *circuits* has the last state
-    of each circuit; *open_runs* the labels of each run that has begun and not ended.
+    of each circuit; *open_runs* the labels of each run that has begun and not ended. *spent* is what each run added up,
+    and *ends* its last line.
     """
 
     words: Words = field(default_factory=Words)
@@ -108,6 +113,8 @@ class Truth:
     )
     circuits: dict[str, str] = field(default_factory=dict)
     open_runs: dict[str, dict[str, str]] = field(default_factory=dict)
+    spent: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    ends: dict[str, Line] = field(default_factory=dict)
 
     def total(self, metric: str, by: Iterable[str] = (), **where: str) -> dict[Values, Fraction]:
         """The sum of *metric* over the series that match *where*, for each combination of the labels *by*."""
@@ -127,9 +134,24 @@ class Truth:
             "agent_active_count": _tally((run["agent_type"],) for run in runs),
         }
 
+    def of_runs(self) -> dict[str, dict[Values, list[Fraction]]]:
+        """What each run that has ended had added up, by metric and label values; its own totals where it gives any."""
+        own = {"agent_run_steps": "steps", "agent_run_cost_usd": "cost_usd"}
+        found: dict[str, dict[Values, list[Fraction]]] = defaultdict(lambda: defaultdict(list))
+        for run, end in self.ends.items():
+            for metric in ("agent_run_steps", "agent_run_tool_calls", "agent_run_tokens", "agent_run_cost_usd"):
+                said = end.get(own.get(metric, ""))
+                assert said is None or isinstance(said, int | Fraction)
+                number = Fraction(self.spent[run][metric]) if said is None else Fraction(said)
+                found[metric][self._values(metric, end)].append(number)
+        return found
+
     def add(self, line: Line) -> None:
         """Count one line."""
         name = str(line.get("event"))
+        self._spend(line, name, self.spent[str(line.get("run_id"))])
+        if name == "run.complete":
+            self.ends[str(line["run_id"])] = line
         self._run(line, name)
         if name in COUNTED:
             self._one(COUNTED[name], line)
@@ -143,6 +165,14 @@ class Truth:
                 self._one("agent_tool_errors_total", line)
         elif name in CIRCUIT_STATES:
             self.circuits[str(line["circuit"])] = CIRCUIT_STATES[name]
+
+    def _spend(self, line: Line, name: str, spent: Counter[str]) -> None:
+        spent["agent_run_steps"] += name == "step"
+        spent["agent_run_tool_calls"] += name == "tool.call"
+        for metric, names in (("agent_run_tokens", TOKENS.values()), ("agent_run_cost_usd", ["cost_usd"])):
+            for number in map(line.get, names) if name in {"llm.call", "tool.call"} else ():
+                assert number is None or isinstance(number, int | Fraction)
+                spent[metric] += number or 0  # type: ignore[assignment]  # exact
 
     def _llm_call(self, line: Line) -> None:
         self._time("agent_llm_time_to_first_token_seconds", line, "ttft_ms")

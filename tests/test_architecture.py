@@ -22,7 +22,8 @@ ROOMS = {
     "spans": "sequences",
     "waker": "",
     "catalog": "pointers",
-    "runs": "",
+    "endings": "",
+    "runs": "endings",
     # schemas: a pack of schema files in, a proved Catalog out
     "places": "errors pointers",
     "documents": "places",
@@ -63,15 +64,16 @@ ROOMS = {
     "derive": "catalog columns conditions pointers",
     "folding": "catalog columns derive sums updates",
     "structs": "catalog derive pointers",
-    "sighted": "columns derive ledger runs sums",
+    "sighted": "columns derive endings ledger runs sums",
     "ledger": "sums",
-    "accounts": "catalog ledger runs sums updates",
+    "accounts": "catalog endings ledger runs sums updates",
     "fastpath": "catalog columns derive pointers structs",
     "series": "hdr sums",
     "families": "catalog series",
     "state": "accounts catalog derive families ledger pointers runs series updates",
     "charges": "columns derive prices sums",
-    "pipeline": "catalog charges columns derive events fastpath folding lines prices sequences sighted state stats structs",
+    "pipeline": "catalog charges columns derive events fastpath folding lines prices sequences sighted state "
+    "stats structs",
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
@@ -98,9 +100,11 @@ ROOMS = {
     "shards": "errors packed positions sources",
     "reader": "catalog lines packed parts period pipeline prices rotation shards tail",
     "workers": "errors",
-    "replay": "catalog errors events happenings parts period pipeline prices reader shards sources state stats tail workers",
+    "replay": "catalog errors events happenings parts period pipeline prices reader shards sources state stats "
+    "tail workers",
     "progress": "reader",
-    "daemon": "exposition happenings intake keeper landing pipeline prices report schemas scrape server sources state stats waker",
+    "daemon": "exposition happenings intake keeper landing pipeline prices report schemas scrape server sources "
+    "state stats waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -110,8 +114,10 @@ ROOMS = {
     "backfill": "catalog errors exposition reader replay spill state steps timeline",
     "printing": "backfill exposition replay report",
     "options": "period steps",
-    "cli": "backfill blocks catalog checkpoint daemon document errors options period pipeline printing progress replay "
-    "requeue rules_command schemas",
+    "replay_command": "backfill blocks catalog document options period pipeline printing progress replay schemas",
+    "check_command": "options pipeline printing replay_command schemas",
+    "requeue_command": "checkpoint options printing requeue schemas",
+    "cli": "check_command daemon errors options printing replay_command requeue_command rules_command",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",
@@ -123,7 +129,7 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "cli options progress rules_command",
+    "click": "check_command cli options progress replay_command requeue_command rules_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",

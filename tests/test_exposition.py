@@ -146,6 +146,7 @@ def whole_scrape() -> str:
     stats = Stats(lines_read=2, files={"active": 1})
     stats.rejects["not_json"] += 1
     stats.happenings["appeared"] += 1
+    stats.unpriced["nobody"] += 1
     stats.lost_bytes["truncated"] += 1
     return scraped(read(EVERYTHING), stats)
 

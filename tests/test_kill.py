@@ -83,6 +83,20 @@ def test_durations_equal_the_log(survived: Survived):
             assert pytest.approx(float(sum(seconds)), rel=1e-12) == samples[series(f"{metric}_sum", labels)]
 
 
+def test_run_totals_equal_the_log(survived: Survived):
+    """What every run added up until its end, in whatever files its lines stand, is observed once."""
+    samples = survived.samples()
+    found = survived.counted.of_runs()
+    for metric, counted in found.items():
+        for values, numbers in counted.items():
+            labels = dict(zip(LABELS[metric], values, strict=True))
+            buckets = bounds_of(samples, metric, labels)
+
+            assert dict(zip(buckets, bucket_counts(numbers, list(buckets)), strict=True)) == buckets
+            assert pytest.approx(float(sum(numbers)), rel=1e-9) == samples[series(f"{metric}_sum", labels)]
+    assert sum(map(len, found["agent_run_steps"].values())) > 0
+
+
 def test_equals_history(survived: Survived):
     """Everything that is served of the pack, gauges and quantiles too, is what `replay` prints for the same files."""
     command = [sys.executable, "-m", "extractor", "replay", str(survived.logs), "--format", "prometheus"]

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.runs import Ending, Runs, Sighting
+from extractor.endings import Ending
+from extractor.runs import Runs, Sighting
 
 TIMEOUT = 100.0
 

@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -37,6 +38,7 @@ _REJECTS: dict[str, bytes] = {
     "bad_time": b'{"event":"cache.hit","ts":"yesterday","run_id":"r","note":"reject-%d-"}\n',
     "invalid": b'{"event":"tool.call","ts":1767607200,"run_id":"r","tool":5,"note":"reject-%d-"}\n',
 }
+_TIME = re.compile(rb'"ts":"([^"]+)"')
 _SEQ = re.compile(rb'"seq":\d+')
 
 
@@ -87,9 +89,19 @@ class Writer(threading.Thread):
             written = self.lines
             self._act()
             self._done.wait((self.lines - written) / self._rate)
+        self._open[0].write(self._last())
         for each in chain(self._open, self._renamed):
             each.write(b"")
             each.file.close()
+
+    def _last(self) -> bytes:
+        """A line a minute later than all others: now every run that has ended is over for good, live and in history."""
+        self.lines += 1
+        line = self._numbered(self._open[0], dice=100)
+        time = _TIME.search(line)
+        assert time is not None
+        later = datetime.fromisoformat(time[1].decode()) + timedelta(minutes=1)
+        return line.replace(time[1], later.isoformat().encode(), 1)
 
     def _act(self) -> None:
         random = self._random

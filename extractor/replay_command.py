@@ -1,0 +1,130 @@
+"""
+The command `extractor replay`, and how any command reads logs to their end.
+
+Knows nothing of how they are read.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from extractor.backfill import Backfill
+from extractor.blocks import Blocks
+from extractor.catalog import Catalog
+from extractor.document import Document
+from extractor.options import REJECTED, backfill_options, collect_less, moment, option, reading_options
+from extractor.period import ALWAYS, Period
+from extractor.pipeline import Rejected
+from extractor.printing import FORMATS, printable, said_of
+from extractor.progress import counted, shown
+from extractor.replay import Options, Replay, Replayed
+from extractor.schemas import load
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="table",
+    help="What to print.",
+)
+@option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
+@option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="the cores",
+    metavar="N",
+    help="Read with N processes. What is printed does not depend on it.",
+)
+@option(
+    "--since", callback=moment, metavar="TIME", help="Only events at TIME or later: date, RFC 3339 or epoch seconds."
+)
+@option("--until", callback=moment, metavar="TIME", help="Only events before TIME.")
+@backfill_options
+@reading_options
+def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> None:
+    """
+    Read PATH to the end and say what happened.
+
+    PATH is a log file, compressed or not, a folder of them, a quoted pattern, or - for standard
+    input. Files that hold the same, such as app.jsonl.1 and app.jsonl.1.gz, are counted once.
+
+    Example:
+
+    \b
+        extractor replay samples/logs
+        extractor replay samples/logs --since 2026-11-20 --until 2026-11-21T12:00:00Z
+        extractor replay samples/logs --format prometheus | grep agent_runs_total
+        extractor replay samples/logs --backfill history.om --step 15s
+    """
+    options["period"] = _period(options.pop("since"), options.pop("until"))
+    output = _output(options.pop("document"), options.pop("blocks"))
+    how = {name: options.pop(name) for name in ("seconds", "labels")}
+    catalog = load(options.pop("schemas"))
+    if output is not None:
+        replayed = _backfill(catalog, paths, options, output, how)
+    else:
+        replayed = read(catalog, paths, options)
+        click.echo(FORMATS[form](replayed), nl=False)
+    if strict and replayed.stats.rejects.total():
+        sys.exit(REJECTED)
+
+
+def read(
+    catalog: Catalog,
+    paths: tuple[str, ...],
+    options: dict[str, Any],
+    on_reject: Callable[[Rejected], None] = lambda _: None,
+) -> Replayed:
+    """Read *paths* as *options* say, with progress and troubles on standard error."""
+    collect_less()
+    window = options.pop("quantile_window")
+    job = Replay(catalog, Options(paths=paths, window=window, **options), on_reject)
+    with shown(job.total_bytes) as progress:
+        replayed = job.run(progress)
+    for trouble in replayed.troubles:
+        click.echo(f"extractor: {printable(trouble)}", err=True)
+    return replayed
+
+
+def _output(document: str | None, blocks: Path | None) -> Document | Blocks | None:
+    if document is not None and blocks is not None:
+        raise click.UsageError("give either --backfill or --backfill-blocks")
+    if document is not None:
+        return Document(document)
+    return None if blocks is None else Blocks(blocks)
+
+
+def _backfill(
+    catalog: Catalog,
+    paths: tuple[str, ...],
+    options: dict[str, Any],
+    output: Document | Blocks,
+    how: dict[str, Any],
+) -> Replayed:
+    collect_less()
+    window = options.pop("quantile_window")
+    with TemporaryDirectory(prefix="extractor-") as folder, output:
+        asked = Options(paths=paths, window=window, **options)
+        job = Backfill(catalog, asked, Path(folder), **how)
+        with shown(job.total_bytes) as progress:
+            replayed = job.read(progress)
+        with counted("Writing", job.parts) as done:
+            written = job.write(output, done)
+    for note in (*replayed.troubles, *said_of(replayed, written), *output.notes()):
+        click.echo(f"extractor: {printable(note)}", err=True)
+    return replayed
+
+
+def _period(since: float | None, until: float | None) -> Period:
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since must be before --until")
+    return Period(ALWAYS.since if since is None else since, ALWAYS.until if until is None else until)
