@@ -19,7 +19,7 @@ from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
 from extractor.ledger import Account, Ledger
 from extractor.runs import Run, Runs
-from extractor.sums import Numbers, as_float, exact_sums
+from extractor.sums import Numbers, exact_sums
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
@@ -108,9 +108,9 @@ class Accounts:
             endings = [run.ending for _, run in runs if run.ending is not None]
             totals = self.ledger.settle([self._account(name, run, run.ending) for name, run in runs])
             for ending, sums in zip(endings, totals, strict=True):
-                for add in ending.adds:
-                    value = as_float(sums[add.place]) if add.own is None else add.own
-                    found[add.metric, add.labels].append((value, self._slot_of(ending.time)))
+                slot = self._slot_of(ending.time)
+                for (metric, labels, place), own in zip(ending.adds, ending.own, strict=True):
+                    found[metric, labels].append((sums[place] if own is None else own, slot))
         return [self._update(*where, values) for where, values in found.items()]
 
     def _update(self, metric: str, labels: tuple[str, ...], found: list[tuple[float, int]]) -> Update:

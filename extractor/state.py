@@ -121,12 +121,11 @@ class State:
         runs = self.accounts[pack.name].runs
         runs.see(seen)
         # What an event says of its run brings the series of a count into being: if looking did, it would leave a trace.
-        firsts: dict[tuple[object, ...], int] = {}
-        for sighting in seen:
-            # A sighting sums up an epoch, so only its epoch does not depend on how the events were cut.
-            epoch = runs.epoch(sighting.time)
-            firsts[sighting.fields] = min(firsts.get(sighting.fields, epoch), epoch)
-        for fields, first in firsts.items():
+        firsts: dict[tuple[object, ...], float] = {}
+        for sighting in (sighting for sighting in seen if sighting.fields):
+            firsts[sighting.fields] = min(firsts.get(sighting.fields, inf), sighting.time)
+        for fields, time in firsts.items():
+            first = runs.epoch(time)  # a sighting sums up an epoch, so a time does not say more
             for count in self._run_counts:
                 if count.pack == pack.name and count.named_by(fields):
                     self.families[count.metric].find(count.labels_of(fields), 1, first)
