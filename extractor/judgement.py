@@ -97,7 +97,7 @@ def _releases(whole: State, label: str) -> Releases | None:
     agents: dict[str, set[str]] = {}
     for family in whole.families.values():
         names = family.metric.label_names
-        if label not in names:
+        if label not in names or family.metric.run is not None:  # whose series are known by epochs, not by slots
             continue
         place = names.index(label)
         for labels, touch in family.in_order():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from extractor.catalog import Kind, Signal
+from extractor.families import Family
 from extractor.hdr import quantiles
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 from extractor.state import State
@@ -58,7 +59,15 @@ def shares(signal: Signal, state: State, only: Only = EVERYTHING) -> dict[str, f
 def is_seen(signal: Signal, whole: State) -> bool:
     """Whether *whole*, all of the logs, has anything that *signal* could be made of, so that a 0 is a number."""
     names = {signal.metric, *signal.over} if signal.metric in signal.over else {signal.metric}
-    return any(whole.families[name].series or whole.families[name].metric.run for name in names)
+    return any(_is_seen(whole.families[name]) for name in names)
+
+
+def _is_seen(family: Family) -> bool:
+    if family.metric.run is not None:  # that there was none is known
+        return True
+    if family.metric.kind is Kind.HISTOGRAM:  # of runs to which nothing was ever added nobody logs what there is to add
+        return any(series.total for series in family.series.values() if isinstance(series, Histogram))
+    return any(touch.events for _, touch in family.in_order())
 
 
 def values(signal: Signal, state: State, label: str) -> list[str]:

@@ -118,7 +118,7 @@ class Replay:
         else:
             for place, shard in enumerate(self._shards):
                 reader.read(shard)
-                part.bound(self._floor(range(place + 1, len(self._shards))))
+                (part if steps is None else steps).bound(self._floor(range(place + 1, len(self._shards))))
         part.state.limit()
         part.state.sweep(end=True)
         part.stats.gaps, part.stats.repeats = part.spans.gaps, part.spans.repeats

@@ -76,7 +76,7 @@ def _read(paths: tuple[str, ...], window: float, options: dict[str, Any]) -> tup
     sliding = options.pop("quantile_window")
     catalog = load(options.pop("schemas"))
     job = Replay(catalog, Options(paths=paths, window=sliding, **options))
-    like = {"window_seconds": sliding, "run_timeout": options["run_timeout"], "run_linger": options["run_linger"]}
+    like = {"run_timeout": options["run_timeout"], "run_linger": options["run_linger"]}
     windows = Windows(catalog, window, until, job.late_time(), **like)
     with shown(job.total_bytes) as progress:
         replayed = job.run(progress, windows)

@@ -18,6 +18,7 @@ from extractor.properties import Properties, did_you_mean, to_pointer
 
 _OBJECTIVES = {objective.name: objective for objective in DEFAULTS}
 _SUMMED = (Kind.COUNTER, Kind.GAUGE)
+_WORDS = {Unit.SECONDS: "a duration", Unit.RATIO: "a ratio", Unit.USD: "in dollars", Unit.TOKENS: "a number"}
 _UNITS = {"seconds": Unit.SECONDS, "usd": Unit.USD, "ratio": Unit.RATIO, "": Unit.TOKENS}
 
 
@@ -66,8 +67,9 @@ def _check(signal: Signal, metrics: Mapping[str, Metric], place: Place) -> None:
     if metric.kind is Kind.STATESET:
         raise (place / "metric").error("a stateset is no number", "name another metric")
     if (metric.kind is Kind.SUMMARY) != (signal.quantile is not None):
-        hint = 'add "quantile": 0.95' if metric.kind is Kind.SUMMARY else "drop it"
-        raise (place / "quantile").error(f"a {metric.kind} {'needs' if 'add' in hint else 'has no'} quantile", hint)
+        if metric.kind is Kind.SUMMARY:
+            raise place.error("a summary needs a quantile", 'add "quantile": 0.95')
+        raise (place / "quantile").error(f"a {metric.kind} has no quantile", "drop it")
     for keyword, given in (("over", signal.over), ("by", signal.by), ("hourly", signal.hourly)):
         if given and metric.kind not in _SUMMED:
             raise (place / keyword).error(f"a {metric.kind} is not summed", "drop it")
@@ -88,8 +90,8 @@ def _check_objective(signal: Signal, unit: str, place: Place) -> None:
     if signal.by is not None:
         raise place.error("shares are not judged", "drop it")
     if _UNITS.get(unit) is not objective.unit:
-        hint = "name an objective in the unit of the row"
-        raise place.error(f"'{objective.name}' is in {objective.unit}, and the row is in {unit or 'no unit'}", hint)
+        mine, theirs = (_WORDS[each] for each in (objective.unit, _UNITS.get(unit, Unit.TOKENS)))
+        raise place.error(f"'{objective.name}' is {mine}, and the row is {theirs}", "name another objective")
 
 
 def read_recommended(

@@ -69,6 +69,9 @@ class Steps:
         self._step, self._state = step, self.blank()
         return self._state
 
+    def bound(self, floor: float) -> None:
+        """Nothing to do: what there is was put away."""
+
     def changes(self) -> Iterator[tuple[int, State]]:
         """What each step adds, in the order of time; for after the last event."""
         self._put_away()

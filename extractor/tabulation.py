@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from extractor.catalog import UNKNOWN
 from extractor.judgement import Measured, Releases, Row, Verdict
 from extractor.objectives import Direction, Objective
 from extractor.report import Figure, shown
@@ -139,7 +140,7 @@ def _said(row: Row) -> str:
         return f"ok: {_limits(row.verdicts)}" if row.verdicts else ""
     worst = broken[0]
     more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-    who = f"{worst.who} " if worst.who else ""
+    who = f"{worst.who} " if worst.who not in ("", UNKNOWN) else ""
     return f"broken: {who}{_number(worst.value, row.unit)}{more}; {_limit(worst.objective)}"
 
 

@@ -3,13 +3,13 @@ Event time cut into windows counted back from its end, each with a state of its 
 
 There is the current window, the previous one of the same length, and all before. The end is known only when all was
 read, so time is cut finely first: into thirtieths of a window. The current window ends with the thirtieth in which the
-latest event lies, or at a time that was given. Runs are the same in all windows: what a run added up counts when it
-ended, wherever its events are.
+latest event lies, or the last moment before a time that was given. Runs are the same in all windows: what a run added
+up counts when it ended, wherever its events are.
 
 Knows nothing of lines, files or text formats.
 """
 
-from math import inf
+from math import ceil, inf, nextafter
 from typing import Any, NamedTuple
 
 from extractor.catalog import Catalog
@@ -19,6 +19,7 @@ from extractor.state import State
 PARTS = 30
 """Of a window."""
 
+_LONGEST = 300  # seconds of the sliding window of a state, of which a slot is a thirtieth
 _BEFORE = -1 << 62  # the step of all that is in neither window
 
 
@@ -44,7 +45,7 @@ class Cut(NamedTuple):
 
 class Windows:
     """
-    Windows of *seconds*, to be filled; *until* is where the current one ends, if that is known.
+    Windows of *seconds*, to be filled; *until* is what the current one ends with, if that is known.
 
     *seen* is the time of an event that will come: what lies two windows before needs no states of its own then.
     """
@@ -55,39 +56,48 @@ class Windows:
         seconds: float,
         until: float | None = None,
         seen: float = -inf,
+        *,
+        run_timeout: float = 3600.0,
         **like: Any,  # noqa: ANN401  # the options of a State
     ) -> None:
         self._catalog = catalog
-        self._like = like
-        self.seconds = seconds
-        self._length = seconds / PARTS
-        self._origin = 0.0 if until is None else until
-        self._is_fixed = until is not None
-        self._newest = -1 if until is not None else _BEFORE
-        self._earliest: int | None = None
-        self._before = State(catalog, limited=False, **like)
+        # When a run ended is known to a slot of a state. So a part of a window is some whole slots, none of them long.
+        self._slots = max(1, ceil(seconds / _LONGEST))
+        self._like = like | {"run_timeout": run_timeout, "window_seconds": seconds / self._slots}
+        self._run_timeout = run_timeout
+        self._before = State(catalog, limited=False, **self._like)
         self._states: dict[int, State] = {}
-        if seen > -inf and not self._is_fixed:
-            self._newest = self._slot(seen)
+        self._earliest: int | None = None
+        self._is_fixed = until is not None
+        self._newest = _BEFORE
+        if until is not None:
+            self._newest = self._part(nextafter(until, -inf))
+        elif seen > -inf:
+            self._newest = self._part(seen)
 
     def step(self, time: float) -> int:
         """The part of a window in which *time*, in seconds since the epoch, lies; one for all that is too early."""
-        slot = self._slot(time)
-        self._earliest = slot if self._earliest is None else min(self._earliest, slot)
+        part = self._part(time)
+        self._earliest = part if self._earliest is None else min(self._earliest, part)
         if not self._is_fixed:
-            self._newest = max(self._newest, slot)
-        return _BEFORE if self._is_over(slot) else slot
+            self._newest = max(self._newest, part)
+        return _BEFORE if self._is_over(part) else part
 
     def enter(self, step: int) -> State:
         """The state for the events of *step*; all that came before this is folded."""
-        for slot in [slot for slot in self._states if self._is_over(slot)]:
-            self._before.merge_series(self._states.pop(slot))
-            self._before.bound(HELD, -inf)
+        for part in [part for part in self._states if self._is_over(part)]:
+            self._before.merge_series(self._states.pop(part))
         if self._is_over(step):
             return self._before
         if step not in self._states:
             self._states[step] = self._blank()
         return self._states[step]
+
+    def bound(self, floor: float) -> None:
+        """Keep memory bounded; no event that is still to come is far before *floor*."""
+        # What is forgotten of runs counts before the windows, and so must have ended there.
+        begin = self._time(self._newest + 1 - 2 * PARTS)
+        self._before.bound(HELD, min(floor, begin + 2 * self._run_timeout))
 
     def cut(self) -> Cut:
         """The windows, for after the last event."""
@@ -95,9 +105,9 @@ class Windows:
         bounds = [newest + 1 - 2 * PARTS, newest + 1 - PARTS, newest + 1]
         until, *begins = (self._time(bound) for bound in (bounds[2], *bounds[:2]))
         previous, current, whole = self._blank(), self._blank(), self._blank()
-        for slot, state in sorted(self._states.items()):
-            part = current if slot >= bounds[1] else previous if slot >= bounds[0] else self._before
-            part.merge_series(state)
+        for part, state in sorted(self._states.items()):
+            window = current if part >= bounds[1] else previous if part >= bounds[0] else self._before
+            window.merge_series(state)
         self._states.clear()
         states = (self._before, previous, current)
         for state in states:
@@ -122,11 +132,11 @@ class Windows:
         state.accounts = self._before.accounts
         return state
 
-    def _is_over(self, slot: int) -> bool:
-        return slot <= self._newest - 2 * PARTS
+    def _is_over(self, part: int) -> bool:
+        return part <= self._newest - 2 * PARTS
 
-    def _slot(self, time: float) -> int:
-        return int((time - self._origin) // self._length)
+    def _part(self, time: float) -> int:
+        return self._before.slot(time) // self._slots
 
-    def _time(self, slot: int) -> float:
-        return self._origin + slot * self._length
+    def _time(self, part: int) -> float:
+        return self._before.time_of(part * self._slots)

@@ -117,9 +117,9 @@ ROOMS = {
     "backfill": "catalog errors exposition reader replay spill state steps timeline",
     # the last windows of the logs: what is, was and ought to be
     "windows": "catalog parts state",
-    "measures": "catalog hdr series state sums",
+    "measures": "catalog families hdr series state sums",
     "judgement": "catalog measures objectives signals state windows",
-    "tabulation": "judgement objectives report",
+    "tabulation": "catalog judgement objectives report",
     "printing": "backfill exposition replay report",
     "options": "period steps",
     "replay_command": "backfill blocks catalog document options period pipeline printing progress replay schemas",

@@ -1,0 +1,48 @@
+"""A late event is found without reading the logs, and it is one that will be counted."""
+
+import gzip
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from extractor.period import Period
+from extractor.replay import Options, Replay
+from tests.conftest import Log
+from tests.reading import T0, default_catalog, tool_call
+
+
+def late(path: Path, **options: object) -> float:
+    """The time of an event in *path*, after the start of the tests' events."""
+    return Replay(default_catalog(), Options(paths=(str(path),), **options)).late_time() - T0  # type: ignore[arg-type]
+
+
+def test_the_latest_of_the_last_lines(log: Log) -> None:
+    """Of the last lines of all files the latest event counts, whatever their order."""
+    log.append(tool_call(900), *(tool_call(at) for at in range(3000)), tool_call(5))
+    log.path.with_name("other.jsonl").write_bytes(tool_call(7) + b"\n")
+
+    assert 2999.0 == late(log.path.parent)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [b"{", tool_call(99)[:-1], tool_call(99, status="no"), tool_call(99, tool="x" * 500), tool_call(10**10), b""],
+    ids=["no JSON", "torn", "invalid", "too long", "too late", "blank"],
+)
+def test_only_what_will_be_counted(last: bytes, log: Log) -> None:
+    """A line that will be rejected tells no time, nor does one that is not finished, or lies outside the period."""
+    log.append(tool_call(3), last)
+    log.tear(tool_call(50))
+
+    assert 3.0 == late(log.path, max_line_bytes=400)
+    assert -inf == late(log.path, max_line_bytes=400, period=Period(until=T0 + 3))
+
+
+def test_nothing_is_known_of_compressed_files(log: Log) -> None:
+    """The end of a compressed file is not looked for; an empty file has none."""
+    path = log.path.with_name("old.jsonl.gz")
+    path.write_bytes(gzip.compress(tool_call(3) + b"\n"))
+
+    assert -inf == late(path)
+    assert -inf == late(log.path)
