@@ -16,7 +16,7 @@ from extractor.judgement import Measured, Releases, Row, Verdict
 from extractor.objectives import Direction, Objective
 from extractor.report import Figure, shown
 
-_EXACT = 10_000  # below that a plain number is not shortened
+_EXACT = 100_000  # below that a plain number is not shortened
 _ROUGH = 100  # below that it has decimals
 _SHARES = 5  # of a distribution that are shown
 

@@ -102,7 +102,7 @@ ROOMS = {
     "shards": "errors packed positions sources",
     "reader": "catalog lines packed parts period pipeline prices rotation shards tail",
     "workers": "errors",
-    "newest": "catalog errors events reader shards",
+    "newest": "catalog errors events packed reader shards",
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",

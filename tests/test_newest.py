@@ -39,10 +39,13 @@ def test_only_what_will_be_counted(last: bytes, log: Log) -> None:
     assert -inf == late(log.path, max_line_bytes=400, period=Period(until=T0 + 3))
 
 
-def test_nothing_is_known_of_compressed_files(log: Log) -> None:
-    """The end of a compressed file is not looked for; an empty file has none."""
+@pytest.mark.parametrize("damage", [b"", b"x"])
+def test_first_lines_of_compressed_files(damage: bytes, log: Log) -> None:
+    """Of a compressed file the first events are known, damaged or not; of an empty one nothing."""
     path = log.path.with_name("old.jsonl.gz")
-    path.write_bytes(gzip.compress(tool_call(3) + b"\n"))
+    lines = b"".join(tool_call(at) + b"\n" for at in range(3, 20_000))
+    packed = gzip.compress(lines)
+    path.write_bytes(packed[: len(packed) // 2] + damage if damage else packed)
 
-    assert -inf == late(path)
+    assert 3.0 <= late(path) < 100
     assert -inf == late(log.path)
