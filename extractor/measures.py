@@ -63,11 +63,11 @@ def is_seen(signal: Signal, whole: State) -> bool:
 
 
 def _is_seen(family: Family) -> bool:
-    if family.metric.run is not None:  # that there was none is known
+    # That no run was given up is known. Of what adds up to nothing, such as costs that nobody states, one cannot say
+    # whether it was 0 or was never written.
+    if family.metric.run is not None:
         return True
-    if family.metric.kind is Kind.HISTOGRAM:  # of runs to which nothing was ever added nobody logs what there is to add
-        return any(series.total for series in family.series.values() if isinstance(series, Histogram))
-    return any(touch.events for _, touch in family.in_order())
+    return any(isinstance(series, Latest) or series.total for series in family.series.values())
 
 
 def values(signal: Signal, state: State, label: str) -> list[str]:

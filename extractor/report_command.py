@@ -51,18 +51,23 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
     wanted = ob.Objectives() if objectives is None else ob.load(objectives)
     cut, replayed = _read(paths, window, options)
     lines_read, rejects = replayed.stats.lines_read, replayed.stats.rejects.total()
+    unpriced = replayed.stats.unpriced
     judged = (*rows(cut, window, wanted), rejected(lines_read, rejects, wanted))
-    table = Table(
-        judged,
-        (cut.since[1], cut.until),
-        None if cut.is_first else cut.since,
-        compared(cut),
-    )
+    previous = None if cut.is_first else cut.since
+    table = Table(judged, (cut.since[1], cut.until), previous, compared(cut))
     if form == "json":
-        read = {"lines": lines_read, "events": replayed.stats.events, "rejects": rejects}
+        read = {
+            "lines": lines_read,
+            "events": replayed.stats.events,
+            "rejects": rejects,
+            "unpriced": dict(sorted(unpriced.items())),
+        }
         click.echo(json.dumps(read | as_json(table), indent=1, ensure_ascii=False))
     else:
         _print(table, cut)
+        models = ", ".join(sorted(unpriced))
+        _note(f"costs are without {unpriced.total():,} calls, of unknown price: {models}" if unpriced else "")
+        _note(f"broken: {', '.join(row.title for row in table.broken)}" if table.broken else "")
     if table.broken:
         sys.exit(BROKEN)
 
@@ -97,8 +102,11 @@ def _print(table: Table, cut: Cut) -> None:
         if line.status in _COLOURS:
             last = click.style(last, fg=_COLOURS[line.status])
         click.echo((printable(line.text) + last).rstrip(), color=colour)
-    if table.broken:
-        click.echo(f"\nbroken: {', '.join(row.title for row in table.broken)}")
+
+
+def _note(text: str) -> None:
+    if text:
+        click.echo("\n" + printable(text))
 
 
 def _compared(table: Table, cut: Cut) -> str:

@@ -27,7 +27,7 @@ def test_the_latest_of_the_last_lines(log: Log) -> None:
 
 @pytest.mark.parametrize(
     "last",
-    [b"{", tool_call(99)[:-1], tool_call(99, status="no"), tool_call(99, tool="x" * 500), tool_call(10**10), b""],
+    [b"{", tool_call(99)[:-1], tool_call(99, status="no"), tool_call(99, message="x" * 500), tool_call(10**10), b""],
     ids=["no JSON", "torn", "invalid", "too long", "too late", "blank"],
 )
 def test_only_what_will_be_counted(last: bytes, log: Log) -> None:

@@ -214,7 +214,7 @@ def test_open_and_abandoned_runs(log: Log, found: Callable[..., Any]) -> None:
     rows = signals(found("--window", "1m", "--until", T0 + 200, "--run-timeout", "100"))
 
     assert (1.0, 0.0, 1.0) == (rows["Abandoned"]["value"], rows["Abandoned"]["previous"], rows["In progress"]["value"])
-    assert 1.0 == rows["Abandoned rate"]["value"]
+    assert (1.0, None) == (rows["Abandoned rate"]["value"], rows["In progress"]["previous"])
 
 
 def test_order_of_lines_and_files_does_not_matter(log: Log, found: Callable[..., Any], tmp_path: Path) -> None:
@@ -289,6 +289,14 @@ def test_rejected_lines_are_judged(log: Log, found: Callable[..., Any]) -> None:
     assert (0.25, "broken") == tuple(signals(content)["Rejected lines"][key] for key in ("value", "status"))
 
 
+def test_unknown_prices_are_told(log: Log, report: Report, found: Callable[..., Any]) -> None:
+    """A call of unknown price is not free: that costs are without it is said, and by which model."""
+    log.append(llm_call(0, cost_usd=1), *(llm_call(at, model="mine", input_tokens=5) for at in range(3)))
+
+    assert {"mine": 3} == found()["unpriced"]
+    assert report(log.path).output.endswith("\ncosts are without 3 calls, of unknown price: mine\n")
+
+
 def test_nothing_at_all(log: Log, report: Report, found: Callable[..., Any]) -> None:
     """Of an empty log every row says that there is no data; nothing is broken."""
     result = report(log.path)
@@ -305,7 +313,7 @@ def test_what_is_not_logged_has_no_data(log: Log, report: Report) -> None:
     log.append(*run_of(0, "a"))
     rows = dict(re.findall(r"^(\S.*?)  +(.*)$", report(log.path).output, re.MULTILINE))
 
-    assert {"no data"} == {rows[title] for title in ("Tool error rate", "Tool latency p95", "Loops", "Loop rate")}
+    assert {"no data"} == {rows[title] for title in ("Tool error rate", "Loops", "Loop rate", "Cost", "Steps per run")}
     assert ("1", "0") == (rows["Runs"], rows["Abandoned"])
 
 
