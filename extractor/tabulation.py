@@ -17,6 +17,7 @@ from extractor.objectives import Direction, Objective
 from extractor.report import Figure, shown
 
 _EXACT = 100_000  # below that a plain number is not shortened
+_WIDE = 16  # characters of a name in a column; a commit has 40
 _ROUGH = 100  # below that it has decimals
 _SHARES = 5  # of a distribution that are shown
 
@@ -55,7 +56,7 @@ def lines(table: Table) -> Iterator[Line]:
     """The table as people read it."""
     head = ["", "now", "trend", "status"]
     if table.releases is not None:
-        head.insert(3, f"{table.releases.newest} vs {table.releases.previous}")
+        head.insert(3, f"{_short(table.releases.newest)} vs {_short(table.releases.previous)}")
     shown_rows = [each for row in table.rows for each in _unfolded(row)]
     cells = [head, *(_cells(row, compared=table.releases is not None) for row in shown_rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
@@ -104,7 +105,11 @@ def _unfolded(row: Row) -> Iterator[Row]:
     yield row._replace(value={}, previous=None, releases=(None, None))
     for name in list(row.value)[:_SHARES]:
         before, newest = (_share(measured, name) for measured in row.releases)
-        yield Row(f"  {name}", row.unit, row.value[name], _share(row.previous, name), (before, newest))
+        yield Row(f"  {_short(name)}", row.unit, row.value[name], _share(row.previous, name), (before, newest))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _WIDE else name[: _WIDE - 1] + "…"
 
 
 def _share(measured: Measured, name: str) -> float | None:

@@ -358,6 +358,24 @@ def test_two_releases(log: Log, report: Report, found: Callable[..., Any]) -> No
     assert re.search(r"^Success rate .* -50\.0 pp", shown, re.MULTILINE)
 
 
+def test_long_names_are_cut(log: Log, report: Report, found: Callable[..., Any]) -> None:
+    """A release that is a commit does not push the table off the screen; for programs it is whole."""
+    log.append(*run_of(0, "a", release="a" * 40), *run_of(60, "b", release="b" * 40))
+
+    assert f"{'b' * 15}… vs {'a' * 15}…  status\n" in report(log.path).output
+    assert {"previous": "a" * 40, "newest": "b" * 40} == found()["releases"]
+
+
+def test_standard_input_is_read(log: Log, found: Callable[..., Any]) -> None:
+    """What is piped in, whose end nobody knows before it was read, gives the same report; so it is for --since."""
+    log.append(tool_call(-500), *(each for at in range(0, 300, 9) for each in run_of(at, f"r{at}")))
+    words = ["--window", "1m", "--format", "json"]
+    piped = CliRunner().invoke(main, ["report", "-", *words], input=log.path.read_bytes())
+
+    assert found(*words) == parsed(piped)
+    assert (2, 0) == (found("--since", T0 + 291)["events"], found("--since", T0 + 298)["events"])
+
+
 def test_one_release_is_not_compared(log: Log, report: Report, found: Callable[..., Any]) -> None:
     """Without a release before there is no such column."""
     log.append(*run_of(0, "a", agent="x", release="1"), *run_of(5, "b", agent="y", release="2"), *run_of(9, "c"))
