@@ -9,7 +9,7 @@ Knows nothing of series.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -68,6 +68,21 @@ class Accounts:
         """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
         return [*self._over(self.runs.limit()), *self.settle(moment)]
 
+    def settle_by(self, edges: Sequence[float], moment: float) -> list[list[Update]]:
+        """
+        What is over by each of the ascending *edges* and not by the one before, and at last what is over in the end.
+
+        A run is over when it ended; without an end, when it was given up. For once, when all events are known.
+        """
+        earlier = [(_over_at(run), name, run) for name, run in self.runs.limit()]
+        settled, begin = [], -inf
+        for edge in edges:
+            over = [(name, run) for time, name, run in earlier if begin <= time < edge]
+            settled.append([*self._over(over), *self.settle(edge + self._linger)])
+            begin = edge
+        last = [(name, run) for time, name, run in earlier if begin <= time]
+        return [*settled, [*self._over(last), *self.settle(moment, end=True)]]
+
     def forget(self, floor: float) -> list[Update]:
         """Settle what no event that comes after *floor* can change."""
         return self._over(self.runs.settle(floor))
@@ -125,6 +140,10 @@ class Accounts:
         first = self._slot_of(self.runs.begin(run.first))
         until = first - 1 if ending is None else self._slot_of(ending.time + self._linger)
         return Account(name, first, until, max(self._slot_of(run.last), until))
+
+
+def _over_at(run: Run) -> float:
+    return run.last if run.ending is None else run.ending.time
 
 
 def _rounds(over: Over) -> Iterator[Over]:

@@ -11,7 +11,7 @@ Knows nothing of lines, files or text formats.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import chain
@@ -196,14 +196,23 @@ class State:
             (name, label): events for name, family in self.families.items() for label, events in family.overflow.items()
         }
 
+    def settle_by(self, edges: Sequence[float]) -> list[list[Update]]:
+        """What of the runs was over by each of *edges*, and in the end; see `Accounts`. Nothing is applied."""
+        parts = [accounts.settle_by(edges, self._moment) for accounts in self.accounts.values()]
+        return [list(chain.from_iterable(part[place] for part in parts)) for place in range(len(edges) + 1)]
+
     def merge(self, other: "State") -> None:
         """Add what *other*, of the same catalog, has counted."""
+        self.merge_series(other)
+        for name, accounts in self.accounts.items():
+            accounts.merge(other.accounts[name])
+
+    def merge_series(self, other: "State") -> None:
+        """Add the series of *other*, of the same catalog, and not its runs."""
         self.advance(other.watermark)
         self.clamped += other.clamped
         for name, family in self.families.items():
             family.merge(other.families[name], self.newest_slot)
-        for name, accounts in self.accounts.items():
-            accounts.merge(other.accounts[name])
 
     def dump(self) -> dict[str, Any]:
         """Everything that was counted, as plain values: what `load` takes."""
