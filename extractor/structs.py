@@ -76,8 +76,10 @@ def property_names(event: EventType) -> list[str]:
     return list(properties)
 
 
-def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> type[Object]:
-    """The Struct of *event*; its tag is the event's name."""
+def struct_of(
+    event: EventType, pack: Pack, names: Mapping[Pointer, str], texts: Iterable[Pointer] = ()
+) -> type[Object]:
+    """The Struct of *event*; its tag is the event's name. It has *texts* also where these may be anything."""
     schema: Any = event.schema
     unknown = {key for key in schema if not key.startswith("x-")} - _ROOT
     required = set(schema.get("required", ()))
@@ -100,7 +102,8 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
     fields: list[Any] = []
     for (name,), field in names.items():
         anything = not properties[name].keys() - _ANNOTATIONS
-        if (name,) == pack.event or (anything and extra and name not in required):
+        wanted = (name,) in texts
+        if (name,) == pack.event or (anything and extra and name not in required and not wanted):
             continue  # what may be anything needs no field; msgspec skips it faster than it decodes it
         kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
         fields.append((field, kind) if name in required else (field, kind, None))
