@@ -8,7 +8,7 @@ rows that are still in question; a row costs a few nanoseconds.
 Knows nothing of series or lines.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,23 +28,46 @@ class Chosen(NamedTuple):
     codes: Integers
     values: Floats | None = None
 
-    def only(self, some: Integers | NDArray[np.bool_]) -> "Chosen":
+    def only(self, some: NDArray[np.bool_]) -> "Chosen":
         """*some* of them."""
-        return Chosen(self.rows[some], self.codes[some], None if self.values is None else self.values[some])
+        kept = np.flatnonzero(some)  # and not the mask for each of them: mostly few are kept
+        return Chosen(self.rows[kept], self.codes[kept], None if self.values is None else self.values[kept])
+
+
+class Texts:
+    """What events may say for the label *name* of an exemplar: all *texts*, empty if they cannot be shown."""
+
+    def __init__(self, name: str, texts: Iterable[object]) -> None:
+        self.texts = [usable(name, text) for text in texts]
+        self.known = np.array([bool(text) for text in self.texts], dtype=bool)
+        self.all_known = bool(self.known.all())
+
+
+class RunTexts:
+    """The ids of *runs* as texts of labels, made once for all event types."""
+
+    def __init__(self, runs: Iterable[str | None]) -> None:
+        self._runs = list(runs)
+        self._texts: dict[str, Texts] = {}
+
+    def of(self, name: str) -> Texts:
+        """The texts for the label *name*."""
+        if name not in self._texts:
+            self._texts[name] = Texts(name, self._runs)
+        return self._texts[name]
 
 
 class _Said(NamedTuple):
-    """What the events say for one label: the place of each row's text, the texts, and which of them are not empty."""
+    """What the events say for one label: the place of each row's text, and the texts."""
 
     places: Integers
-    texts: list[str]
-    known: NDArray[np.bool_]
+    of: Texts
 
 
 class Choices:
-    """Chooses among the rows of *columns*; *runs* are the ids of runs, *time_of* is the time of a slot."""
+    """Chooses among the rows of *columns*, whose runs are *runs*; *time_of* is the time of a slot."""
 
-    def __init__(self, columns: Columns, runs: Sequence[str | None], time_of: Callable[[int], float]) -> None:
+    def __init__(self, columns: Columns, runs: RunTexts, time_of: Callable[[int], float]) -> None:
         self._columns = columns
         self._runs = runs
         self._time_of = time_of
@@ -61,10 +84,14 @@ class Choices:
         return self._of_keys[sources]
 
     def among(self, sources: Sources, asked: Chosen) -> Chosen:
-        """Of the rows that are *asked* about the one that stands for each code, or several that are all alike."""
+        """
+        Of the rows that are *asked* about the one that stands for each code, or several that are all alike.
+
+        Rows with the same code are in the order in which they were read.
+        """
         said = [self._said(source) for source in sources]
-        if not any(each.known.all() for each in said):
-            asked = asked.only(np.logical_or.reduce([each.known[each.places[asked.rows]] for each in said]))
+        if not any(each.of.all_known for each in said):
+            asked = asked.only(np.logical_or.reduce([each.of.known[each.places[asked.rows]] for each in said]))
         if not len(asked.rows):
             return asked
         size = int(asked.codes.max()) + 1
@@ -72,25 +99,27 @@ class Choices:
         if best.values is not None:
             best = best.only(_greatest(best.codes, best.values, size))
         for each in said:
-            best = best.only(_greatest(best.codes, _ranks(each, best.rows), size))
+            if np.bincount(best.codes).max() > 1:
+                best = best.only(_greatest(best.codes, _ranks(each, best.rows), size))
         return best
 
     def exemplars(self, sources: Sources, chosen: Chosen) -> Iterator[tuple[int, Exemplar]]:
         """The rows that were *chosen*, as exemplars, each with its code."""
         said = [self._said(source) for source in sources]
-        times = [self._time_of(slot) for slot in self._slots[chosen.rows].tolist()]
-        values = [1.0] * len(times) if chosen.values is None else chosen.values.tolist()
-        texts = zip(*([each.texts[place] for place in each.places[chosen.rows].tolist()] for each in said), strict=True)
-        return zip(chosen.codes.tolist(), map(Exemplar, times, values, texts), strict=True)
+        slots = self._slots[chosen.rows].tolist()
+        times = {slot: self._time_of(slot) for slot in set(slots)}
+        values = [1.0] * len(slots) if chosen.values is None else chosen.values.tolist()
+        texts = zip(*(map(each.of.texts.__getitem__, each.places[chosen.rows].tolist()) for each in said), strict=True)
+        shown = zip(map(times.__getitem__, slots), values, texts, strict=True)
+        return zip(chosen.codes.tolist(), map(Exemplar._make, shown), strict=True)
 
     def _said(self, source: tuple[str, int | None]) -> _Said:
         if source not in self._texts:
             name, place = source
-            rows, texts = (
-                (self._columns.runs, self._runs) if place is None else (self._columns.texts[place], self._columns.words)
-            )
-            usables = [usable(name, text) for text in texts]
-            self._texts[source] = _Said(np.array(rows), usables, np.array([bool(text) for text in usables], dtype=bool))
+            if place is None:
+                self._texts[source] = _Said(np.array(self._columns.runs), self._runs.of(name))
+            else:
+                self._texts[source] = _Said(np.array(self._columns.texts[place]), Texts(name, self._columns.words))
         return self._texts[source]
 
     def _latest(self, asked: Chosen, size: int) -> NDArray[np.bool_]:
@@ -112,9 +141,9 @@ def _greatest(codes: Integers, keys: Integers | Floats, size: int) -> NDArray[np
 def _ranks(said: _Said, rows: Integers) -> Integers:
     """The rank, in the order of the text, of what each of *rows* says."""
     places = said.places[rows]
-    there = np.zeros(len(said.texts), dtype=bool)
+    there = np.zeros(len(said.of.texts), dtype=bool)
     there[places] = True
-    ranks = np.zeros(len(said.texts), dtype=np.int64)
-    ordered = sorted(np.flatnonzero(there).tolist(), key=said.texts.__getitem__)
-    ranks[ordered] = np.cumsum(said.known[ordered])  # what is empty is first, and alike
+    ordered = sorted(np.flatnonzero(there).tolist(), key=said.of.texts.__getitem__)
+    ranks = np.zeros(len(there), dtype=np.int64)
+    ranks[ordered] = np.cumsum(said.of.known[ordered])  # what is empty is first, and alike
     return ranks[places]

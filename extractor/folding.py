@@ -43,7 +43,7 @@ class _Rows(NamedTuple):
 
 
 class _Buckets(NamedTuple):
-    """The bucket of each row, in the order of the targets, and exemplars of buckets by target."""
+    """The bucket of each row, and exemplars of buckets by target."""
 
     places: Integers
     chosen: dict[int, list[tuple[int, Exemplar]]]
@@ -74,6 +74,7 @@ class _Fold:
     def __init__(self, columns: Columns, choices: Choices) -> None:
         self._columns = columns
         self._choices = choices
+        self._bound: Binding | None = None
         self._places = np.array(columns.places)  # of the key of each row
         self._slots = np.array(columns.slots)
         rows = np.bincount(self._places)
@@ -107,9 +108,10 @@ class _Fold:
         rows = self._rows(binding)
         sums = self._sums(binding, rows)
         order, parts = _sorted(binding, rows)
-        numbers, slots = rows.numbers[order], self._slots[rows.places[order]]
+        rows = _Rows(rows.places[order], rows.targets[order], rows.numbers[order])
+        numbers, slots = rows.numbers, self._slots[rows.places]
         of_buckets = [
-            self._of_buckets(metric, sources, rows, order) if metric.kind is Kind.HISTOGRAM else None
+            self._of_buckets(metric, sources, rows) if metric.kind is Kind.HISTOGRAM else None
             for metric, sources in zip(binding.measure.metrics, binding.measure.exemplars, strict=True)
         ]
         for target, labels, _, first in self._touched(binding):
@@ -126,15 +128,15 @@ class _Fold:
         """The exemplar of each label set of a counter."""
         if rows is None:
             keys = self._choices.of_keys(sources)
-            counting = np.array(binding.counts)[keys.codes]
-            targets = np.array(binding.target_of)[keys.codes]
-            chosen = self._choices.among(sources, Chosen(keys.rows[counting], targets[counting]))
+            targets, counts = self._of_keys(binding)
+            counting = keys.only(counts[keys.codes])
+            chosen = self._choices.among(sources, Chosen(counting.rows, targets[counting.codes]))
             return dict(self._choices.exemplars(sources, chosen))
         adding = np.flatnonzero(rows.numbers)  # what adds nothing is no example
         asked = Chosen(rows.places[adding], rows.targets[adding], rows.numbers[adding])
         return dict(self._choices.exemplars(sources, self._choices.among(sources, asked)))
 
-    def _of_buckets(self, metric: Metric, sources: Sources, rows: _Rows, order: Integers) -> _Buckets:
+    def _of_buckets(self, metric: Metric, sources: Sources, rows: _Rows) -> _Buckets:
         """The buckets of *rows* in a histogram, and their exemplars."""
         bounds = metric.bounds_as_written
         places = np.searchsorted(bounds, rows.numbers, side="left")
@@ -144,23 +146,32 @@ class _Fold:
             best = self._choices.among(sources, Chosen(rows.places, rows.targets * width + places, rows.numbers))
             for code, exemplar in self._choices.exemplars(sources, best):
                 chosen.setdefault(code // width, []).append((code % width, exemplar))
-        return _Buckets(places[order], chosen)
+        return _Buckets(places, chosen)
 
     def _touched(self, binding: Binding) -> Iterator[_Touched]:
         names, size = list(binding.targets), len(binding.targets)
-        target_of = np.array(binding.target_of)[self._keys]
-        counting = self._rows_of * np.array(binding.counts)[self._keys]
+        targets, counts = self._of_keys(binding)
+        target_of = targets[self._keys]
+        counting = self._rows_of * counts[self._keys]
         events = np.bincount(target_of, weights=counting, minlength=size)
         first = _earliest(target_of, self._first_of, size)
         for target in np.flatnonzero(first < _LAST).tolist():
             yield _Touched(target, names[target], int(events[target]), int(first[target]))
 
+    def _of_keys(self, binding: Binding) -> tuple[Integers, NDArray[np.bool_]]:
+        """The target of each key, and whether such an event counts."""
+        if self._bound is not binding:
+            self._bound = binding
+            self._targets, self._counts = np.array(binding.target_of), np.array(binding.counts)
+        return self._targets, self._counts
+
     def _rows(self, binding: Binding) -> _Rows:
         column = binding.measure.column
-        counting = np.array(binding.counts)[self._places]
+        targets, counts = self._of_keys(binding)
+        counting = counts[self._places]
         numbers = np.zeros(len(counting)) if column is None else np.array(self._columns.numbers[column])
         places = np.flatnonzero(counting & ~np.isnan(numbers))
-        return _Rows(places, np.array(binding.target_of)[self._places[places]], numbers[places])
+        return _Rows(places, targets[self._places[places]], numbers[places])
 
     def _sums(self, binding: Binding, rows: _Rows) -> list[Exact]:
         sums = exact_sums(rows.numbers, rows.targets, len(binding.targets))

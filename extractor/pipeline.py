@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
 from extractor.charges import charge
-from extractor.choices import Choices
+from extractor.choices import Choices, RunTexts
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
@@ -129,8 +129,9 @@ class Pipeline:
                 state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))
                 state.accounts[reader.pack.name].ledger.add(runs, amounts(parts))
                 reader.runs.clear()
+            texts = RunTexts(runs)
             for plan, columns in parts:
-                state.apply(updates(plan, columns, Choices(columns, runs, state.time_of)))
+                state.apply(updates(plan, columns, Choices(columns, texts, state.time_of)))
                 columns.clear()
         state.sweep()
         self.pending = 0

@@ -25,6 +25,7 @@ _TWO = 2  # pointers to properties of the line itself
 _EXACT = 2**53  # above it an int and a float may differ, and orjson and msgspec with them
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$comment"}
 _ROOT = _ANNOTATIONS | {"$schema", "$id", "type", "properties", "required", "additionalProperties"}
+_SCALAR = str | int | float | bool | None
 _BOUNDS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
 _LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
 
@@ -105,7 +106,10 @@ def struct_of(
         wanted = (name,) in texts
         if (name,) == pack.event or (anything and extra and name not in required and not wanted):
             continue  # what may be anything needs no field; msgspec skips it faster than it decodes it
-        kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
+        if anything and wanted:
+            kind: Any = _SCALAR  # a list or an object takes the exact path: as a text it is nothing
+        else:
+            kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
         fields.append((field, kind) if name in required else (field, kind, None))
     # A line's writer and number need not be declared to be seen.
     free = [pack.sequence.writer, pack.sequence.number] if pack.sequence is not None and extra else []
