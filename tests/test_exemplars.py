@@ -1,5 +1,7 @@
 """Each counter and each bucket shows a recent event, within what OpenMetrics allows, whatever is in the log."""
 
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +11,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
+from extractor import exposition
 from extractor.catalog import Catalog
 from extractor.exemplars import Exemplar, Exemplars
+from extractor.schemas import load
 from extractor.state import State
-from tests.reading import T0, Reader, default_catalog, event_schema, line, llm_call, read, text, tool_call, write_pack
+from tests.reading import (
+    T0,
+    Reader,
+    default_catalog,
+    event_schema,
+    line,
+    llm_call,
+    read,
+    sampled,
+    text,
+    tool_call,
+    write_pack,
+)
 
 Shown = dict[tuple[str, ...], tuple[dict[str, str], float, float]]
 
-DONE = {"status": "ok", "stop_reason": "completed", "duration_ms": 4000}
+DONE: dict[str, Any] = {"status": "ok", "stop_reason": "completed", "duration_ms": 4000}
 
 
 def shown(state: State, name: str) -> Shown:
     """The exemplars of the samples of this *name*, as a parser reads them: label values to labels, value and time."""
     return {
-        tuple(sample.labels.values()): (sample.exemplar.labels, sample.exemplar.value, sample.exemplar.timestamp)
+        tuple(sample.labels.values()): (sample.exemplar.labels, sample.exemplar.value, float(sample.exemplar.timestamp))
         for family in parse(text(state, openmetrics=True))
         for sample in family.samples
         if sample.name == name and sample.exemplar is not None
@@ -36,12 +52,12 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     properties = {
         "ms": {"type": "number", "minimum": 0},
         "trace_id": {},
-        "host": {"type": ["string", "null"], "maxLength": 200},
+        "host": {"type": ["string", "null"], "maxLength": 200, "description": "Null: nobody knows."},
     }
     labels = {"trace_id": "trace_id", "host": "host", "run_id": "run_id"}
     metrics = {
         "jobs_total": {"type": "counter", **help_text},
-        "jobs_ms_total": {"type": "counter", **help_text, "value": "ms"},
+        "jobs_size_total": {"type": "counter", **help_text, "value": "ms"},
         "jobs_quiet_total": {"type": "counter", **help_text, "exemplar": False},
         "jobs_traced_total": {"type": "counter", **help_text, "exemplar": labels},
         "job_seconds": {
@@ -96,7 +112,7 @@ def test_of_one_slot_the_greatest_value_is_shown() -> None:
 
 def test_what_adds_nothing_is_no_example(jobs: Catalog) -> None:
     """A later event that a counter did not rise by does not take the place of one that it did."""
-    (exemplar,) = shown(read([job(0, run_id="a"), job(60, ms=0, run_id="b")], jobs), "jobs_ms_total").values()
+    (exemplar,) = shown(read([job(0, run_id="a"), job(60, ms=0, run_id="b")], jobs), "jobs_size_total").values()
 
     assert ({"run_id": "a"}, 1.0, T0) == exemplar
 
@@ -160,9 +176,9 @@ def test_any_cut_shows_the_same(jobs: Catalog, lines: list[bytes], cut: int, bac
         joined.lines(part)
 
     assert text(whole, openmetrics=True) == text(joined.state, openmetrics=True)
-    for name in jobs.metrics:
-        for labels, _, _ in shown(whole, name).values():
-            assert 0 < sum(len(label) + len(value) for label, value in labels.items()) <= 128
+    families = exposition.StateCollector(whole, threading.Lock()).collect()
+    for exemplar in (sample.exemplar for family in families for sample in family.samples if sample.exemplar):
+        assert 0 < sum(len(label + value) for label, value in exemplar.labels.items()) <= 128
 
 
 # What is shown of it.
@@ -225,14 +241,17 @@ def test_prometheus_text_has_none() -> None:
 
 
 def test_pack_without_runs(tmp_path: Path) -> None:
-    """Where lines have no run there is nothing to show, and everything is counted."""
-    schema = event_schema("job", {}, {"jobs_total": {"type": "counter", "help": "Jobs."}}, {})
-    (tmp_path / "pack.json").write_text("{}")
-    catalog = write_pack(tmp_path, schema)
-    runless = write_pack(tmp_path / "other", schema, run="/run_id")
+    """Where lines have no run there is nothing to show, unless the schema names something else; all is counted."""
+    counter = {"type": "counter", "help": "Jobs."}
+    metrics = {"jobs_total": counter, "jobs_traced_total": counter | {"exemplar": {"trace_id": "trace_id"}}}
+    (tmp_path / "job.schema.json").write_text(json.dumps(event_schema("job", {"trace_id": {}}, metrics, {})))
+    pack = {"name": "agent", "event": "/event", "time": "/ts", "files": ["*.jsonl"]}
+    (tmp_path / "pack.json").write_text(json.dumps(pack))
+    state = read([job(trace_id="t")], load((tmp_path,)))
 
-    assert shown(read([job()], runless), "jobs_total")
-    assert catalog.metrics.keys() == runless.metrics.keys()
+    assert {} == shown(state, "jobs_total")
+    assert {(): ({"trace_id": "t"}, 1.0, T0)} == shown(state, "jobs_traced_total")
+    assert {(): 1.0} == sampled(state, "jobs_total")
 
 
 # What survives.
