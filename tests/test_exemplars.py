@@ -117,6 +117,13 @@ def test_what_adds_nothing_is_no_example(jobs: Catalog) -> None:
     assert ({"run_id": "a"}, 1.0, T0) == exemplar
 
 
+def test_what_does_not_count_is_no_example() -> None:
+    """A later event with the same labels, that a counter's `where` leaves out, is not shown by that counter."""
+    state = read([tool_call(0, run_id="a", status="error"), tool_call(60, run_id="b")])
+
+    assert [({"run_id": "a"}, 1.0, T0)] == list(shown(state, "agent_tool_errors_total").values())
+
+
 def test_what_a_run_adds_up_shows_the_run() -> None:
     """The totals of a run, which are observed at its end, lead to that run; so does one that was given up."""
     state = read(
@@ -195,7 +202,7 @@ def test_longest_run_that_fits(run: str) -> None:
 
 def test_run_that_does_not_fit_leaves_the_one_before() -> None:
     """An event that cannot be shown does not take the place of one that can."""
-    state = read([tool_call(0, run_id="a"), tool_call(60, run_id="x" * 200)])
+    state = read([tool_call(0, run_id="a"), tool_call(60, run_id="x" * 123)])
 
     assert [{"run_id": "a"}] == [labels for labels, _, _ in shown(state, "agent_tool_calls_total").values()]
 
