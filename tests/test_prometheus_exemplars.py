@@ -39,7 +39,7 @@ def exemplars(url: str, promql: str, *names: str) -> Exemplars:
 
 
 def plain(text: str) -> str:
-    """*text*, where Prometheus left the label of an exemplar as it was written: 2.42 does, as 1.0 was first read."""
+    """*text*, where Prometheus left the label of an exemplar as it was written, as 2.42 does."""
     return ODD if text == ODD.translate({34: '\\"', 92: r"\\", 10: r"\n"}) else text
 
 
