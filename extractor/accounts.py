@@ -8,6 +8,7 @@ still to come could change: it is handed to the merge.
 Knows nothing of series.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
@@ -17,6 +18,7 @@ import numpy as np
 
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
+from extractor.exemplars import RUN_LABEL, Exemplar, usable
 from extractor.ledger import Account, Ledger
 from extractor.runs import Run, Runs
 from extractor.sums import Numbers, exact_sums
@@ -110,31 +112,40 @@ class Accounts:
         rest = [(name, run) for name, run in over if run.ending is None or run.settled]
         for accounts in _rounds(rest):
             self.ledger.settle([self._account(name, run, None) for name, run in accounts])
-        for _, run in rest:
+        for name, run in rest:
             if run.ending is None and abandoned:
-                first = self._slot_of(run.last)
-                updates += [Increment(metric, labels, 1, 1, first) for metric, labels in self._abandoned(run.values())]
+                first, text = self._slot_of(run.last), usable(RUN_LABEL, name)
+                shown = Exemplar(run.last, 1.0, (text,)) if text else None
+                updates += [
+                    Increment(metric, labels, 1, 1, first, shown if self._metrics[metric].exemplar else None)
+                    for metric, labels in self._abandoned(run.values())
+                ]
         return updates
 
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""
-        found: dict[tuple[str, tuple[str, ...]], list[tuple[float, int]]] = defaultdict(list)
+        found: dict[tuple[str, tuple[str, ...]], list[Exemplar]] = defaultdict(list)
         for runs in _rounds(over):
-            endings = [run.ending for _, run in runs if run.ending is not None]
+            endings = [(name, run.ending) for name, run in runs if run.ending is not None]
             totals = self.ledger.settle([self._account(name, run, run.ending) for name, run in runs])
-            for ending, sums in zip(endings, totals, strict=True):
-                slot = self._slot_of(ending.time)
+            for (name, ending), sums in zip(endings, totals, strict=True):
+                shown = (usable(RUN_LABEL, name),)
                 for (metric, labels, place), own in zip(ending.adds, ending.own, strict=True):
-                    found[metric, labels].append((sums[place] if own is None else own, slot))
+                    found[metric, labels].append(Exemplar(ending.time, sums[place] if own is None else own, shown))
         return [self._update(*where, values) for where, values in found.items()]
 
-    def _update(self, metric: str, labels: tuple[str, ...], found: list[tuple[float, int]]) -> Update:
-        values, slots = np.array([value for value, _ in found]), np.array([slot for _, slot in found])
+    def _update(self, metric: str, labels: tuple[str, ...], found: list[Exemplar]) -> Update:
+        values = np.array([each.value for each in found])
+        slots = np.array([self._slot_of(each.time) for each in found])
         total = exact_sums(values, np.zeros(len(values), dtype=np.int64), 1)[0]
         first = int(slots.min())
-        if self._metrics[metric].kind is Kind.COUNTER:
-            return Increment(metric, labels, len(found), total, first)
-        return Observations(metric, labels, Numbers(values, total), slots, first)
+        declared = self._metrics[metric]
+        if declared.kind is Kind.COUNTER:
+            adding = (each for each in found if each.value and each.texts[0] and declared.exemplar)
+            return Increment(metric, labels, len(found), total, first, max(adding, default=None))
+        bounds = declared.bounds_as_written if declared.exemplar else ()
+        shown = [(bisect_left(bounds, each.value), each) for each in found if each.texts[0] and bounds]
+        return Observations(metric, labels, Numbers(values, total), slots, first, None, shown)
 
     def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
         first = self._slot_of(self.runs.begin(run.first))

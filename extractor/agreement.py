@@ -56,6 +56,7 @@ def _check_alike(first: Declaration, other: Declaration) -> None:
         ("buckets", one.bounds, two.bounds),
         ("quantiles", one.quantiles, two.quantiles),
         ("limit", one.limit, two.limit),
+        ("exemplar", one.exemplar, two.exemplar),
     )
     for keyword, there, here in alike:
         if there != here:

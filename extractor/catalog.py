@@ -8,9 +8,11 @@ Knows nothing of files, lines or numbers.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cache
 
 from extractor.pointers import Pointer
 
@@ -132,12 +134,14 @@ class Feed:
     How one event type feeds one metric.
 
     *labels* are in the order of the metric's label names, without `value.label` (which is the last label name).
+    *exemplar* has, for each label of the metric's exemplars, where its text stands; None for the run's id.
     """
 
     metric: str
     labels: tuple[Label, ...]
     value: Value
     where: tuple[Condition, ...] = ()
+    exemplar: tuple[Pointer | None, ...] = field(default=(), repr=False)  # not part of what a total means
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ class Metric:
     of the metric. *bounds* are the upper bounds of a histogram in base units, ascending, without infinity. *states* are
     those of a state set. *run* is `Value.run`. *per_unit* is how many of the unit written in the
     log are one base unit (1000 for `ms`): values are kept as written, and divided by it when they are shown.
+    *exemplar* names the labels of its exemplars; without any it has none.
     """
 
     name: str
@@ -164,6 +169,18 @@ class Metric:
     states: tuple[str, ...] = ()
     run: str | None = None
     per_unit: int = 1
+    exemplar: tuple[str, ...] = ()
+
+    @property
+    def bounds_as_written(self) -> tuple[float, ...]:
+        """The bounds in the unit of the log."""
+        return _scaled(self.bounds, self.per_unit)
+
+
+@cache
+def _scaled(bounds: tuple[float, ...], per_unit: int) -> tuple[float, ...]:
+    # In decimal, as they are written: 1.001 * 1000 is below 1001 as a float, and 1001 ms would miss its bucket.
+    return tuple(float(Decimal(repr(bound)) * per_unit) for bound in bounds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,9 @@ K = TypeVar("K")
 Key = tuple[object, ...]
 """What decides which series an event touches, as raw values."""
 
+Sources = tuple[tuple[str, int | None], ...]
+"""The labels of exemplars: the name of each, and its place among the texts of a row; None for the run."""
+
 _KEPT = 10_000  # keys kept from fold to fold; free text in a label property must not grow the memory
 
 
@@ -37,13 +40,14 @@ class Columns:
     The rows of events of one type, *width* numbers each, NaN where there is none.
 
     `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
-    kept if it is *timed*; `runs` are the places of the runs' ids among those of the pack. `residues` is what a float
-    could not hold of an integer: (row, column, rest).
+    kept if it is *timed*; `runs` are the places of the runs' ids among those of the pack, and `texts` those of texts, a
+    number of *texts* for each row, among `words`. `residues` is what a float could not hold of an integer: (row,
+    column, rest).
     """
 
-    __slots__ = ("keys", "numbers", "places", "residues", "runs", "slots", "timed", "times")
+    __slots__ = ("keys", "numbers", "places", "residues", "runs", "slots", "texts", "timed", "times", "words")
 
-    def __init__(self, width: int, *, timed: bool) -> None:
+    def __init__(self, width: int, *, timed: bool, texts: int = 0) -> None:
         self.timed = timed
         self.keys: Keys = Places()
         self.places = array("q")
@@ -51,9 +55,13 @@ class Columns:
         self.runs = array("q")
         self.times = array("d")
         self.numbers = [array("d") for _ in range(width)]
+        self.words: Places[object] = Places()
+        self.texts = [array("q") for _ in range(texts)]
         self.residues: list[tuple[int, int, int]] = []
 
-    def add(self, key: Key, slot: int, time: float, numbers: Iterable[float | None]) -> None:
+    def add(
+        self, key: Key, slot: int, time: float, numbers: Iterable[float | None], texts: Iterable[object] = ()
+    ) -> None:
         """Add one event."""
         row = len(self.places)
         for column, number in enumerate(numbers):
@@ -64,6 +72,8 @@ class Columns:
         self.slots.append(slot)
         if self.timed:
             self.times.append(time)
+        for words, text in zip(self.texts, texts, strict=True):
+            words.append(self.words[text])
 
     def fill(self, column: int, numbers: Iterable[float]) -> None:
         """Put *numbers* in the place of those of a column."""
@@ -74,6 +84,9 @@ class Columns:
         del self.places[:], self.slots[:], self.times[:], self.runs[:]
         for column in self.numbers:
             del column[:]
+        for words in self.texts:
+            del words[:]
+        self.words.clear()
         self.residues.clear()
         if len(self.keys) > _KEPT:
             self.keys = Places()

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, RunTotal, Value
+from extractor.exemplar_labels import read_exemplar
 from extractor.naming import check_label_name, check_metric_name
 from extractor.places import Place
 from extractor.pointers import Pointer, found
@@ -69,11 +70,13 @@ class _Reader:
         for label_name in names:
             check_label_name(label_name, name, kind, place / "labels")
         where = declared.get("where", {})
+        exemplar = read_exemplar(declared.get("exemplar"), (name, kind, value), self._properties, place / "exemplar")
         feed = Feed(
             metric=name,
             labels=labels,
             value=value,
             where=tuple(self._read_condition(ref, where[ref], place / "where" / ref) for ref in where),
+            exemplar=exemplar.pointers,
         )
         metric = Metric(
             name=name,
@@ -90,6 +93,7 @@ class _Reader:
             states=(value.state,) if value.state else (),
             run=value.run,
             per_unit=_read_unit(name, declared.get("unit"), value, place),
+            exemplar=exemplar.names,
         )
         return Declaration(feed, metric, place)
 

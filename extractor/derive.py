@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
-from extractor.columns import Key, Keys
+from extractor.columns import Key, Keys, Sources
 from extractor.conditions import fits, scalar
 from extractor.pointers import Pointer, found
 
@@ -44,10 +44,11 @@ class Measure:
     One number of the events of one type, and the metrics that it goes to: a histogram and a summary of it, say.
 
     *column* is its place in the row, None where each event counts as 1 or means *state*. The labels are *labels*, and
-    *split* as the value of the last one where several numbers are told apart by it.
+    *split* as the value of the last one where several numbers are told apart by it. *exemplars* are of the metrics.
     """
 
     metrics: list[Metric] = field(compare=False)
+    exemplars: list[Sources] = field(compare=False)
     labels: tuple[Label, ...]
     split: tuple[str, ...]
     where: tuple[Condition, ...]
@@ -113,10 +114,10 @@ class Plan:
     How the events of one type become updates.
 
     A key holds the raw values at *keys*, then whether the event passes each of *tests*; a row holds the numbers at
-    *numbers*. Without *measures* there is nothing to update. *timed* plans want the exact time of each event. *run*
-    leads to the run's id, *run_fields* to what is to be known of each run: the same in every plan of a pack, but None
-    where this event type does not declare it. *amounts* says which numbers (None: 1 for each event) add to which totals
-    of the run, *closings* what happens to the totals when the run ends with such an event.
+    *numbers*, and *texts* that exemplars show. Without *measures* there is nothing to update. *timed* plans want the
+    exact time of each event. *run* leads to the run's id, *run_fields* to what is to be known of each run: the same in
+    every plan of a pack, but None where this event type does not declare it. *amounts* says which numbers (None: 1 for
+    each event) add to which totals of the run, *closings* what happens to them when the run ends with such an event.
     """
 
     def __init__(self, event: EventType, pack: Pack, metrics: Mapping[str, Metric]) -> None:
@@ -138,6 +139,9 @@ class Plan:
         own = [total.own for _, feed in ours if (total := feed.value.total) is not None and total.own is not None]
         priced = [event.price.cost, *(item for item in event.price.tokens if item)] if event.price else []
         self.numbers: tuple[Pointer, ...] = tuple(dict.fromkeys(values + added + own + priced))
+        self.texts: tuple[Pointer, ...] = tuple(
+            dict.fromkeys(item for _, feed in feeds for item in feed.exemplar if item not in (None, pack.run))
+        )
         self.price = self._price_places(event)
         self.amounts = [
             (place, None if pointer is None else self.numbers.index(pointer))
@@ -175,6 +179,11 @@ class Plan:
         """The numbers of a decoded line."""
         return [found(line, pointer) for pointer in self.numbers]  # type: ignore[misc]  # proved by schemas
 
+    def texts_of(self, line: object) -> list[object]:
+        """The texts of a decoded line."""
+        texts = [found(line, pointer) for pointer in self.texts]
+        return [text if isinstance(text, str) else None for text in texts]
+
     def bindings(self, keys: Keys) -> list[Binding]:
         """What each measure does with each of *keys*."""
         if self._keys is not keys:
@@ -200,15 +209,22 @@ class Plan:
         for metric, feed in feeds:
             for value, column in self._columns(feed):
                 split = () if feed.value.label is None else (value,)
-                measure = Measure([], feed.labels, split, feed.where, column, feed.value.state)
+                measure = Measure([], [], feed.labels, split, feed.where, column, feed.value.state)
                 if metric.kind in (Kind.HISTOGRAM, Kind.SUMMARY):
                     if measure in observed:
                         measure = observed[observed.index(measure)]
                     else:
                         observed.append(measure)
                 measure.metrics.append(metric)
+                measure.exemplars.append(self._sources(metric, feed))
                 if len(measure.metrics) == 1:
                     yield measure
+
+    def _sources(self, metric: Metric, feed: Feed) -> Sources:
+        places = [None if item in (None, self.run) else self.texts.index(item) for item in feed.exemplar]
+        if self.run is None and None in places:
+            return ()
+        return tuple(zip(metric.exemplar, places, strict=True))
 
     def _columns(self, feed: Feed) -> Iterable[tuple[str, int | None]]:
         if not feed.value.fields:

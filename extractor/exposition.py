@@ -20,9 +20,11 @@ from prometheus_client.core import Metric as Exposed
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as Shown
 from prometheus_client.utils import floatToGoString
 
 from extractor.catalog import Catalog, Kind, Metric
+from extractor.exemplars import Exemplar, Exemplars, shown
 from extractor.families import Family, Labels
 from extractor.hdr import quantiles
 from extractor.series import Counter, Histogram, Latest, Series, Summary
@@ -203,8 +205,11 @@ def _family(state: State, family: Family) -> Exposed:
             exposed.add_sample(metric.name, _named(metric, labels), float(runs))
         return exposed
     for labels, series in sorted(family.series.items()):
-        for suffix, extra, value in parts(metric, series, newest):
-            exposed.add_sample(metric.name + suffix, _named(metric, labels) | dict(extra), float(value))
+        for place, (suffix, extra, value) in enumerate(parts(metric, series, newest)):
+            known = exemplars(series).get(place)
+            said = shown(known, metric.exemplar, metric.per_unit) if known else None
+            named = _named(metric, labels) | dict(extra)
+            exposed.add_sample(metric.name + suffix, named, float(value), exemplar=Shown(*said) if said else None)
     return exposed
 
 
@@ -267,6 +272,18 @@ def numbers(metric: Metric, series: Series, newest: int) -> Sequence[float]:
         case Latest():
             # Plus 0.0, because there are two zeros, and one is written -0.0.
             return [series.value / metric.per_unit + 0.0] if isinstance(series.value, float | int) else []
+
+
+def exemplars(series: Series) -> Exemplars:
+    """The exemplars of one series, by the place of their sample in `shapes`; its own, as long as nothing is added."""
+    return series.exemplars if isinstance(series, Counter | Histogram) else Exemplars()
+
+
+def exemplar_text(metric: Metric, exemplar: Exemplar) -> str:
+    """What stands behind the number of a sample in OpenMetrics."""
+    labels, value, time = shown(exemplar, metric.exemplar, metric.per_unit) or ({}, 0.0, 0.0)
+    inner = ",".join(f'{name}="{_escaped(text)}"' for name, text in sorted(labels.items()))
+    return f" # {{{inner}}} {number_text(value)} {time}" if inner else ""
 
 
 def _escaped(value: str) -> str:

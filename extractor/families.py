@@ -9,11 +9,11 @@ Knows nothing of events, updates or text formats.
 
 from collections import Counter as Tally
 from collections.abc import Iterable
-from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind, Metric
+from extractor.exemplars import Exemplars
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 
 Labels = tuple[str, ...]
@@ -35,8 +35,6 @@ class Family:
         self.overflow: Tally[str] = Tally()  # events folded, by label; "" where the series limit did it
         self._window = window
         self._limited = limited
-        # In decimal, as they are written: 1.001 * 1000 is below 1001 as a float, and 1001 ms would miss its bucket.
-        self._bounds = [float(Decimal(repr(bound)) * metric.per_unit) for bound in metric.bounds]
         self._open = [place for place, values in enumerate(metric.label_values) if values is None]
         self._admitted: dict[int, set[str]] = {place: set() for place in self._open}
         self._touched: dict[Labels, Touch] = {}  # only while not limited
@@ -156,7 +154,7 @@ class Family:
             case Kind.COUNTER:
                 return Counter()
             case Kind.HISTOGRAM:
-                return Histogram(self._bounds)
+                return Histogram(self.metric.bounds_as_written)
             case Kind.SUMMARY:
                 return Summary(self._window)
             case _:
@@ -168,6 +166,7 @@ class Family:
             "series": [[list(labels), series.dump()] for labels, series in self.series.items()],
             "admitted": [sorted(self._admitted[place]) for place in self._open],
             "overflow": dict(self.overflow),
+            "exemplars": [list(self.metric.exemplar), [_exemplars(series).dump() for series in self.series.values()]],
             "touched": [list(self._touched[labels]) for labels in self.series] if not self._limited else [],
         }
 
@@ -177,6 +176,7 @@ class Family:
             self._admitted[place].update(values)
         self.overflow.update(dumped["overflow"])
         touched = dumped.get("touched", ())
+        names_of_texts, exemplars = dumped.get("exemplars", ((), ()))
         for place, (names, series) in enumerate(dumped["series"]):
             labels = tuple(names)
             if not self._limited:
@@ -186,6 +186,8 @@ class Family:
             if labels not in self.series:  # a value that has left its closed set; what was counted stays
                 self.series[labels] = self._new()
             self.series[labels].load(series, newest)
+            if tuple(names_of_texts) == self.metric.exemplar:  # else the texts would be taken for others
+                _exemplars(self.series[labels]).load(exemplars[place])
 
 
 def _add(mine: Series, theirs: Series, newest: int) -> None:
@@ -193,6 +195,10 @@ def _add(mine: Series, theirs: Series, newest: int) -> None:
         mine.merge(theirs, newest)  # type: ignore[arg-type]  # one metric, one kind
     else:
         mine.merge(theirs)  # type: ignore[arg-type]
+
+
+def _exemplars(series: Series) -> Exemplars:
+    return series.exemplars if isinstance(series, Counter | Histogram) else Exemplars()
 
 
 def _events(series: Series) -> int:

@@ -34,14 +34,15 @@ class FastType:
     def __init__(self, plan: Plan, pack: Pack) -> None:
         self.plan = plan
         tested = [item.pointer for item in plan.tests]
-        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *tested, *run_fields(pack))):
+        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *plan.texts, *tested, *run_fields(pack))):
             raise Beyond
         names: dict[Pointer, str] = {(name,): f"f{place}" for place, name in enumerate(property_names(plan.event))}
         shared = everywhere(pack)
         own = {pointer: shared.get(pointer, name) for pointer, name in names.items()}
         # A column of numbers is filled faster with NaN than with None, unless a test would take it for a value.
         asked = {item.pointer for item in plan.tests if item.present or None in (item.values or ())}
-        self.struct = struct_of(plan.event, pack, own, set(plan.numbers) - set(plan.keys) - asked - set(shared))
+        numbers = set(plan.numbers) - set(plan.keys) - asked - set(shared)
+        self.struct = struct_of(plan.event, pack, own, numbers=numbers, texts=plan.texts)
         self.take = _take_loop(plan, own, shared.get(pack.run) if pack.run else None)
 
 
@@ -180,11 +181,15 @@ def _take_loop(
     lines = [f"columns.places.extend(array('q', [keys[({key})] for o in objects]))"]
     for place, pointer in enumerate(plan.numbers):
         lines.append(f"columns.numbers[{place}].extend(floats([{_attribute(pointer, names)} for o in objects]))")
+    for place, pointer in enumerate(plan.texts):
+        lines.append(
+            f"columns.texts[{place}].extend(array('q', [words[{_attribute(pointer, names)}] for o in objects]))"
+        )
     if plan.timed:
         lines.append("columns.times.extend(array('d', [seconds(o.time) for o in objects]))")
     if run is not None:
         lines.append(f"columns.runs.extend(array('q', [runs[o.{run}] for o in objects]))")
-    exec("\n ".join(["def take(objects, columns, runs):", "keys = columns.keys", *lines]), scope)  # noqa: S102
+    exec("\n ".join(["def take(objects, columns, runs):", "keys, words = columns.keys, columns.words", *lines]), scope)  # noqa: S102
     take: Callable[[Sequence[Object], Columns, RunIds], None] = scope["take"]
     return take
 

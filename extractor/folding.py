@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from extractor.catalog import Kind
-from extractor.columns import Columns
+from extractor.catalog import Kind, Metric
+from extractor.choices import Choices, Chosen
+from extractor.columns import Columns, Sources
 from extractor.derive import Binding, Labels, Plan
+from extractor.exemplars import Exemplar
 from extractor.sums import Exact, Floats, Numbers, exact_sums
 from extractor.updates import Increment, Observations, Settings, Update
 
@@ -40,11 +42,22 @@ class _Rows(NamedTuple):
     numbers: Floats
 
 
-def updates(plan: Plan, columns: Columns) -> Iterator[Update]:
-    """What the rows of *columns*, cut by *plan*, add to the metrics: one update for each label set of a measure."""
+class _Buckets(NamedTuple):
+    """The bucket of each row, and exemplars of buckets by target."""
+
+    places: Integers
+    chosen: dict[int, list[tuple[int, Exemplar]]]
+
+
+def updates(plan: Plan, columns: Columns, choices: Choices) -> Iterator[Update]:
+    """
+    What the rows of *columns*, cut by *plan*, add to the metrics: one update for each label set of a measure.
+
+    Exemplars are *choices* among the rows.
+    """
     if not columns.places or not plan.measures:
         return
-    fold = _Fold(columns)
+    fold = _Fold(columns, choices)
     for binding in plan.bindings(columns.keys):
         match binding.measure.metrics[0].kind:
             case Kind.COUNTER:
@@ -58,8 +71,10 @@ def updates(plan: Plan, columns: Columns) -> Iterator[Update]:
 class _Fold:
     """The rows of *columns*, and what of each key all measures need."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, choices: Choices) -> None:
         self._columns = columns
+        self._choices = choices
+        self._bound: Binding | None = None
         self._places = np.array(columns.places)  # of the key of each row
         self._slots = np.array(columns.slots)
         rows = np.bincount(self._places)
@@ -69,10 +84,13 @@ class _Fold:
 
     def increments(self, binding: Binding) -> Iterator[Update]:
         """What a counter rises by."""
-        name = binding.measure.metrics[0].name
-        sums = None if binding.measure.column is None else self._sums(binding, self._rows(binding))
+        metric, sources = binding.measure.metrics[0], binding.measure.exemplars[0]
+        rows = None if binding.measure.column is None else self._rows(binding)
+        sums = None if rows is None else self._sums(binding, rows)
+        chosen = self._of_counter(binding, sources, rows) if sources else {}
         for target, labels, events, first in self._touched(binding):
-            yield Increment(name, labels, events, events if sums is None else sums[target], first)
+            amount = events if sums is None else sums[target]
+            yield Increment(metric.name, labels, events, amount, first, chosen.get(target))
 
     def settings(self, binding: Binding) -> Iterator[Update]:
         """The values of a gauge, or the states of a state set."""
@@ -90,28 +108,70 @@ class _Fold:
         rows = self._rows(binding)
         sums = self._sums(binding, rows)
         order, parts = _sorted(binding, rows)
-        numbers, slots = rows.numbers[order], self._slots[rows.places[order]]
+        rows = _Rows(rows.places[order], rows.targets[order], rows.numbers[order])
+        numbers, slots = rows.numbers, self._slots[rows.places]
+        of_buckets = [
+            self._of_buckets(metric, sources, rows) if metric.kind is Kind.HISTOGRAM else None
+            for metric, sources in zip(binding.measure.metrics, binding.measure.exemplars, strict=True)
+        ]
         for target, labels, _, first in self._touched(binding):
             part = parts[target]
             observed = Numbers(numbers[part], sums[target])
-            for metric in binding.measure.metrics:
-                yield Observations(metric.name, labels, observed, slots[part], first)
+            for metric, buckets in zip(binding.measure.metrics, of_buckets, strict=True):
+                if buckets is None:
+                    yield Observations(metric.name, labels, observed, slots[part], first)
+                else:
+                    chosen = buckets.chosen.get(target, ())
+                    yield Observations(metric.name, labels, observed, slots[part], first, buckets.places[part], chosen)
+
+    def _of_counter(self, binding: Binding, sources: Sources, rows: _Rows | None) -> dict[int, Exemplar]:
+        """The exemplar of each label set of a counter."""
+        if rows is None:
+            keys = self._choices.of_keys(sources)
+            targets, counts = self._of_keys(binding)
+            counting = keys.only(counts[keys.codes])
+            chosen = self._choices.among(sources, Chosen(counting.rows, targets[counting.codes]))
+            return dict(self._choices.exemplars(sources, chosen))
+        adding = np.flatnonzero(rows.numbers)  # what adds nothing is no example
+        asked = Chosen(rows.places[adding], rows.targets[adding], rows.numbers[adding])
+        return dict(self._choices.exemplars(sources, self._choices.among(sources, asked)))
+
+    def _of_buckets(self, metric: Metric, sources: Sources, rows: _Rows) -> _Buckets:
+        """The buckets of *rows* in a histogram, and their exemplars."""
+        bounds = metric.bounds_as_written
+        places = np.searchsorted(bounds, rows.numbers, side="left")
+        chosen: dict[int, list[tuple[int, Exemplar]]] = {}
+        if sources:
+            width = len(bounds) + 1
+            best = self._choices.among(sources, Chosen(rows.places, rows.targets * width + places, rows.numbers))
+            for code, exemplar in self._choices.exemplars(sources, best):
+                chosen.setdefault(code // width, []).append((code % width, exemplar))
+        return _Buckets(places, chosen)
 
     def _touched(self, binding: Binding) -> Iterator[_Touched]:
         names, size = list(binding.targets), len(binding.targets)
-        target_of = np.array(binding.target_of)[self._keys]
-        counting = self._rows_of * np.array(binding.counts)[self._keys]
+        targets, counts = self._of_keys(binding)
+        target_of = targets[self._keys]
+        counting = self._rows_of * counts[self._keys]
         events = np.bincount(target_of, weights=counting, minlength=size)
         first = _earliest(target_of, self._first_of, size)
         for target in np.flatnonzero(first < _LAST).tolist():
             yield _Touched(target, names[target], int(events[target]), int(first[target]))
 
+    def _of_keys(self, binding: Binding) -> tuple[Integers, NDArray[np.bool_]]:
+        """The target of each key, and whether such an event counts."""
+        if self._bound is not binding:
+            self._bound = binding
+            self._targets, self._counts = np.array(binding.target_of), np.array(binding.counts)
+        return self._targets, self._counts
+
     def _rows(self, binding: Binding) -> _Rows:
         column = binding.measure.column
-        counting = np.array(binding.counts)[self._places]
+        targets, counts = self._of_keys(binding)
+        counting = counts[self._places]
         numbers = np.zeros(len(counting)) if column is None else np.array(self._columns.numbers[column])
         places = np.flatnonzero(counting & ~np.isnan(numbers))
-        return _Rows(places, np.array(binding.target_of)[self._places[places]], numbers[places])
+        return _Rows(places, targets[self._places[places]], numbers[places])
 
     def _sums(self, binding: Binding, rows: _Rows) -> list[Exact]:
         sums = exact_sums(rows.numbers, rows.targets, len(binding.targets))

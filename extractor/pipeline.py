@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
 from extractor.charges import charge
+from extractor.choices import Choices, RunTexts
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
@@ -62,8 +63,12 @@ class _Reader:
         self.pack = catalog_pack
         self.plans = pack_plans
         self.fast = FastPath(catalog_pack, pack_plans)
-        self.columns = {name: Columns(len(plan.numbers), timed=plan.timed) for name, plan in pack_plans.items()}
+        self.columns = {name: _columns(plan) for name, plan in pack_plans.items()}
         self.runs: RunIds = Places()
+
+
+def _columns(plan: Plan) -> Columns:
+    return Columns(len(plan.numbers), timed=plan.timed, texts=len(plan.texts))
 
 
 class Pipeline:
@@ -122,13 +127,15 @@ class Pipeline:
             parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
             for plan, columns in parts:
                 self.stats.unpriced_calls(charge(plan, columns, self._prices, state.time_of))
+            runs = list(reader.runs)
             if reader.pack.run is not None:
-                runs, epoch_of = list(reader.runs), state.accounts[reader.pack.name].runs.epoch
+                epoch_of = state.accounts[reader.pack.name].runs.epoch
                 state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))
                 state.accounts[reader.pack.name].ledger.add(runs, amounts(parts))
                 reader.runs.clear()
+            texts = RunTexts(runs)
             for plan, columns in parts:
-                state.apply(updates(plan, columns))
+                state.apply(updates(plan, columns, Choices(columns, texts, state.time_of)))
                 columns.clear()
         state.sweep()
         self.pending = 0
@@ -191,7 +198,8 @@ class Pipeline:
         self._seen(1, event.time, event.time, lambda: [event.time])
         plan = reader.plans[event.type.name]
         columns = reader.columns[event.type.name]
-        columns.add(plan.key(event.line), self.state.slot(event.time), event.time, plan.row(event.line))
+        slot = self.state.slot(event.time)
+        columns.add(plan.key(event.line), slot, event.time, plan.row(event.line), plan.texts_of(event.line))
         if reader.pack.run is not None:
             columns.runs.append(reader.runs[event.run])
 

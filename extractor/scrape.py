@@ -18,17 +18,20 @@ from typing import Any
 
 from extractor import exposition
 from extractor.catalog import Metric
+from extractor.exemplars import Exemplar, Exemplars
 from extractor.exposition import OwnText
 from extractor.families import Family, Labels
+from extractor.series import Series
 from extractor.state import State
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Found = list[tuple[Labels, Sequence[float]]]
+Found = list[tuple[Labels, Sequence[float], Exemplars]]
 
 _FAST = 1  # of gzip's levels: a tenth larger than the best, in a tenth of the time
 
+_NO_EXEMPLARS = Exemplars()
 _number_text = lru_cache(maxsize=1 << 16)(exposition.number_text)
 
 
@@ -40,38 +43,62 @@ class SeriesText:
         self._lock = lock
         self._orders: dict[str, list[Labels]] = {}
         self._names: dict[str, dict[Labels, list[str]]] = {name: {} for name in state.families}
+        self._shown: dict[str, dict[tuple[Labels, int], tuple[Exemplar, str]]] = {name: {} for name in state.families}
 
     def write(self, *, openmetrics: bool) -> str:
         """All families, sorted by name, without an end mark."""
         families = [family for _, family in sorted(self._state.families.items())]
         with self._lock:
-            found = [self._found(family) for family in families]
+            found = [self._found(family, shown=openmetrics) for family in families]
         return "".join(
             text
             for family, series in zip(families, found, strict=True)
             for text in self._written(family.metric, series, openmetrics=openmetrics)
         )
 
-    def _found(self, family: Family) -> Found:
+    def _found(self, family: Family, *, shown: bool) -> Found:
         metric, newest = family.metric, self._state.newest_slot
         if metric.run == "open":
-            return [(labels, [float(runs)]) for labels, runs in self._state.count_open(metric.name).items()]
+            runs = self._state.count_open(metric.name)
+            return [(labels, [float(number)], _NO_EXEMPLARS) for labels, number in runs.items()]
         order = self._orders.get(metric.name, [])
         if len(order) != len(family.series):
             order = self._orders[metric.name] = sorted(family.series)
-        return [(labels, exposition.numbers(metric, family.series[labels], newest)) for labels in order]
+        found = [(labels, family.series[labels]) for labels in order]
+        return [
+            (labels, exposition.numbers(metric, series, newest), _exemplars(series) if shown else _NO_EXEMPLARS)
+            for labels, series in found
+        ]
 
     def _written(self, metric: Metric, found: Found, *, openmetrics: bool) -> Iterator[str]:
         yield exposition.header(metric, openmetrics=openmetrics)
         names = self._names[metric.name]
-        for labels, numbers in found:
+        for labels, numbers, exemplars in found:
             texts = names.get(labels)
             if texts is None:
                 shapes = exposition.shapes(metric)
                 texts = [f"{exposition.series_text(metric, labels, suffix, extra)} " for suffix, extra in shapes]
                 names[labels] = texts
-            for text, number in zip(texts, numbers, strict=False):
-                yield f"{text}{_number_text(number)}\n"
+            if not exemplars:
+                for text, number in zip(texts, numbers, strict=False):
+                    yield f"{text}{_number_text(number)}\n"
+                continue
+            for place, (text, number) in enumerate(zip(texts, numbers, strict=False)):
+                shown = self._exemplar_text(metric, labels, place, exemplars[place]) if place in exemplars else ""
+                yield f"{text}{_number_text(number)}{shown}\n"
+
+    def _exemplar_text(self, metric: Metric, labels: Labels, place: int, exemplar: Exemplar) -> str:
+        texts = self._shown[metric.name]
+        known, text = texts.get((labels, place), (None, ""))
+        if known is not exemplar:
+            text = exposition.exemplar_text(metric, exemplar)
+            texts[labels, place] = exemplar, text
+        return text
+
+
+def _exemplars(series: Series) -> Exemplars:
+    # Copied under the lock: they change with the next events.
+    return Exemplars(exposition.exemplars(series)) or _NO_EXEMPLARS
 
 
 class Scrapes:

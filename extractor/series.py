@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from extractor.exemplars import Exemplars
 from extractor.hdr import Counts, Indexes, Window, indexes_of
 from extractor.sums import Exact, Numbers, dump_exact, load_exact
 
@@ -22,14 +23,16 @@ _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
 class Counter:
     """A total that only rises."""
 
-    __slots__ = ("total",)
+    __slots__ = ("exemplars", "total")
 
     def __init__(self) -> None:
         self.total: Exact = 0
+        self.exemplars = Exemplars()
 
     def merge(self, other: "Counter") -> None:
         """Add the total of *other*."""
         self.total += other.total
+        self.exemplars.merge(other.exemplars)
 
     def dump(self) -> list[Any]:
         """The total, as a plain value."""
@@ -75,27 +78,31 @@ class Histogram:
     *bounds* are inclusive upper bounds in that unit; `buckets` has one more place, for what lies above the last.
     """
 
-    __slots__ = ("bounds", "buckets", "total")
+    __slots__ = ("bounds", "buckets", "exemplars", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.buckets = [0] * (len(bounds) + 1)
         self.total: Exact = 0
+        self.exemplars = Exemplars()
 
-    def observe(self, numbers: Numbers) -> None:
-        """Count *numbers*."""
+    def observe(self, numbers: Numbers, places: Indexes | None = None) -> None:
+        """Count *numbers*, whose buckets may be known already."""
         self.total += numbers.total
         if len(numbers) < _FEW:
-            for value in numbers.array.tolist():
-                self.buckets[bisect_left(self.bounds, value)] += 1
+            found = [bisect_left(self.bounds, value) for value in numbers.array.tolist()] if places is None else places
+            for place in found:
+                self.buckets[place] += 1
             return
-        places = np.searchsorted(self.bounds, numbers.array, side="left")
+        if places is None:
+            places = np.searchsorted(self.bounds, numbers.array, side="left")
         counts = np.bincount(places, minlength=len(self.buckets)).tolist()
         self.buckets = [mine + more for mine, more in zip(self.buckets, counts, strict=True)]
 
     def merge(self, other: "Histogram") -> None:
         """Add the counts and the sum of *other*."""
         self.total += other.total
+        self.exemplars.merge(other.exemplars)
         self.buckets = [mine + more for mine, more in zip(self.buckets, other.buckets, strict=True)]
 
     def dump(self) -> list[Any]:

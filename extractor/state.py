@@ -94,6 +94,8 @@ class State:
             if isinstance(update, Increment):
                 counter = family.find(update.labels, update.events, update.first)
                 counter.total += update.amount  # type: ignore[union-attr]  # one metric, one kind
+                if update.exemplar is not None:
+                    counter.exemplars.note(0, update.exemplar)  # type: ignore[union-attr]
             elif isinstance(update, Observations):
                 self._observe(family, update, newest)
             else:
@@ -106,7 +108,9 @@ class State:
         if isinstance(series, Summary):
             self.clamped += series.observe(update.numbers, update.slots, newest, family.metric.per_unit)
         else:
-            series.observe(update.numbers)  # type: ignore[union-attr]
+            series.observe(update.numbers, update.buckets)  # type: ignore[union-attr]
+            for place, exemplar in update.exemplars:
+                series.exemplars.note(place, exemplar)  # type: ignore[union-attr]
 
     def _set(self, family: Family, update: Settings) -> None:
         if not update.values and family.metric.kind is Kind.STATESET:

@@ -26,6 +26,7 @@ _TWO = 2  # pointers to properties of the line itself
 _EXACT = 2**53  # above it an int and a float may differ, and orjson and msgspec with them
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$comment"}
 _ROOT = _ANNOTATIONS | {"$schema", "$id", "type", "properties", "required", "additionalProperties"}
+_SCALAR = str | int | float | bool | None
 _BOUNDS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
 _LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
 
@@ -78,9 +79,18 @@ def property_names(event: EventType) -> list[str]:
 
 
 def struct_of(
-    event: EventType, pack: Pack, names: Mapping[Pointer, str], numbers: Collection[Pointer]
+    event: EventType,
+    pack: Pack,
+    names: Mapping[Pointer, str],
+    *,
+    numbers: Collection[Pointer] = (),
+    texts: Collection[Pointer] = (),
 ) -> type[Object]:
-    """The Struct of *event*; its tag is the event's name. Of *numbers*, those absent are NaN; all else is None."""
+    """
+    The Struct of *event*; its tag is the event's name.
+
+    It has *texts* also where these may be anything. Of *numbers*, those absent are NaN; all else is None.
+    """
     schema: Any = event.schema
     unknown = {key for key in schema if not key.startswith("x-")} - _ROOT
     required = set(schema.get("required", ()))
@@ -103,9 +113,13 @@ def struct_of(
     fields: list[Any] = []
     for (name,), field in names.items():
         anything = not properties[name].keys() - _ANNOTATIONS
-        if (name,) == pack.event or (anything and extra and name not in required):
+        wanted = (name,) in texts
+        if (name,) == pack.event or (anything and extra and name not in required and not wanted):
             continue  # what may be anything needs no field; msgspec skips it faster than it decodes it
-        kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
+        if anything and wanted:
+            kind: Any = _SCALAR  # a list or an object takes the exact path: as a text it is nothing
+        else:
+            kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
         absent = nan if (name,) in numbers else None
         fields.append((field, kind) if name in required else (field, kind, absent))
     # A line's writer and number need not be declared to be seen.

@@ -1,7 +1,8 @@
 """
 What events add to series: the values that `derive` makes and `state` takes.
 
-*first* is the earliest slot of event time in which an event touched the series, even if it added nothing.
+*first* is the earliest slot of event time in which an event touched the series, even if it added nothing. An *exemplar*
+is one of the events; of observations there is one for each bucket.
 
 Knows nothing of either.
 """
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from extractor.exemplars import Exemplar
 from extractor.sums import Exact, Numbers
 
 Slots = NDArray[np.int64]
@@ -25,16 +27,23 @@ class Increment(NamedTuple):
     events: int
     amount: Exact
     first: int = 0
+    exemplar: Exemplar | None = None
 
 
 class Observations(NamedTuple):
-    """Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series."""
+    """
+    Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series.
+
+    *buckets* are those of the numbers in a histogram, if they are known.
+    """
 
     metric: str
     labels: tuple[str, ...]
     numbers: Numbers
     slots: Slots
     first: int = 0
+    buckets: Slots | None = None
+    exemplars: Sequence[tuple[int, Exemplar]] = ()
 
 
 class Settings(NamedTuple):

@@ -83,19 +83,19 @@ ee_mode{ee_mode="on"} 1.0
 
 
 def test_openmetrics_text(catalog: Catalog) -> None:
-    """OpenMetrics 1.0, to the byte: a counter's family has no `_total`, seconds are a unit, and the end is marked."""
+    """OpenMetrics 1.0, to the byte: a counter's family has no `_total`, seconds are a unit, the end is marked."""
     expected = r"""# HELP aa_level_ratio Level.
 # TYPE aa_level_ratio gauge
 aa_level_ratio 0.5
 # HELP bb_jobs Jobs.
 # TYPE bb_jobs counter
-bb_jobs_total{who="\"\\\n"} 1.0
-bb_jobs_total{who="z"} 1.0
+bb_jobs_total{who="\"\\\n"} 1.0 # {run_id="run-1"} 1.0 1767225600.0
+bb_jobs_total{who="z"} 1.0 # {run_id="run-1"} 1.0 1767225600.0
 # HELP cc_wait_seconds Wait.
 # TYPE cc_wait_seconds histogram
 # UNIT cc_wait_seconds seconds
-cc_wait_seconds_bucket{le="0.5"} 1.0
-cc_wait_seconds_bucket{le="2.0"} 2.0
+cc_wait_seconds_bucket{le="0.5"} 1.0 # {run_id="run-1"} 0.0 1767225600.0
+cc_wait_seconds_bucket{le="2.0"} 2.0 # {run_id="run-1"} 1.0 1767225600.0
 cc_wait_seconds_bucket{le="+Inf"} 2.0
 cc_wait_seconds_count 2.0
 cc_wait_seconds_sum 1.0

@@ -26,7 +26,7 @@ def outcome(blobs: list[bytes], catalog: Catalog) -> tuple[Outcome, int]:
     ]
     stats = reader.stats
     counts = (stats.lines_read, stats.blank_lines, stats.events)
-    return (text(reader.state), rejects, *counts), stats.exact_lines
+    return (text(reader.state, openmetrics=True), rejects, *counts), stats.exact_lines
 
 
 def assert_same(blobs: list[bytes], catalog: Catalog) -> int:

@@ -13,20 +13,28 @@ from extractor.stats import OWN
 from tests.reading import Reader, default_catalog, event_schema, line, llm_call, text, tool_call, write_pack
 
 NAMES = st.text(st.sampled_from('a\\"\n é{},='), max_size=5)
+TEXTS = st.text(st.sampled_from('a\\"\n é{},=#'), max_size=5).flatmap(lambda text: st.sampled_from([text, text * 25]))
 NUMBERS = st.sampled_from([0, -0.0, 0.1, 1, 2, 999999, 1000000, 1e6 + 0.5, 123456789.125, 1e21, 2**53, 5e-324])
 
 
 def everything(folder: Path) -> Catalog:
     """A pack with one event that feeds a metric of every type."""
     labels = {"labels": ["who"], "help": 'Help \\ "with all".'}
+    shown = {"exemplar": {"trace_id": "trace_id", "run_id": "run_id", "also": "who"}}
     metrics = {
         "x_total": labels | {"type": "counter", "value": "n"},
+        "y_total": labels | shown | {"type": "counter", "value": "n"},
         "x_ratio": labels | {"type": "gauge", "value": "n"},
         "x_size": labels | {"type": "histogram", "value": "n", "buckets": [0.5, 1, 1e6, 1e21]},
+        "y_seconds": labels | shown | {"type": "histogram", "value": "n", "unit": "ms", "buckets": [0.5, 1e6]},
         "x_seconds": labels | {"type": "summary", "value": "n", "unit": "ms"},
         "x_state": {"help": "A state.", "type": "stateset", "labels": ["who"], "value": {"state": "on"}},
     }
-    properties = {"n": {"type": "number", "minimum": -0.0}, "who": {"type": ["string", "null"], "maxLength": 9}}
+    properties = {
+        "trace_id": {},
+        "n": {"type": "number", "minimum": -0.0},
+        "who": {"type": ["string", "null"], "maxLength": 9},
+    }
     keywords = {"x-labels": {"who": {"limit": 5}}}
     return write_pack(folder, event_schema("e", properties, metrics, {"n": 1, "who": "a"}, **keywords))
 
@@ -38,15 +46,17 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.tuples(NAMES, NUMBERS, st.integers(0, 900)), max_size=6), max_size=4))
+@given(st.lists(st.lists(st.tuples(NAMES, NUMBERS, st.integers(0, 900), TEXTS, TEXTS), max_size=6), max_size=4))
 def test_every_scrape_is_what_prometheus_client_writes(
-    catalog: Catalog, reads: list[list[tuple[str, float, int]]]
+    catalog: Catalog, reads: list[list[tuple[str, float, int, str, str]]]
 ) -> None:
     """After every reading, in both formats: any label text, any number, of every type of metric."""
     reader = Reader(catalog)
     written = SeriesText(reader.state, threading.Lock())
     for events in reads:
-        reader.lines([line("e", at, who=who, n=number) for who, number, at in events])
+        reader.lines(
+            [line("e", at, who=who, n=number, run_id=run, trace_id=trace) for who, number, at, run, trace in events]
+        )
 
         assert text(reader.state) == written.write(openmetrics=False)
         assert text(reader.state, openmetrics=True) == written.write(openmetrics=True) + "# EOF\n"

@@ -108,6 +108,7 @@ def test_any_cut_and_any_grouping_gives_one_pass(
         state.sweep(end=True)
 
     assert text(whole) == text(joined)
+    assert text(whole, openmetrics=True) == text(joined, openmetrics=True)
     assert whole.watermark == joined.watermark
     assert whole.clamped == joined.clamped
     assert whole.open_runs() == joined.open_runs()

@@ -46,7 +46,14 @@ def spread(draw: st.DrawFn, lines: st.SearchStrategy[bytes], parts: int = 4) -> 
 def shown(state: State) -> tuple[object, ...]:
     """Everything that can be seen of *state* in the end."""
     state.limit()
-    return text(state), state.watermark, state.clamped, state.open_runs(), state.overflow()
+    return (
+        text(state),
+        text(state, openmetrics=True),
+        state.watermark,
+        state.clamped,
+        state.open_runs(),
+        state.overflow(),
+    )
 
 
 def travelled(state: State) -> State:
