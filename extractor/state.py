@@ -12,8 +12,6 @@ Knows nothing of lines, files or text formats.
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from hashlib import sha256
 from itertools import chain
 from math import inf, isfinite
 from typing import Any
@@ -21,9 +19,9 @@ from typing import Any
 from extractor.accounts import Accounts
 from extractor.catalog import Catalog, Kind, Pack
 from extractor.derive import run_counts, run_fields, run_totals
+from extractor.digests import digests, known_of_runs
 from extractor.families import Family, Labels
 from extractor.ledger import Ledger
-from extractor.pointers import pointer_text
 from extractor.runs import Runs, Sighting
 from extractor.series import Summary
 from extractor.updates import Increment, Observations, Settings, Update
@@ -67,7 +65,7 @@ class State:
             if pack.run
         }
         self._run_counts = run_counts(catalog)
-        self._declared = _declared(catalog)
+        self._declared = digests(catalog)
 
     @property
     def newest_slot(self) -> int:
@@ -226,7 +224,7 @@ class State:
             "clamped": self.clamped,
             "declared": self._declared,
             "families": {name: family.dump() for name, family in self.families.items()},
-            "runs": {name: [_known_of_runs(pack), self.accounts[name].dump()] for name, pack in self._packs()},
+            "runs": {name: [known_of_runs(pack), self.accounts[name].dump()] for name, pack in self._packs()},
         }
 
     def load(self, dumped: dict[str, Any]) -> list[str]:
@@ -251,7 +249,7 @@ class State:
         slots = dumped["window_seconds"] / self.window_seconds
         for name, pack in self._packs():
             known, accounts = dumped["runs"].get(name, ([], None))
-            if known == _known_of_runs(pack):
+            if known == known_of_runs(pack):
                 self.accounts[name].load(accounts, slots)
             elif accounts is not None:
                 notes.append(f"what is to be known of the runs of pack {name} has changed: open runs are forgotten")
@@ -281,23 +279,3 @@ class State:
             most=most,
             slot_of=self.slot,
         )
-
-
-def _known_of_runs(pack: Pack) -> list[str]:
-    """What is to be known of the runs of *pack*, in words."""
-    return [*map(pointer_text, run_fields(pack)), *map(repr, run_totals(pack))]
-
-
-@cache
-def _declared(catalog: Catalog) -> dict[str, str]:
-    """A digest of what each metric means: how it is kept, and what feeds it."""
-    feeds: dict[str, list[str]] = {name: [] for name in catalog.metrics}
-    for pack in catalog.packs:
-        for event in pack.events.values():
-            for feed in event.feeds:
-                feeds[feed.metric].append(repr((pack.name, event.name, feed)))
-    shapes = {
-        name: (metric.kind, metric.label_names, metric.bounds, metric.per_unit, metric.states, metric.run)
-        for name, metric in catalog.metrics.items()
-    }
-    return {name: sha256(repr((shapes[name], sorted(feeds[name]))).encode()).hexdigest() for name in shapes}

@@ -75,7 +75,8 @@ ROOMS = {
     "fastpath": "catalog columns derive pointers structs",
     "series": "exemplars hdr sums",
     "families": "catalog exemplars series",
-    "state": "accounts catalog derive families ledger pointers runs series updates",
+    "digests": "catalog derive pointers",
+    "state": "accounts catalog derive digests families ledger runs series updates",
     "charges": "columns derive prices sums",
     "pipeline": "catalog charges choices columns derive events fastpath folding lines prices sequences sighted state "
     "stats structs",
