@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from extractor.catalog import Catalog, Condition, EventType, Feed, Kind, Metric, Pack, Recommendation, Value
+from extractor.catalog import Catalog, Condition, EventType, Feed, Kind, Metric, Pack, Value
 from extractor.pointers import Pointer, found
+from extractor.reporting import Recommendation
 from extractor.series import Counter
 from extractor.state import State
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import prod
 
-from extractor.catalog import Kind, Metric, ReportRow, Signal
+from extractor.catalog import Kind, Metric
 from extractor.declarations import Declaration
 from extractor.naming import check_collisions
 from extractor.places import Place
 from extractor.properties import did_you_mean
+from extractor.reporting import ReportRow, Signal
 
 CLOSED_SERIES = 1000
 """How many series of one metric may exist at 0 from the start."""

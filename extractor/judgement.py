@@ -10,9 +10,10 @@ Knows nothing of terminals or text formats.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from extractor.catalog import OTHER, UNKNOWN, Kind, Signal
+from extractor.catalog import OTHER, UNKNOWN, Kind
 from extractor.measures import EVERYTHING, Only, is_seen, number, shares, values
 from extractor.objectives import Objective, Objectives, Scope
+from extractor.reporting import Signal
 from extractor.signals import unit_of
 from extractor.state import State
 from extractor.windows import Cut

@@ -10,9 +10,10 @@ Knows nothing of windows, objectives or terminals.
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from extractor.catalog import Kind, Signal
+from extractor.catalog import Kind
 from extractor.families import Family
 from extractor.hdr import quantiles
+from extractor.reporting import Signal
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 from extractor.state import State
 from extractor.sums import Exact, as_float

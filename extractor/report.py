@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from extractor.catalog import Kind, Metric, ReportRow
+from extractor.catalog import Kind, Metric
 from extractor.hdr import quantiles
+from extractor.reporting import ReportRow
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 from extractor.signals import base_unit
 from extractor.state import State

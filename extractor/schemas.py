@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema_rs
 
 from extractor.agreement import check_report, merge
-from extractor.catalog import Catalog, EventType, Numbering, Pack, ReportRow, Violation
+from extractor.catalog import Catalog, EventType, Numbering, Pack, Violation
 from extractor.declarations import Declaration, read_declarations
 from extractor.documents import read_object
 from extractor.envelope import check_envelope
@@ -24,6 +24,7 @@ from extractor.places import Place
 from extractor.pointers import Pointer, found, pointer_text
 from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
+from extractor.reporting import ReportRow
 from extractor.signals import check_signals, read_recommended, read_signals
 from extractor.totals import check_totals
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from extractor.agreement import check_series, find_metric
-from extractor.catalog import EventType, Kind, Metric, Pack, Recommendation, Signal
+from extractor.catalog import EventType, Kind, Metric, Pack
 from extractor.objectives import DEFAULTS, Unit
 from extractor.places import Place
 from extractor.properties import Properties, did_you_mean, to_pointer
+from extractor.reporting import Recommendation, Signal
 
 _OBJECTIVES = {objective.name: objective for objective in DEFAULTS}
 _SUMMED = (Kind.COUNTER, Kind.GAUGE)

@@ -21,7 +21,8 @@ ROOMS = {
     "sequences": "",
     "spans": "sequences",
     "waker": "",
-    "catalog": "pointers",
+    "reporting": "pointers",
+    "catalog": "pointers reporting",
     "exemplars": "",
     "endings": "",
     "runs": "endings",
@@ -34,12 +35,12 @@ ROOMS = {
     "naming": "catalog places",
     "exemplar_labels": "catalog exemplars naming places pointers properties",
     "declarations": "catalog exemplar_labels naming places pointers properties",
-    "agreement": "catalog declarations naming places properties",
+    "agreement": "catalog declarations naming places properties reporting",
     "pricing": "catalog places pointers properties",
     "totals": "catalog declarations places pointers properties",
-    "signals": "agreement catalog objectives places properties",
-    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties signals "
-    "totals",
+    "signals": "agreement catalog objectives places properties reporting",
+    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties reporting "
+    "signals totals",
     # models and tokens to dollars
     "tariffs": "",
     "price_files": "errors tariffs",
@@ -89,7 +90,7 @@ ROOMS = {
     # state to what people and Prometheus see
     "exposition": "catalog exemplars families hdr series state stats sums",
     "scrape": "catalog exemplars exposition families series state",
-    "report": "catalog hdr series signals state sums",
+    "report": "catalog hdr reporting series signals state sums",
     "landing": "report",
     "server": "errors",
     # what ought to be, and the rules that tell when it is not
@@ -121,14 +122,14 @@ ROOMS = {
     "backfill": "catalog errors exposition reader replay spill state steps timeline",
     # the last windows of the logs: what is, was and ought to be
     "windows": "catalog parts state",
-    "measures": "catalog families hdr series state sums",
-    "judgement": "catalog measures objectives signals state windows",
+    "measures": "catalog families hdr reporting series state sums",
+    "judgement": "catalog measures objectives reporting signals state windows",
     "tabulation": "catalog judgement objectives report",
     "printing": "backfill exposition replay report",
     "options": "period steps",
     "replay_command": "backfill blocks catalog document options period pipeline printing progress replay schemas",
     "report_command": "judgement objectives options period printing progress replay schemas tabulation windows",
-    "advice": "catalog pointers series state",
+    "advice": "catalog pointers reporting series state",
     "check_command": "advice options pipeline printing replay_command schemas",
     "requeue_command": "checkpoint options printing requeue schemas",
     "cli": "check_command daemon errors options printing replay_command report_command requeue_command rules_command",
