@@ -39,8 +39,8 @@ ROOMS = {
     "pricing": "catalog places pointers properties",
     "totals": "catalog declarations places pointers properties",
     "signals": "agreement catalog objectives places properties reporting",
-    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties reporting "
-    "signals totals",
+    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties "
+    "reporting signals totals",
     # models and tokens to dollars
     "tariffs": "",
     "price_files": "errors tariffs",
