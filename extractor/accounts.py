@@ -1,5 +1,5 @@
 """
-Runs and their amounts in, what is observed of a run when it is over out.
+Runs, their amounts and their calls in, what is observed of a run when it is over, and its loops, out.
 
 A run that has ended is settled a linger after its end: what it added up until then is observed once. A run without an
 event for the time-out is given up, and counted as abandoned. In the parts of one pass nothing is settled that an event
@@ -9,7 +9,7 @@ Knows nothing of series.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -18,16 +18,20 @@ import numpy as np
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
 from extractor.ledger import Account, Ledger
+from extractor.patterns import Pattern
+from extractor.repeats import Loop, Repeats
 from extractor.runs import Run, Runs
 from extractor.sums import Numbers, as_float, exact_sums
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
 
+_CALLS = 16  # take as much memory as a run
+
 
 class Accounts:
     """
-    The runs of one pack and what they add up; *runs* and *ledger* are empty.
+    The runs of one pack and what they add up; *runs*, *ledger* and, for each loop to be found, *repeats* are empty.
 
     *metrics* are all there are, *abandoned* is what a run that is given up counts in, by its run fields. *linger* is
     how long after its end events still count, in seconds; *slot_of* the slot of a time. Of more than *most* runs those
@@ -38,6 +42,7 @@ class Accounts:
         self,
         runs: Runs,
         ledger: Ledger,
+        repeats: Sequence[tuple[Pattern, Repeats]] = (),
         *,
         metrics: Mapping[str, Metric],
         abandoned: Callable[[list[object]], Iterable[tuple[str, tuple[str, ...]]]],
@@ -47,6 +52,7 @@ class Accounts:
     ) -> None:
         self.runs = runs
         self.ledger = ledger
+        self.repeats = repeats
         self._metrics = metrics
         self._abandoned = abandoned
         self._linger = linger
@@ -62,7 +68,12 @@ class Accounts:
         updates = [*self._closed(due), *self._over(self.runs.sweep(moment))]
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
-        return [*updates, *self._over(shed, abandoned=False)]
+        updates += self._over(shed, abandoned=False)
+        loops = [
+            (pattern, repeats.decide(inf if end else moment, is_open=self._is_open))
+            for pattern, repeats in self.repeats
+        ]
+        return [*updates, *self._detections(loops)]
 
     def limit(self, moment: float) -> list[Update]:
         """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
@@ -76,25 +87,41 @@ class Accounts:
         """Take into account what *other* knows."""
         self.runs.merge(other.runs)
         self.ledger.merge(other.ledger)
+        for (_, repeats), (_, more) in zip(self.repeats, other.repeats, strict=True):
+            repeats.merge(more)
         self.shed += other.shed
+
+    @property
+    def held(self) -> int:
+        """How much is kept, in runs."""
+        return self.runs.held + sum(len(repeats) for _, repeats in self.repeats) // _CALLS
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [self.runs.dump(), self.ledger.dump(), self.shed]
+        return [self.runs.dump(), self.ledger.dump(), self.shed, [repeats.dump() for _, repeats in self.repeats]]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
         self.runs.load(dumped[0])
         self.ledger.load(dumped[1], slots)
         self.shed = dumped[2]
+        for (_, repeats), kept in zip(self.repeats, dumped[3], strict=True):
+            repeats.load(kept)
 
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
         """What is observed of runs that are forgotten, some of which were *abandoned*."""
         ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
         updates = self._closed(ended)
         rest = [(name, run) for name, run in over if run.ending is None or run.settled]
-        for accounts in _rounds(rest):
-            self.ledger.settle([self._account(name, run, None) for name, run in accounts])
+        for runs in _rounds(rest):
+            accounts = [self._account(name, run, None) for name, run in runs]
+            self.ledger.settle(accounts)
+            # Nothing is observed of what they added up, but loops were loops.
+            whole = [
+                account if run.settled else account._replace(until=account.last)
+                for account, (_, run) in zip(accounts, runs, strict=True)
+            ]
+            updates += self._loops(whole)
         for _, run in rest:
             if run.ending is None and abandoned:
                 first = self._slot_of(run.last)
@@ -104,14 +131,32 @@ class Accounts:
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""
         found: dict[tuple[str, tuple[str, ...]], list[tuple[float, int]]] = defaultdict(list)
+        loops: list[Update] = []
         for runs in _rounds(over):
             endings = [run.ending for _, run in runs if run.ending is not None]
-            totals = self.ledger.settle([self._account(name, run, run.ending) for name, run in runs])
+            accounts = [self._account(name, run, run.ending) for name, run in runs]
+            totals = self.ledger.settle(accounts)
+            loops += self._loops(accounts)
             for ending, sums in zip(endings, totals, strict=True):
                 for add in ending.adds:
                     value = as_float(sums[add.place]) if add.own is None else add.own
                     found[add.metric, add.labels].append((value, self._slot_of(ending.time)))
-        return [self._update(*where, values) for where, values in found.items()]
+        return [*(self._update(*where, values) for where, values in found.items()), *loops]
+
+    def _loops(self, accounts: Sequence[Account]) -> list[Update]:
+        """The loops in runs that are over."""
+        return self._detections((pattern, repeats.settle(accounts)) for pattern, repeats in self.repeats)
+
+    def _detections(self, found: Iterable[tuple[Pattern, Iterable[Loop]]]) -> list[Update]:
+        slots: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        for pattern, loops in found:
+            for loop in loops:
+                slots[pattern.metric, loop.labels].append(self._slot_of(loop.time))
+        return [Increment(*where, len(each), len(each), min(each)) for where, each in slots.items()]
+
+    def _is_open(self, name: str) -> bool:
+        run = self.runs.known.get(name)
+        return run is not None and not run.settled
 
     def _update(self, metric: str, labels: tuple[str, ...], found: list[tuple[float, int]]) -> Update:
         values, slots = np.array([value for value, _ in found]), np.array([slot for _, slot in found])

@@ -107,6 +107,20 @@ class RunTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class Repetition:
+    """
+    A loop: among the last *within* events of this type in a run, *times* have the same values at *of*.
+
+    An event that has not all of them is like no other. It is no news when an event *unless* of the run reports it.
+    """
+
+    of: tuple[Pointer, ...]
+    times: int
+    within: int
+    unless: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """
     Where the number of an update comes from; exactly one of these shapes:
@@ -116,6 +130,7 @@ class Value:
     - *fields* with several: numeric properties told apart by the values of *label*;
     - *run* = "open": how many runs are open; "abandoned": how many were given up;
     - *total*: what the run that this event ends added up;
+    - *repeated*: 1 for each loop of such events (counters only);
     - *state*: the state that this event means (state sets only).
     """
 
@@ -124,6 +139,7 @@ class Value:
     run: str | None = None
     state: str | None = None
     total: RunTotal | None = None
+    repeated: Repetition | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,13 @@ class Columns:
 
     `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
     kept if it is *timed*; `runs` are the places of the runs' ids among those of the pack. `residues` is what a float
-    could not hold of an integer: (row, column, rest).
+    could not hold of an integer: (row, column, rest). `marks` are columns of values
+    by which events are compared.
     """
 
-    __slots__ = ("keys", "numbers", "places", "residues", "runs", "slots", "timed", "times")
+    __slots__ = ("keys", "marks", "numbers", "places", "residues", "runs", "slots", "timed", "times")
 
-    def __init__(self, width: int, *, timed: bool) -> None:
+    def __init__(self, width: int, *, timed: bool, marks: int = 0) -> None:
         self.timed = timed
         self.keys: Keys = Places()
         self.places = array("q")
@@ -51,15 +52,20 @@ class Columns:
         self.runs = array("q")
         self.times = array("d")
         self.numbers = [array("d") for _ in range(width)]
+        self.marks: list[list[object]] = [[] for _ in range(marks)]
         self.residues: list[tuple[int, int, int]] = []
 
-    def add(self, key: Key, slot: int, time: float, numbers: Iterable[float | None]) -> None:
+    def add(
+        self, key: Key, slot: int, time: float, numbers: Iterable[float | None], marks: Iterable[object] = ()
+    ) -> None:
         """Add one event."""
         row = len(self.places)
         for column, number in enumerate(numbers):
             self.numbers[column].append(nan if number is None else float(number))
             if number is not None and (rest := int(number) - int(float(number))):
                 self.residues.append((row, column, rest))
+        for kept, mark in zip(self.marks, marks, strict=True):
+            kept.append(mark)
         self.places.append(self.keys[key])
         self.slots.append(slot)
         if self.timed:
@@ -74,6 +80,8 @@ class Columns:
         del self.places[:], self.slots[:], self.times[:], self.runs[:]
         for column in self.numbers:
             del column[:]
+        for mark in self.marks:
+            mark.clear()
         self.residues.clear()
         if len(self.keys) > _KEPT:
             self.keys = Places()

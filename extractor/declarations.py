@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, RunTotal, Value
+from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, Repetition, RunTotal, Value
 from extractor.naming import check_label_name, check_metric_name
 from extractor.places import Place
 from extractor.pointers import Pointer, found
@@ -135,7 +135,9 @@ class _Reader:
         values = dict.fromkeys((*text["values"].values(), other, *([UNKNOWN] if prop.can_be_unknown else [])))
         return Label(name, prop.pointer, mapping=mapping, other=other, values=tuple(values))
 
-    def _read_value(self, kind: Kind, declared: str | Mapping[str, Any] | None, place: Place) -> Value:
+    def _read_value(  # noqa: PLR0911  # one return a kind
+        self, kind: Kind, declared: str | Mapping[str, Any] | None, place: Place
+    ) -> Value:
         match declared:
             case None if kind is Kind.COUNTER:
                 return Value()
@@ -148,6 +150,8 @@ class _Reader:
                 return Value(run=run)
             case dict(total) if kind in RISING and total.get("run") in ("count", "sum"):
                 return Value(total=self._read_total(kind, total, place))
+            case {"repeats": dict(repeats)} if kind is Kind.COUNTER:
+                return Value(repeated=self._read_repetition(repeats, place / "repeats"))
             case {"state": state} if kind is Kind.STATESET:
                 return Value(state=state)
             case None:
@@ -160,6 +164,15 @@ class _Reader:
         own = self._number(kind, declared["own"], place / "own") if "own" in declared else None
         fields = tuple(map(to_pointer, _as_tuple(declared.get("field", ()))))
         return RunTotal(_as_tuple(declared["of"]), fields, own)
+
+    def _read_repetition(self, declared: Mapping[str, Any], place: Place) -> Repetition:
+        props = [self._properties.find(reference, place / "of") for reference in _as_tuple(declared["of"])]
+        if any(not prop.types <= LABEL_TYPES for prop in props):
+            raise (place / "of").error("not all of this is text", "name a hash of what is to be compared")
+        if declared["times"] > declared["within"]:
+            raise (place / "times").error("so many cannot be within fewer", "raise within")
+        of = tuple(prop.pointer for prop in props)
+        return Repetition(of, declared["times"], declared["within"], declared.get("unless"))
 
     def _number(self, kind: Kind, reference: str, place: Place) -> Pointer:
         prop = self._properties.find(reference, place)

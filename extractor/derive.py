@@ -14,6 +14,7 @@ from typing import NamedTuple
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys
 from extractor.conditions import fits, scalar
+from extractor.patterns import declared, patterns
 from extractor.pointers import Pointer, found
 
 Labels = tuple[str, ...]
@@ -44,7 +45,8 @@ class Measure:
     One number of the events of one type, and the metrics that it goes to: a histogram and a summary of it, say.
 
     *column* is its place in the row, None where each event counts as 1 or means *state*. The labels are *labels*, and
-    *split* as the value of the last one where several numbers are told apart by it.
+    *split* as the value of the last one where several numbers are told apart by it. What is found *later*, in the runs,
+    only brings its series into being.
     """
 
     metrics: list[Metric] = field(compare=False)
@@ -53,6 +55,7 @@ class Measure:
     where: tuple[Condition, ...]
     column: int | None
     state: str | None
+    later: bool = False
 
 
 class PricePlaces(NamedTuple):
@@ -105,7 +108,7 @@ class Binding:
         labels = tuple(label_value(label, key[place] if key else None) for label, place in self._sources)
         self.target_of.append(self.targets.setdefault(labels + self.measure.split, len(self.targets)))
         fitting = all(fits(item, key[place]) for item, place in self._closed)
-        self.counts.append(fitting and all(key[place] for place in self._passed))
+        self.counts.append(not self.measure.later and fitting and all(key[place] for place in self._passed))
 
 
 class Plan:
@@ -116,13 +119,14 @@ class Plan:
     *numbers*. Without *measures* there is nothing to update. *timed* plans want the exact time of each event. *run*
     leads to the run's id, *run_fields* to what is to be known of each run: the same in every plan of a pack, but None
     where this event type does not declare it. *amounts* says which numbers (None: 1 for each event) add to which totals
-    of the run, *closings* what happens to the totals when the run ends with such an event.
+    of the run, *closings* what happens to the totals when the run ends with such an event. *marks* are the properties
+    outside of the key by which events are alike.
     """
 
     def __init__(self, event: EventType, pack: Pack, metrics: Mapping[str, Metric]) -> None:
         self.event = event
         self.run = pack.run
-        self.run_fields = tuple(item if _declared(event.schema, item) else None for item in run_fields(pack))
+        self.run_fields = tuple(item if declared(event.schema, item) else None for item in run_fields(pack))
         ours = [(metrics[feed.metric], feed) for feed in event.feeds if feed.value.run is None]
         feeds = [(metric, feed) for metric, feed in ours if feed.value.total is None]
         totals = run_totals(pack)
@@ -130,7 +134,12 @@ class Plan:
         closed = [item.pointer for _, feed in feeds for item in feed.where if item.closed]
         known = [pointer for pointer in self.run_fields if pointer is not None]
         model = [event.price.model] if event.price else []
-        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known + model))
+        watched = [pattern for pattern in patterns(pack) if pattern.event == event.name]
+        reported = [pattern for pattern in patterns(pack) if pattern.repeated.unless == event.name]
+        named = [pointer for pattern in reported for pointer in pattern.named]
+        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known + model + named))
+        alike = [pointer for pattern in watched for pointer in pattern.repeated.of]
+        self.marks: tuple[Pointer, ...] = tuple(dict.fromkeys(item for item in alike if item not in self.keys))
         self._known = [None if pointer is None else self.keys.index(pointer) for pointer in self.run_fields]
         self.tests = tuple(dict.fromkeys(item for _, feed in feeds for item in feed.where if not item.closed))
         values = [pointer for _, feed in feeds for _, pointer in feed.value.fields]
@@ -157,7 +166,8 @@ class Plan:
             for metric, feed in ours
             if (total := feed.value.total) is not None
         ]
-        self.timed = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
+        set_by = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
+        self.timed = set_by or bool(watched or reported)
         self.measures = list(self._measures(feeds))
         self._bound: list[Binding] = []
         self._keys: Keys | None = None
@@ -174,6 +184,10 @@ class Plan:
     def row(self, line: object) -> list[float | None]:
         """The numbers of a decoded line."""
         return [found(line, pointer) for pointer in self.numbers]  # type: ignore[misc]  # proved by schemas
+
+    def marks_of(self, line: object) -> list[object]:
+        """What of a decoded line is outside of the key and compared."""
+        return [scalar(found(line, pointer)) for pointer in self.marks]
 
     def bindings(self, keys: Keys) -> list[Binding]:
         """What each measure does with each of *keys*."""
@@ -200,7 +214,8 @@ class Plan:
         for metric, feed in feeds:
             for value, column in self._columns(feed):
                 split = () if feed.value.label is None else (value,)
-                measure = Measure([], feed.labels, split, feed.where, column, feed.value.state)
+                later = feed.value.repeated is not None
+                measure = Measure([], feed.labels, split, feed.where, column, feed.value.state, later)
                 if metric.kind in (Kind.HISTOGRAM, Kind.SUMMARY):
                     if measure in observed:
                         measure = observed[observed.index(measure)]
@@ -266,10 +281,6 @@ def run_counts(catalog: Catalog) -> list[RunCount]:
         for feed in event.feeds
         if feed.value.run is not None
     ]
-
-
-def _declared(schema: object, pointer: Pointer) -> bool:
-    return all((schema := found(schema, ("properties", token))) is not None for token in pointer)
 
 
 def run_fields(pack: Pack) -> tuple[Pointer, ...]:

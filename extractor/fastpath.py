@@ -34,7 +34,7 @@ class FastType:
     def __init__(self, plan: Plan, pack: Pack) -> None:
         self.plan = plan
         tested = [item.pointer for item in plan.tests]
-        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *tested, *run_fields(pack))):
+        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *plan.marks, *tested, *run_fields(pack))):
             raise Beyond
         names: dict[Pointer, str] = {(name,): f"f{place}" for place, name in enumerate(property_names(plan.event))}
         shared = everywhere(pack)
@@ -62,11 +62,12 @@ class Batch:
 
 
 class Part(NamedTuple):
-    """Events of one type, and the slot of each."""
+    """Events of one type, the slot of each, and, if the type is timed, its time in seconds since the epoch."""
 
     type: FastType
     objects: Sequence[Object]
     slots: "array[int]"
+    times: "array[float]"
 
 
 class FastPath:
@@ -120,7 +121,8 @@ class FastPath:
         for struct, kept in objects.items():
             # Most blobs lie within one slot, and then no time of a single line needs to be converted.
             slots = [first] if one_slot else [slot_of(seconds(time)) for time in _times(kept)]
-            yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1))
+            times = _exact(_times(kept), batch) if self.types[struct].plan.timed else array("d")
+            yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1), times)
 
 
 def _times(objects: Iterable[Any]) -> list[Any]:
@@ -135,6 +137,19 @@ def _checked(objects: Sequence[Object], latest: float) -> Batch | None:
 def seconds(time: Raw) -> float:
     """*time* in seconds since the epoch."""
     return time.timestamp() if isinstance(time, datetime) else time
+
+
+def _exact(times: Sequence[Any], batch: Batch) -> "array[float]":
+    """*times*, which are some of those of *batch*, in seconds since the epoch."""
+    begin = int(batch.earliest // 60) * 60
+    try:
+        if batch.latest < begin + 60:
+            # Most blobs lie within one minute. No offset has seconds, so to ask for these costs half of a conversion.
+            within = np.array(array("q", [time.second * 1_000_000 + time.microsecond for time in times]))
+            return array("d", ((within + begin * 1_000_000) / 1e6).tobytes())
+        return array("d", [time.timestamp() for time in times])
+    except AttributeError:  # seconds since the epoch among them
+        return array("d", map(seconds, times))
 
 
 def _object_lines(blob: bytes) -> int:
@@ -172,14 +187,14 @@ def _take_loop(
     plan: Plan, names: Mapping[Pointer, str], run: str | None
 ) -> Callable[[Sequence[Object], Columns, RunIds], None]:
     """`take(objects, columns, runs)`: add the key, the numbers and the run of each object to the columns."""
-    scope: dict[str, Any] = {"array": array, "floats": floats, "seconds": seconds}
+    scope: dict[str, Any] = {"array": array, "floats": floats}
     tests = [_test(item, _attribute(item.pointer, names), scope) for item in plan.tests]
     key = "".join(f"{part}, " for part in [*(_attribute(pointer, names) for pointer in plan.keys), *tests])
     lines = [f"columns.places.extend(array('q', [keys[({key})] for o in objects]))"]
     for place, pointer in enumerate(plan.numbers):
         lines.append(f"columns.numbers[{place}].extend(floats([{_attribute(pointer, names)} for o in objects]))")
-    if plan.timed:
-        lines.append("columns.times.extend(array('d', [seconds(o.time) for o in objects]))")
+    for place, pointer in enumerate(plan.marks):
+        lines.append(f"columns.marks[{place}].extend([{_attribute(pointer, names)} for o in objects])")
     if run is not None:
         lines.append(f"columns.runs.extend(array('q', [runs[o.{run}] for o in objects]))")
     exec("\n ".join(["def take(objects, columns, runs):", "keys = columns.keys", *lines]), scope)  # noqa: S102

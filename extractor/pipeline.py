@@ -20,6 +20,7 @@ from extractor.fastpath import Batch, FastPath
 from extractor.folding import updates
 from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.prices import Prices
+from extractor.repeated import calls, reports
 from extractor.sequences import Sequences
 from extractor.sighted import amounts, sightings
 from extractor.state import State
@@ -58,7 +59,10 @@ class _Reader:
         self.pack = catalog_pack
         self.plans = pack_plans
         self.fast = FastPath(catalog_pack, pack_plans)
-        self.columns = {name: Columns(len(plan.numbers), timed=plan.timed) for name, plan in pack_plans.items()}
+        self.columns = {
+            name: Columns(len(plan.numbers), timed=plan.timed, marks=len(plan.marks))
+            for name, plan in pack_plans.items()
+        }
         self.runs: RunIds = Places()
 
 
@@ -121,7 +125,12 @@ class Pipeline:
             if reader.pack.run is not None:
                 runs, epoch_of = list(reader.runs), state.accounts[reader.pack.name].runs.epoch
                 state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))
-                state.accounts[reader.pack.name].ledger.add(runs, amounts(parts))
+                accounts = state.accounts[reader.pack.name]
+                accounts.ledger.add(runs, amounts(parts))
+                for pattern, repeats in accounts.repeats:
+                    repeats.report(reports(parts, pattern, runs))
+                    if (found := calls(parts, pattern)) is not None:
+                        repeats.add(runs, *found)
                 reader.runs.clear()
             for plan, columns in parts:
                 state.apply(updates(plan, columns))
@@ -180,6 +189,7 @@ class Pipeline:
             columns = reader.columns[part.type.plan.event.name]
             part.type.take(part.objects, columns, reader.runs)
             columns.slots.extend(part.slots)
+            columns.times.extend(part.times)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         if self._steps is not None:
@@ -187,7 +197,8 @@ class Pipeline:
         self._seen(1, event.time, event.time, lambda: [event.time])
         plan = reader.plans[event.type.name]
         columns = reader.columns[event.type.name]
-        columns.add(plan.key(event.line), self.state.slot(event.time), event.time, plan.row(event.line))
+        slot, time = self.state.slot(event.time), event.time
+        columns.add(plan.key(event.line), slot, time, plan.row(event.line), plan.marks_of(event.line))
         if reader.pack.run is not None:
             columns.runs.append(reader.runs[event.run])
 

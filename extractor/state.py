@@ -23,7 +23,9 @@ from extractor.catalog import Catalog, Kind, Pack
 from extractor.derive import run_counts, run_fields, run_totals
 from extractor.families import Family, Labels
 from extractor.ledger import Ledger
+from extractor.patterns import patterns
 from extractor.pointers import pointer_text
+from extractor.repeats import Repeats
 from extractor.runs import Runs, Sighting
 from extractor.series import Summary
 from extractor.updates import Increment, Observations, Settings, Update
@@ -162,14 +164,14 @@ class State:
         for family in self.families.values():
             if len(family.series) > held:
                 family.limit(self.newest_slot)
-        many = [accounts for accounts in self.accounts.values() if accounts.runs.held > held and isfinite(floor)]
+        many = [accounts for accounts in self.accounts.values() if accounts.held > held and isfinite(floor)]
         self._settled(accounts.forget(floor) for accounts in many)
 
     @property
     def held(self) -> int:
         """How many series and runs there are."""
         return sum(len(family.series) for family in self.families.values()) + sum(
-            accounts.runs.held for accounts in self.accounts.values()
+            accounts.held for accounts in self.accounts.values()
         )
 
     def open_runs(self) -> int:
@@ -260,12 +262,17 @@ class State:
 
     def _accounts(self, pack: Pack, timeout: float, linger: float, most: int) -> Accounts:
         counts = [count for count in run_counts(self.catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
+        seconds = linger + self._slot_seconds  # it is known in which slot a run ended, not when
         return Accounts(
             Runs(len(run_fields(pack)), timeout, keep_all=not self._limited),
             Ledger(len(run_totals(pack))),
+            [
+                (pattern, Repeats(pattern.repeated.times, pattern.repeated.within, seconds, self._slot_seconds))
+                for pattern in patterns(pack)
+            ],
             metrics=self.catalog.metrics,
             abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
-            linger=linger + self._slot_seconds,  # it is known in which slot a run ended, not when
+            linger=seconds,
             most=most,
             slot_of=self.slot,
         )
@@ -273,7 +280,7 @@ class State:
 
 def _known_of_runs(pack: Pack) -> list[str]:
     """What is to be known of the runs of *pack*, in words."""
-    return [*map(pointer_text, run_fields(pack)), *map(repr, run_totals(pack))]
+    return [*map(pointer_text, run_fields(pack)), *map(repr, run_totals(pack)), *map(repr, patterns(pack))]
 
 
 @cache

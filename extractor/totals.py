@@ -1,5 +1,5 @@
 """
-What runs add up in, proved: the event types that are named there exist, and have the properties that are summed.
+What is known of runs in, proved: the event types that are named there exist, and have the properties that are summed.
 
 What cannot be seen in the file of one event type is proved here, for one pack.
 
@@ -26,6 +26,19 @@ def check_totals(events: Mapping[str, EventType], declarations: Iterable[Declara
                 raise (place / "of").error(f"there is no event '{name}' in this pack", did_you_mean(name, events))
             for pointer in total.fields:
                 _check_number(events[name], pointer, place / "field")
+
+
+def check_repetitions(events: Mapping[str, EventType], declarations: Iterable[Declaration]) -> None:
+    """Raise unless the loops of *declarations*, of one pack, are of all events of a type, and reported by *events*."""
+    for declaration in declarations:
+        repeated, place = declaration.feed.value.repeated, declaration.place / "value" / "repeats"
+        if repeated is None:
+            continue
+        if declaration.feed.where:
+            raise (declaration.place / "where").error("what is repeated counts whatever else it is", "drop it")
+        if repeated.unless is not None and repeated.unless not in events:
+            hint = did_you_mean(repeated.unless, events)
+            raise (place / "unless").error(f"there is no event '{repeated.unless}' in this pack", hint)
 
 
 def _check_number(event: EventType, pointer: Pointer, place: Place) -> None:
