@@ -17,8 +17,9 @@ import numpy as np
 
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
+from extractor.intervals import Intervals
 from extractor.ledger import Account, Ledger
-from extractor.patterns import Pattern
+from extractor.patterns import Interval, Pattern
 from extractor.repeats import Loop, Repeats
 from extractor.runs import Run, Runs
 from extractor.sums import Numbers, as_float, exact_sums
@@ -43,6 +44,7 @@ class Accounts:
         runs: Runs,
         ledger: Ledger,
         repeats: Sequence[tuple[Pattern, Repeats]] = (),
+        intervals: Sequence[tuple[Interval, Intervals]] = (),
         *,
         metrics: Mapping[str, Metric],
         abandoned: Callable[[list[object]], Iterable[tuple[str, tuple[str, ...]]]],
@@ -53,6 +55,7 @@ class Accounts:
         self.runs = runs
         self.ledger = ledger
         self.repeats = repeats
+        self.intervals = intervals
         self._metrics = metrics
         self._abandoned = abandoned
         self._linger = linger
@@ -73,7 +76,7 @@ class Accounts:
             (pattern, repeats.decide(inf if end else moment, is_open=self._is_open))
             for pattern, repeats in self.repeats
         ]
-        return [*updates, *self._detections(loops)]
+        return [*updates, *self._detections(loops), *self._elapsed(moment, end=end)]
 
     def limit(self, moment: float) -> list[Update]:
         """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
@@ -81,7 +84,7 @@ class Accounts:
 
     def forget(self, floor: float) -> list[Update]:
         """Settle what no event that comes after *floor* can change."""
-        return self._over(self.runs.settle(floor))
+        return [*self._over(self.runs.settle(floor)), *self._elapsed(self.runs.long_before(floor))]
 
     def merge(self, other: "Accounts") -> None:
         """Take into account what *other* knows."""
@@ -89,24 +92,35 @@ class Accounts:
         self.ledger.merge(other.ledger)
         for (_, repeats), (_, more) in zip(self.repeats, other.repeats, strict=True):
             repeats.merge(more)
+        for (_, intervals), (_, others) in zip(self.intervals, other.intervals, strict=True):
+            intervals.merge(others)
         self.shed += other.shed
+
+    @property
+    def unended(self) -> int:
+        """How many starts were forgotten because their end did not come."""
+        return sum(intervals.unended for _, intervals in self.intervals)
 
     @property
     def held(self) -> int:
         """How much is kept, in runs."""
-        return self.runs.held + sum(len(repeats) for _, repeats in self.repeats) // _CALLS
+        return self.runs.held + sum(map(len, self._looked_for)) // _CALLS
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [self.runs.dump(), self.ledger.dump(), self.shed, [repeats.dump() for _, repeats in self.repeats]]
+        return [self.runs.dump(), self.ledger.dump(), self.shed, [each.dump() for each in self._looked_for]]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
         self.runs.load(dumped[0])
         self.ledger.load(dumped[1], slots)
         self.shed = dumped[2]
-        for (_, repeats), kept in zip(self.repeats, dumped[3], strict=True):
-            repeats.load(kept)
+        for each, kept in zip(self._looked_for, dumped[3], strict=True):
+            each.load(kept)
+
+    @property
+    def _looked_for(self) -> list[Repeats | Intervals]:
+        return [*(repeats for _, repeats in self.repeats), *(intervals for _, intervals in self.intervals)]
 
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
         """What is observed of runs that are forgotten, some of which were *abandoned*."""
@@ -153,6 +167,14 @@ class Accounts:
             for loop in loops:
                 slots[pattern.metric, loop.labels].append(self._slot_of(loop.time))
         return [Increment(*where, len(each), len(each), min(each)) for where, each in slots.items()]
+
+    def _elapsed(self, moment: float, *, end: bool = False) -> list[Update]:
+        found: dict[tuple[str, tuple[str, ...]], list[tuple[float, int]]] = defaultdict(list)
+        for _, intervals in self.intervals:
+            for elapsed in intervals.decide(moment, end=end):
+                for where in elapsed.says:
+                    found[where].append((elapsed.seconds, self._slot_of(elapsed.time)))
+        return [self._update(*where, values) for where, values in found.items()]
 
     def _is_open(self, name: str) -> bool:
         run = self.runs.known.get(name)

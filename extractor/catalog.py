@@ -121,6 +121,14 @@ class Repetition:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The time from the last event *since*, of the same run and with the same value at *key*, to this one."""
+
+    since: str
+    key: Pointer
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """
     Where the number of an update comes from; exactly one of these shapes:
@@ -130,6 +138,7 @@ class Value:
     - *fields* with several: numeric properties told apart by the values of *label*;
     - *run* = "open": how many runs are open; "abandoned": how many were given up;
     - *total*: what the run that this event ends added up;
+    - *span*: the seconds since another event (histograms and summaries only);
     - *repeated*: 1 for each loop of such events (counters only);
     - *state*: the state that this event means (state sets only).
     """
@@ -140,6 +149,7 @@ class Value:
     state: str | None = None
     total: RunTotal | None = None
     repeated: Repetition | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, Repetition, RunTotal, Value
+from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, RunTotal, Value
+from extractor.earlier import read_repetition, read_span
 from extractor.naming import check_label_name, check_metric_name
 from extractor.places import Place
 from extractor.pointers import Pointer, found
@@ -151,7 +152,9 @@ class _Reader:
             case dict(total) if kind in RISING and total.get("run") in ("count", "sum"):
                 return Value(total=self._read_total(kind, total, place))
             case {"repeats": dict(repeats)} if kind is Kind.COUNTER:
-                return Value(repeated=self._read_repetition(repeats, place / "repeats"))
+                return Value(repeated=read_repetition(repeats, self._properties, place / "repeats"))
+            case {"since": str(since), "key": str(key)} if kind in (Kind.HISTOGRAM, Kind.SUMMARY):
+                return Value(span=read_span(since, key, self._properties, place))
             case {"state": state} if kind is Kind.STATESET:
                 return Value(state=state)
             case None:
@@ -164,15 +167,6 @@ class _Reader:
         own = self._number(kind, declared["own"], place / "own") if "own" in declared else None
         fields = tuple(map(to_pointer, _as_tuple(declared.get("field", ()))))
         return RunTotal(_as_tuple(declared["of"]), fields, own)
-
-    def _read_repetition(self, declared: Mapping[str, Any], place: Place) -> Repetition:
-        props = [self._properties.find(reference, place / "of") for reference in _as_tuple(declared["of"])]
-        if any(not prop.types <= LABEL_TYPES for prop in props):
-            raise (place / "of").error("not all of this is text", "name a hash of what is to be compared")
-        if declared["times"] > declared["within"]:
-            raise (place / "times").error("so many cannot be within fewer", "raise within")
-        of = tuple(prop.pointer for prop in props)
-        return Repetition(of, declared["times"], declared["within"], declared.get("unless"))
 
     def _number(self, kind: Kind, reference: str, place: Place) -> Pointer:
         prop = self._properties.find(reference, place)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys
 from extractor.conditions import fits, scalar
-from extractor.patterns import declared, patterns
+from extractor.patterns import declared, intervals, patterns
 from extractor.pointers import Pointer, found
 
 Labels = tuple[str, ...]
@@ -138,8 +138,13 @@ class Plan:
         reported = [pattern for pattern in patterns(pack) if pattern.repeated.unless == event.name]
         named = [pointer for pattern in reported for pointer in pattern.named]
         self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known + model + named))
-        alike = [pointer for pattern in watched for pointer in pattern.repeated.of]
-        self.marks: tuple[Pointer, ...] = tuple(dict.fromkeys(item for item in alike if item not in self.keys))
+        spans = [
+            interval.span
+            for interval in intervals(pack)
+            if event.name in {interval.span.since, *(end.event for end in interval.ends)}
+        ]
+        compared = [*(item for pattern in watched for item in pattern.repeated.of), *(span.key for span in spans)]
+        self.marks: tuple[Pointer, ...] = tuple(dict.fromkeys(item for item in compared if item not in self.keys))
         self._known = [None if pointer is None else self.keys.index(pointer) for pointer in self.run_fields]
         self.tests = tuple(dict.fromkeys(item for _, feed in feeds for item in feed.where if not item.closed))
         values = [pointer for _, feed in feeds for _, pointer in feed.value.fields]
@@ -167,7 +172,7 @@ class Plan:
             if (total := feed.value.total) is not None
         ]
         set_by = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
-        self.timed = set_by or bool(watched or reported)
+        self.timed = set_by or bool(watched or reported or spans)
         self.measures = list(self._measures(feeds))
         self._bound: list[Binding] = []
         self._keys: Keys | None = None
@@ -214,7 +219,7 @@ class Plan:
         for metric, feed in feeds:
             for value, column in self._columns(feed):
                 split = () if feed.value.label is None else (value,)
-                later = feed.value.repeated is not None
+                later = feed.value.repeated is not None or feed.value.span is not None
                 measure = Measure([], feed.labels, split, feed.where, column, feed.value.state, later)
                 if metric.kind in (Kind.HISTOGRAM, Kind.SUMMARY):
                     if measure in observed:

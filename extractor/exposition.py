@@ -115,6 +115,12 @@ class OwnCollector(Collector):
             "Runs that were forgotten before they ended because too many were open.",
             [({}, state.shed_runs())],
         )
+        yield _own(
+            "counter",
+            "extractor_unended_intervals_total",
+            "Events that begin an interval whose end did not come in time.",
+            [({}, sum(accounts.unended for accounts in state.accounts.values()))],
+        )
         seen = state.watermark > -inf
         yield _own(
             "gauge",

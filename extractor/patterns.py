@@ -1,12 +1,12 @@
 """
-The loops that a pack wants found in its runs: which events, alike by what, and who else may report them.
+What a pack wants to know of events and those before them: which loops to find, and the time since which others.
 
 Knows nothing of runs.
 """
 
 from dataclasses import dataclass
 
-from extractor.catalog import Label, Pack, Repetition
+from extractor.catalog import Label, Pack, Repetition, Span
 from extractor.pointers import Pointer, found
 
 
@@ -23,6 +23,33 @@ class Pattern:
     labels: tuple[Label, ...]
     repeated: Repetition
     named: tuple[Pointer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An event type that ends an interval, and the metric in which that is observed."""
+
+    event: str
+    metric: str
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A *span*, whichever event of *ends* it is that comes."""
+
+    span: Span
+    ends: tuple[End, ...]
+
+
+def intervals(pack: Pack) -> list[Interval]:
+    """Every time between two events that *pack* asks for."""
+    ends: dict[Span, list[End]] = {}
+    for name, event in pack.events.items():
+        for feed in event.feeds:
+            if feed.value.span is not None:
+                ends.setdefault(feed.value.span, []).append(End(name, feed.metric, feed.labels))
+    return [Interval(span, tuple(each)) for span, each in ends.items()]
 
 
 def patterns(pack: Pack) -> list[Pattern]:

@@ -15,6 +15,7 @@ from extractor.catalog import Pack
 from extractor.charges import charge
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
+from extractor.elapsed import marks
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
 from extractor.fastpath import Batch, FastPath
 from extractor.folding import updates
@@ -131,6 +132,9 @@ class Pipeline:
                     repeats.report(reports(parts, pattern, runs))
                     if (found := calls(parts, pattern)) is not None:
                         repeats.add(runs, *found)
+                for interval, kept in accounts.intervals:
+                    for starts_and_ends in marks(parts, interval, runs):
+                        kept.add(*starts_and_ends)
                 reader.runs.clear()
             for plan, columns in parts:
                 state.apply(updates(plan, columns))

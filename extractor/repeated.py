@@ -34,7 +34,7 @@ def calls(parts: Parts, pattern: Pattern) -> tuple[list[Saying], Calls] | None:
             codes, says, sayings = _of_keys(plan, columns, pattern, places)
             for pointer in pattern.repeated.of:
                 if pointer in plan.marks:
-                    codes = _mixed(codes, _codes(columns.marks[plan.marks.index(pointer)]))
+                    codes = mixed(codes, codes_of(columns.marks[plan.marks.index(pointer)]))
             return sayings, Calls(np.array(columns.runs), np.array(columns.times), codes, says)
     return None
 
@@ -75,7 +75,7 @@ def _of_keys(
             known[raw] = len(known)
         kind_of[place] = known[raw]
     kinds = kind_of[places]
-    return _codes(texts)[kinds], np.array(says)[kinds], list(sayings)
+    return codes_of(texts)[kinds], np.array(says)[kinds], list(sayings)
 
 
 def _name(plan: Plan, key: Key, named: Sequence[Pointer]) -> str:
@@ -84,7 +84,7 @@ def _name(plan: Plan, key: Key, named: Sequence[Pointer]) -> str:
     return "\0".join(texts) if all(texts) else ""
 
 
-def _mixed(codes: Integers, more: Integers) -> Integers:
+def mixed(codes: Integers, more: Integers) -> Integers:
     """Codes of both together: 0 where one is 0."""
     both = codes * _ODD.view(np.int64) + more
     both[both == 0] = 1
@@ -92,7 +92,7 @@ def _mixed(codes: Integers, more: Integers) -> Integers:
     return both
 
 
-def _codes(values: Sequence[object]) -> Integers:
+def codes_of(values: Sequence[object]) -> Integers:
     """A code for each of *values*, of all that is in them; 0 where there is none."""
     texts: Any = values
     try:

@@ -24,7 +24,7 @@ from extractor.places import Place
 from extractor.pointers import Pointer, found, pointer_text
 from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
-from extractor.totals import check_repetitions, check_totals
+from extractor.totals import check_repetitions, check_spans, check_totals
 
 MESSAGE_LENGTH = 200
 NOT_JSON_SCHEMA = "JSON Schema 2020-12 has no such keyword; ours stand at the root"
@@ -51,6 +51,7 @@ def load(directories: Sequence[Path] = ()) -> Catalog:
         events, declared = _read_events(folder, event_check)
         check_totals(events, declared)
         check_repetitions(events, declared)
+        check_spans(events, declared)
         packs.append((_read_pack(folder.declared, events), folder.place))
         declarations.extend(declared)
     metrics = merge(declarations)

@@ -22,8 +22,9 @@ from extractor.accounts import Accounts
 from extractor.catalog import Catalog, Kind, Pack
 from extractor.derive import run_counts, run_fields, run_totals
 from extractor.families import Family, Labels
+from extractor.intervals import Intervals
 from extractor.ledger import Ledger
-from extractor.patterns import patterns
+from extractor.patterns import intervals, patterns
 from extractor.pointers import pointer_text
 from extractor.repeats import Repeats
 from extractor.runs import Runs, Sighting
@@ -270,6 +271,7 @@ class State:
                 (pattern, Repeats(pattern.repeated.times, pattern.repeated.within, seconds, self._slot_seconds))
                 for pattern in patterns(pack)
             ],
+            [(interval, Intervals(timeout, seconds, most)) for interval in intervals(pack)],
             metrics=self.catalog.metrics,
             abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
             linger=seconds,
@@ -280,7 +282,7 @@ class State:
 
 def _known_of_runs(pack: Pack) -> list[str]:
     """What is to be known of the runs of *pack*, in words."""
-    return [*map(pointer_text, run_fields(pack)), *map(repr, run_totals(pack)), *map(repr, patterns(pack))]
+    return [*map(pointer_text, run_fields(pack)), *map(repr, (*run_totals(pack), *patterns(pack), *intervals(pack)))]
 
 
 @cache

@@ -215,7 +215,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
         truth = count([log], words)
         (folder / "appended.jsonl").write_bytes(b"".join(written))
         # All lines are in one scrape; whether they were counted rightly is for the tests to say.
-        eventually(lambda: query(url, "sum(extractor_events_total)"), expected={(): 1000.0 + len(appended) + len(written)})
+        eventually(
+            lambda: query(url, "sum(extractor_events_total)"), expected={(): 1000.0 + len(appended) + len(written)}
+        )
         at = query(url, "timestamp(up)").popitem()[1]
         yield Scraped(f"http://{served}", url, count([folder / "appended.jsonl"], words), truth, at)
 
