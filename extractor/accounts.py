@@ -22,7 +22,7 @@ from extractor.ledger import Account, Ledger
 from extractor.patterns import Interval, Pattern
 from extractor.repeats import Loop, Repeats
 from extractor.runs import Run, Runs
-from extractor.sums import Numbers, as_float, exact_sums
+from extractor.sums import Numbers, exact_sums
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
@@ -81,6 +81,21 @@ class Accounts:
     def limit(self, moment: float) -> list[Update]:
         """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
         return [*self._over(self.runs.limit()), *self.settle(moment)]
+
+    def settle_by(self, edges: Sequence[float], moment: float) -> list[list[Update]]:
+        """
+        What is over by each of the ascending *edges* and not by the one before, and at last what is over in the end.
+
+        A run is over when it ended; without an end, when it was given up. For once, when all events are known.
+        """
+        earlier = [(_over_at(run), name, run) for name, run in self.runs.limit()]
+        settled, begin = [], -inf
+        for edge in edges:
+            over = [(name, run) for time, name, run in earlier if begin <= time < edge]
+            settled.append([*self._over(over), *self.settle(edge + self._linger)])
+            begin = edge
+        last = [(name, run) for time, name, run in earlier if begin <= time]
+        return [*settled, [*self._over(last), *self.settle(moment, end=True)]]
 
     def forget(self, floor: float) -> list[Update]:
         """Settle what no event that comes after *floor* can change."""
@@ -152,9 +167,9 @@ class Accounts:
             totals = self.ledger.settle(accounts)
             loops += self._loops(accounts)
             for ending, sums in zip(endings, totals, strict=True):
-                for add in ending.adds:
-                    value = as_float(sums[add.place]) if add.own is None else add.own
-                    found[add.metric, add.labels].append((value, self._slot_of(ending.time)))
+                slot = self._slot_of(ending.time)
+                for (metric, labels, place), own in zip(ending.adds, ending.own, strict=True):
+                    found[metric, labels].append((sums[place] if own is None else own, slot))
         return [*(self._update(*where, values) for where, values in found.items()), *loops]
 
     def _loops(self, accounts: Sequence[Account]) -> list[Update]:
@@ -192,6 +207,10 @@ class Accounts:
         first = self._slot_of(self.runs.begin(run.first))
         until = first - 1 if ending is None else self._slot_of(ending.time + self._linger)
         return Account(name, first, until, max(self._slot_of(run.last), until))
+
+
+def _over_at(run: Run) -> float:
+    return run.last if run.ending is None else run.ending.time
 
 
 def _rounds(over: Over) -> Iterator[Over]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import prod
 
-from extractor.catalog import Kind, Metric, ReportRow
+from extractor.catalog import Kind, Metric, ReportRow, Signal
 from extractor.declarations import Declaration
 from extractor.naming import check_collisions
 from extractor.places import Place
@@ -94,9 +94,16 @@ def check_report(rows: Iterable[ReportRow], metrics: Mapping[str, Metric], place
 
 
 def _check_row(row: ReportRow, metrics: Mapping[str, Metric], place: Place) -> None:
-    metric = metrics.get(row.metric)
-    if metric is None:
-        raise (place / "metric").error(f"there is no metric '{row.metric}'", did_you_mean(row.metric, metrics))
+    metric = check_series(row, metrics, place)
+    if row.ratio and not row.where:
+        raise (place / "ratio").error("a ratio needs a where", "say which part of all it is")
+    if row.ratio and metric.kind in (Kind.SUMMARY, Kind.HISTOGRAM):
+        raise (place / "ratio").error(f"a {metric.kind} has no ratio", "drop it")
+
+
+def check_series(row: ReportRow | Signal, metrics: Mapping[str, Metric], place: Place) -> Metric:
+    """The metric of *row*; raises unless it exists, and has the labels and values that the row names."""
+    metric = find_metric(row.metric, metrics, place / "metric")
     if row.by is not None and row.by not in metric.label_names:
         raise (place / "by").error(f"'{row.metric}' has no label '{row.by}'", did_you_mean(row.by, metric.label_names))
     for label, texts in row.where:
@@ -107,7 +114,11 @@ def _check_row(row: ReportRow, metrics: Mapping[str, Metric], place: Place) -> N
         for text in texts:
             if values is not None and text not in values:
                 raise (place / "where" / label).error(f"'{label}' is never '{text}'", did_you_mean(text, values))
-    if row.ratio and not row.where:
-        raise (place / "ratio").error("a ratio needs a where", "say which part of all it is")
-    if row.ratio and metric.kind in (Kind.SUMMARY, Kind.HISTOGRAM):
-        raise (place / "ratio").error(f"a {metric.kind} has no ratio", "drop it")
+    return metric
+
+
+def find_metric(name: str, metrics: Mapping[str, Metric], place: Place) -> Metric:
+    """The metric of this *name*; *place* is where it is written."""
+    if (metric := metrics.get(name)) is None:
+        raise place.error(f"there is no metric '{name}'", did_you_mean(name, metrics))
+    return metric

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from extractor.lookback import Repetition, Span
 from extractor.pointers import Pointer
 
 UNKNOWN = "unknown"
@@ -104,28 +105,6 @@ class RunTotal:
     of: tuple[str, ...]
     fields: tuple[Pointer, ...] = ()
     own: Pointer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Repetition:
-    """
-    A loop: among the last *within* events of this type in a run, *times* have the same values at *of*.
-
-    An event that has not all of them is like no other. It is no news when an event *unless* of the run reports it.
-    """
-
-    of: tuple[Pointer, ...]
-    times: int
-    within: int
-    unless: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The time from the last event *since*, of the same run and with the same value at *key*, to this one."""
-
-    since: str
-    key: Pointer
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +207,40 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """
+    One row of the table that `report` prints: one number for a window of time, about what matters most.
+
+    It is made of the series of *metric* that match *where*: the sum of a counter or gauge, the mean of a histogram, the
+    *quantile* of a summary. A sum is divided by that of all series of the metrics *over*, or, if *hourly*, by the hours
+    of the window. With *by*, the number is the share of each value of that label. *objective* is the name of the limit
+    that it is judged by.
+    """
+
+    title: str
+    metric: str
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    over: tuple[str, ...] = ()
+    by: str | None = None
+    quantile: float | None = None
+    hourly: bool = False
+    objective: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """
+    What the lines of a log should carry so that the metrics can tell all they could.
+
+    That is the property at *pointer* in events of the types *events*, or, without a pointer, such events at all.
+    """
+
+    name: str
+    events: tuple[str, ...]
+    pointer: Pointer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Numbering:
     """Where in a line its writer and its number stand; each writer numbers its lines 1, 2, 3, …."""
 
@@ -240,7 +253,8 @@ class Pack:
     """
     A folder of event types that share an envelope: where in a line the event's name, its time and its run stand.
 
-    *patterns* are shell patterns of the names of the files that hold such lines.
+    *patterns* are shell patterns of the names of the files that hold such lines; *release* is the label that tells
+    releases apart.
     """
 
     name: str
@@ -251,6 +265,9 @@ class Pack:
     patterns: tuple[str, ...]
     events: Mapping[str, EventType]
     report: tuple[ReportRow, ...]
+    signals: tuple[Signal, ...] = ()
+    release: str | None = None
+    recommended: tuple[Recommendation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

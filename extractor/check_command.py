@@ -5,10 +5,12 @@ Knows nothing of what makes a schema right, or a line.
 """
 
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
+from extractor.advice import Advice, advice, counting
 from extractor.options import REJECTED, option, reading_options
 from extractor.pipeline import Rejected
 from extractor.printing import printable
@@ -17,6 +19,7 @@ from extractor.schemas import load
 
 _SHOWN_REJECTS = 20
 _SHOWN_BYTES = 200
+_SHOWN_NAMES = 4
 
 
 @click.command()
@@ -26,6 +29,8 @@ _SHOWN_BYTES = 200
 def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     """
     Check that the schemas are right.
+
+    With --logs, also say which recommended signals the lines do not carry, and what to add.
 
     Example:
 
@@ -44,7 +49,7 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
         if len(rejected) < _SHOWN_REJECTS:
             rejected.append(item)
 
-    replayed = read(catalog, logs, options, keep)
+    replayed = read(counting(catalog), logs, options, keep)
     for item in rejected:
         where = f"{item.path}, byte {item.offset}: {item.reject.reason}"
         why = f"{item.reject.pointer} {item.reject.message}".strip()
@@ -55,5 +60,31 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
         click.echo(f"… and {rejects.total() - len(rejected):,} more")
     reasons = ", ".join(f"{lines:,} {reason}" for reason, lines in rejects.most_common() if lines)
     click.echo(f"{replayed.stats.lines_read:,} lines: {replayed.stats.events:,} events, {reasons or 'no rejects'}")
+    for text in _advised(tuple(advice(catalog, replayed.state)) if replayed.stats.events else ()):
+        click.echo(printable(text))
     if strict and rejects.total():
         sys.exit(REJECTED)
+
+
+def _advised(advised: Sequence[Advice]) -> Iterator[str]:
+    """Which recommended signals the logs carry, and what to add."""
+    if not advised:
+        return
+    missing = [each for each in advised if not each.is_followed]
+    without = ", ".join(f"no {each.recommendation.name}" for each in missing)
+    carried = f"{len(advised) - len(missing)} of {len(advised)} recommended signals"
+    yield f"{carried}: {without}" if missing else carried
+    for each in missing:
+        yield f"  {each.recommendation.name}: {each.description}"
+        if each.recommendation.pointer is not None:
+            yield f"    add it to {'every event' if each.is_for_all else _some(each.recommendation.events)}"
+        if each.metrics:
+            yield f"    for {_some(each.metrics)}"
+    for each in advised:
+        if each.is_partly_followed:
+            yield f"  {each.recommendation.name}: only {each.having:,} of {each.events:,} lines have it"
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN_NAMES
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:_SHOWN_NAMES])} and {rest} more"

@@ -1,8 +1,8 @@
 """
 Options in, exit codes out; no logic.
 
-0 done, 1 could not do it (one line on stderr, with a hint), 2 wrong usage, 3 `--strict` and something was rejected, 130
-Ctrl-C.
+0 done, 1 could not do it (one line on stderr, with a hint), 2 wrong usage, 3 an objective is broken, or `--strict` and
+something was rejected, 130 Ctrl-C.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from extractor.errors import ExtractorError
 from extractor.options import collect_less, option, reading_options
 from extractor.printing import printable
 from extractor.replay_command import replay
+from extractor.report_command import report
 from extractor.requeue_command import requeue
 from extractor.rules_command import rules
 
@@ -42,7 +43,7 @@ def main() -> None:
     """Prometheus metrics from the event logs of AI agents."""
 
 
-for command in (replay, check, requeue, rules):
+for command in (replay, report, check, requeue, rules):
     main.add_command(command)
 
 

@@ -30,6 +30,7 @@ from extractor.waker import Waker
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
 _FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
 _FOLD_SHARE = 4  # a fold that took long is followed by so many times as much reading
+_QUIET_SECONDS = 30.0  # without a line, until time goes on for runs: what agents still hold back must not come too late
 _DRAIN_SECONDS = 5.0  # for what was written before the signal; a long catch-up is cut short
 
 
@@ -94,7 +95,7 @@ class Daemon:
         )
         self._waker = Waker(options.logs)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
-        self._events, self._quiet_since = self._stats.events, time.monotonic()
+        self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
         self._fold_at = 0.0
         self._folding_since = 0.0
 
@@ -146,10 +147,13 @@ class Daemon:
 
     def _read(self) -> None:
         now = time.monotonic()
-        if self._stats.events != self._events:
-            self._events, self._quiet_since = self._stats.events, now
+        # A process that was stopped for a while, with its machine perhaps, has not seen that nobody writes.
+        self._quiet += min(now - self._looked, 2 * self._options.poll_interval)
+        self._looked = now
+        if self._stats.events != self._events or self._stats.bytes_behind:
+            self._events, self._quiet = self._stats.events, 0.0
         with self._lock:
-            self._state.idle = 0.0 if self._stats.bytes_behind else now - self._quiet_since
+            self._state.idle = max(self._quiet - _QUIET_SECONDS, 0.0)
         self._fold_at = now + _FOLD_SECONDS
         self._intake.read(go_on=lambda: not self._stopping.is_set(), fold_now=self._fold_due)
 

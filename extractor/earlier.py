@@ -9,7 +9,7 @@ Knows nothing of metrics.
 from collections.abc import Mapping
 from typing import Any
 
-from extractor.catalog import Repetition, Span
+from extractor.lookback import Repetition, Span
 from extractor.places import Place
 from extractor.properties import LABEL_TYPES, Properties
 

@@ -39,7 +39,9 @@ class FastType:
         names: dict[Pointer, str] = {(name,): f"f{place}" for place, name in enumerate(property_names(plan.event))}
         shared = everywhere(pack)
         own = {pointer: shared.get(pointer, name) for pointer, name in names.items()}
-        self.struct = struct_of(plan.event, pack, own)
+        # A column of numbers is filled faster with NaN than with None, unless a test would take it for a value.
+        asked = {item.pointer for item in plan.tests if item.present or None in (item.values or ())}
+        self.struct = struct_of(plan.event, pack, own, set(plan.numbers) - set(plan.keys) - asked - set(shared))
         self.take = _take_loop(plan, own, shared.get(pack.run) if pack.run else None)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from extractor.sums import Exact, Floats, exact_sums
+from extractor.sums import Floats, rounded_sums
 
 Integers = NDArray[np.int64]
 
@@ -71,11 +71,11 @@ class Ledger:
         """Take down what *other* holds."""
         self.add(*other.rows())
 
-    def settle(self, accounts: Sequence[Account]) -> list[list[Exact]]:
+    def settle(self, accounts: Sequence[Account]) -> list[list[float]]:
         """The totals of each of *accounts*, no two of which are of one run; their amounts are no longer kept."""
         size = len(accounts) * self._totals
         if not self._chunks or not size:
-            return [[0] * self._totals for _ in accounts]
+            return [[0.0] * self._totals for _ in accounts]
         account_of = np.full(len(self._names), -1)
         for place, account in enumerate(accounts):
             if account.run in self._places:
@@ -85,7 +85,7 @@ class Ledger:
         of = account_of[rows.runs]
         settled = (of >= 0) & (rows.slots >= first[of]) & (rows.slots <= last[of])
         counted = settled & (rows.slots <= until[of])
-        sums = exact_sums(rows.values[counted], of[counted] * self._totals + rows.totals[counted], size)
+        sums = rounded_sums(rows.values[counted], of[counted] * self._totals + rows.totals[counted], size)
         self._keep(Amounts(*(column[~settled] for column in rows)))
         return [sums[begin : begin + self._totals] for begin in range(0, size, self._totals)]
 

@@ -15,12 +15,15 @@ from typing import Any, TypeVar
 import click
 
 from extractor.period import seconds_of
-from extractor.steps import step_seconds
+from extractor.steps import duration_seconds, step_seconds
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 REJECTED = 3
 """The exit code of `--strict`, when something was rejected."""
+
+BROKEN = 3
+"""The exit code of `report`, when an objective is broken."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +52,17 @@ def objectives_option(command: F) -> F:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
         help="A TOML file of objectives; without it, the defaults.",
+    )(command)
+
+
+def window_option(command: F) -> F:
+    """`--window`, of what looks at the last part of the logs."""
+    return option(
+        "--window",
+        callback=_window,
+        default="30m",
+        metavar="DURATION",
+        help="How far back from the latest event to look: 45s, 30m, 12h, 1d.",
     )(command)
 
 
@@ -150,6 +164,13 @@ def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> di
             raise click.BadParameter(f"{each!r} is no label; write job=extractor")
         labels[name] = text
     return labels
+
+
+def _window(_: click.Context, __: click.Parameter, value: str) -> int:
+    seconds = duration_seconds(value)
+    if not seconds:
+        raise click.BadParameter(f"{value!r} is no window; write 45s, 30m, 12h or 1d")
+    return seconds
 
 
 def _step(_: click.Context, __: click.Parameter, value: str) -> int:

@@ -6,7 +6,8 @@ Knows nothing of runs.
 
 from dataclasses import dataclass
 
-from extractor.catalog import Label, Pack, Repetition, Span
+from extractor.catalog import Label, Pack
+from extractor.lookback import Repetition, Span
 from extractor.pointers import Pointer, found
 
 

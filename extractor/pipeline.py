@@ -52,6 +52,10 @@ class Steps(Protocol):
         """The state for the events of *step* that come now; the one before it has all of its own."""
         ...
 
+    def bound(self, floor: float) -> None:
+        """Keep memory bounded; no event that is still to come is far before *floor*."""
+        ...
+
 
 class _Reader:
     """What the lines of one pack are read with."""

@@ -22,11 +22,13 @@ from extractor.catalog import Catalog
 from extractor.errors import SourceError
 from extractor.events import time_of
 from extractor.happenings import Happening, Unreadable
+from extractor.newest import late_time
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected, Steps
 from extractor.prices import Prices
 from extractor.reader import Read, Reader, Reading
+from extractor.rotation import plain_name
 from extractor.shards import cut
 from extractor.sources import FileState
 from extractor.state import State
@@ -116,13 +118,19 @@ class Replay:
         else:
             for place, shard in enumerate(self._shards):
                 reader.read(shard)
-                part.bound(self._floor(range(place + 1, len(self._shards))))
+                (part if steps is None else steps).bound(self._floor(range(place + 1, len(self._shards))))
         part.state.limit()
         part.state.sweep(end=True)
         part.stats.gaps, part.stats.repeats = part.spans.gaps, part.spans.repeats
         return Replayed(
             part.state, part.stats, part.unfinished, part.outside, (*self._troubles, *sorted(part.troubles))
         )
+
+    def late_time(self) -> float:
+        """The time of an event that will be read; as late as can be told at once, minus infinity if nothing can."""
+        extents = [extent for shard in self._shards for extent in shard.extents]
+        default = self._catalog.default_pack
+        return late_time(extents, lambda path: self._catalog.pack_for(plain_name(path)) or default, self._reading)
 
     def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None]) -> Part:
         """Read all shards by several processes; *part*, and what they counted."""

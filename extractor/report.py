@@ -13,6 +13,7 @@ from typing import NamedTuple
 from extractor.catalog import Kind, Metric, ReportRow
 from extractor.hdr import quantiles
 from extractor.series import Counter, Histogram, Latest, Series, Summary
+from extractor.signals import base_unit
 from extractor.state import State
 from extractor.sums import Exact, as_float
 
@@ -40,7 +41,7 @@ def _row(state: State, row: ReportRow) -> Iterator[Figure]:
     if family.metric.run == "open":
         yield Figure(row.title, "", float(sum(state.count_open(row.metric).values())), "")
         return
-    metric, unit = family.metric, _unit(family.metric)
+    metric, unit = family.metric, base_unit(family.metric)
     chosen = {labels: series for labels, series in family.series.items() if _matches(metric, labels, row)}
     if metric.kind is Kind.SUMMARY:
         parts = [series.all for series in chosen.values() if isinstance(series, Summary)]
@@ -78,11 +79,6 @@ def _number(series: Series) -> Exact:
             return series.count
         case Latest():
             return Fraction(series.value) if isinstance(series.value, float | int) else 0
-
-
-def _unit(metric: Metric) -> str:
-    name = metric.name.removesuffix("_total")
-    return next((unit for unit in ("seconds", "usd", "bytes") if name.endswith("_" + unit)), "")
 
 
 def shown(figure: Figure) -> str:

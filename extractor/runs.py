@@ -24,8 +24,8 @@ class Sighting(NamedTuple):
     """
     One event of a run, or several in one epoch.
 
-    *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the pack's run
-    fields; *ending* is the event itself if it ends the run.
+    *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the run fields,
+    if they are not said elsewhere; *ending* is the event itself if it ends the run.
     """
 
     run: str
@@ -113,8 +113,10 @@ class Runs:
     def see(self, sightings: Iterable[Sighting]) -> None:
         """Take events into account."""
         for run_id, time, fields, ending in sorted(sightings, key=_time):
-            run = self._run(run_id, time, time)
-            if run is None:
+            run = self.known.get(run_id)
+            if run is not None and not self._earlier and run.last <= time < run.last + self._timeout / 2:
+                run.last = time  # as nearly always
+            elif (run := self._run(run_id, time, time)) is None:
                 continue
             if ending is not None:
                 run.end(ending)

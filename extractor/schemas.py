@@ -24,6 +24,7 @@ from extractor.places import Place
 from extractor.pointers import Pointer, found, pointer_text
 from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
+from extractor.signals import check_signals, read_recommended, read_signals
 from extractor.totals import check_repetitions, check_spans, check_totals
 
 MESSAGE_LENGTH = 200
@@ -52,15 +53,16 @@ def load(directories: Sequence[Path] = ()) -> Catalog:
         check_totals(events, declared)
         check_repetitions(events, declared)
         check_spans(events, declared)
-        packs.append((_read_pack(folder.declared, events), folder.place))
+        packs.append((_read_pack(folder.declared, events, folder.place), folder.place))
         declarations.extend(declared)
     metrics = merge(declarations)
     for pack, place in packs:
         check_report(pack.report, metrics, place / "report")
+        check_signals(pack, metrics, place)
     return Catalog(packs=tuple(pack for pack, _ in packs), metrics=metrics)
 
 
-def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType]) -> Pack:
+def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType], place: Place) -> Pack:
     return Pack(
         name=declared["name"],
         event=to_pointer(declared["event"]),
@@ -70,6 +72,9 @@ def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType]) -> 
         patterns=tuple(declared["files"]),
         events=events,
         report=tuple(_read_row(row) for row in declared.get("report", [])),
+        signals=read_signals(declared.get("signals", [])),
+        release=declared.get("release"),
+        recommended=read_recommended(declared.get("recommended", []), events, place / "recommended"),
     )
 
 

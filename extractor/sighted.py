@@ -8,7 +8,8 @@ Knows nothing of series or lines.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from math import isnan, nan
+from itertools import repeat
+from math import isnan
 
 import numpy as np
 
@@ -90,15 +91,21 @@ def _endings(
     plan: Plan, columns: Columns, runs: Sequence[str | None], time_of: Callable[[int], float]
 ) -> Iterator[Sighting]:
     keys = list(columns.keys)
-    for row, (run, place, slot) in enumerate(zip(columns.runs, columns.places, columns.slots, strict=True)):
-        name, key, time = runs[run], keys[place], time_of(slot)
+    adds: dict[int, tuple[Add, ...]] = {}  # by the place of the key
+    own = [[None] * len(columns.runs) if item.own is None else _given(columns, item.own) for item in plan.closings]
+    said = zip(*own, strict=True) if own else repeat(())
+    for run, place, slot, numbers in zip(columns.runs, columns.places, columns.slots, said, strict=False):
+        name, time = runs[run], time_of(slot)
         if name is not None:
-            own = [nan if closing.own is None else columns.numbers[closing.own][row] for closing in plan.closings]
-            adds = tuple(
-                Add(closing.metric.name, closing.labels_of(key), closing.place, None if isnan(value) else value)
-                for closing, value in zip(plan.closings, own, strict=True)
-            )
-            yield Sighting(name, time, plan.fields_of(key), Ending(time, adds))
+            if place not in adds:
+                items = ((item.metric.name, item.labels_of(keys[place]), item.place) for item in plan.closings)
+                adds[place] = tuple(Add(*item) for item in items)
+            # What it says of its run was seen with all other events.
+            yield Sighting(name, time, (), Ending(time, adds[place], numbers))
+
+
+def _given(columns: Columns, column: int) -> list[float | None]:
+    return [None if isnan(number) else number for number in columns.numbers[column]]
 
 
 def _sayings(plan: Plan, columns: Columns, sayings: dict[tuple[object, ...], int]) -> Integers:

@@ -11,23 +11,18 @@ Knows nothing of lines, files or text formats.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import chain
 from math import inf, isfinite
 from typing import Any
 
-from extractor.accounts import Accounts
+from extractor.bookkeeping import known_of_runs, open_accounts
 from extractor.catalog import Catalog, Kind, Pack
-from extractor.derive import run_counts, run_fields, run_totals
+from extractor.derive import run_counts
 from extractor.families import Family, Labels
-from extractor.intervals import Intervals
-from extractor.ledger import Ledger
-from extractor.patterns import intervals, patterns
-from extractor.pointers import pointer_text
-from extractor.repeats import Repeats
-from extractor.runs import Runs, Sighting
+from extractor.runs import Sighting
 from extractor.series import Summary
 from extractor.updates import Increment, Observations, Settings, Update
 
@@ -65,7 +60,15 @@ class State:
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
         self._limited = limited
         self.accounts = {
-            pack.name: self._accounts(pack, run_timeout, run_linger, max_open_runs)
+            pack.name: open_accounts(
+                catalog,
+                pack,
+                timeout=run_timeout,
+                linger=run_linger,
+                most=max_open_runs,
+                slot_seconds=self._slot_seconds,
+                keep_all=not limited,
+            )
             for pack in catalog.packs
             if pack.run
         }
@@ -124,12 +127,11 @@ class State:
         runs = self.accounts[pack.name].runs
         runs.see(seen)
         # What an event says of its run brings the series of a count into being: if looking did, it would leave a trace.
-        firsts: dict[tuple[object, ...], int] = {}
-        for sighting in seen:
-            # A sighting sums up an epoch, so only its epoch does not depend on how the events were cut.
-            epoch = runs.epoch(sighting.time)
-            firsts[sighting.fields] = min(firsts.get(sighting.fields, epoch), epoch)
-        for fields, first in firsts.items():
+        firsts: dict[tuple[object, ...], float] = {}
+        for sighting in (sighting for sighting in seen if sighting.fields):
+            firsts[sighting.fields] = min(firsts.get(sighting.fields, inf), sighting.time)
+        for fields, time in firsts.items():
+            first = runs.epoch(time)  # a sighting sums up an epoch, so a time does not say more
             for count in self._run_counts:
                 if count.pack == pack.name and count.named_by(fields):
                     self.families[count.metric].find(count.labels_of(fields), 1, first)
@@ -200,14 +202,23 @@ class State:
             (name, label): events for name, family in self.families.items() for label, events in family.overflow.items()
         }
 
+    def settle_by(self, edges: Sequence[float]) -> list[list[Update]]:
+        """What of the runs was over by each of *edges*, and in the end; see `Accounts`. Nothing is applied."""
+        parts = [accounts.settle_by(edges, self._moment) for accounts in self.accounts.values()]
+        return [list(chain.from_iterable(part[place] for part in parts)) for place in range(len(edges) + 1)]
+
     def merge(self, other: "State") -> None:
         """Add what *other*, of the same catalog, has counted."""
+        self.merge_series(other)
+        for name, accounts in self.accounts.items():
+            accounts.merge(other.accounts[name])
+
+    def merge_series(self, other: "State") -> None:
+        """Add the series of *other*, of the same catalog, and not its runs."""
         self.advance(other.watermark)
         self.clamped += other.clamped
         for name, family in self.families.items():
             family.merge(other.families[name], self.newest_slot)
-        for name, accounts in self.accounts.items():
-            accounts.merge(other.accounts[name])
 
     def dump(self) -> dict[str, Any]:
         """Everything that was counted, as plain values: what `load` takes."""
@@ -217,7 +228,7 @@ class State:
             "clamped": self.clamped,
             "declared": self._declared,
             "families": {name: family.dump() for name, family in self.families.items()},
-            "runs": {name: [_known_of_runs(pack), self.accounts[name].dump()] for name, pack in self._packs()},
+            "runs": {name: [known_of_runs(pack), self.accounts[name].dump()] for name, pack in self._packs()},
         }
 
     def load(self, dumped: dict[str, Any]) -> list[str]:
@@ -242,7 +253,7 @@ class State:
         slots = dumped["window_seconds"] / self.window_seconds
         for name, pack in self._packs():
             known, accounts = dumped["runs"].get(name, ([], None))
-            if known == _known_of_runs(pack):
+            if known == known_of_runs(pack):
                 self.accounts[name].load(accounts, slots)
             elif accounts is not None:
                 notes.append(f"what is to be known of the runs of pack {name} has changed: open runs are forgotten")
@@ -260,29 +271,6 @@ class State:
 
     def _packs(self) -> list[tuple[str, Pack]]:
         return [(pack.name, pack) for pack in self.catalog.packs if pack.run]
-
-    def _accounts(self, pack: Pack, timeout: float, linger: float, most: int) -> Accounts:
-        counts = [count for count in run_counts(self.catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
-        seconds = linger + self._slot_seconds  # it is known in which slot a run ended, not when
-        return Accounts(
-            Runs(len(run_fields(pack)), timeout, keep_all=not self._limited),
-            Ledger(len(run_totals(pack))),
-            [
-                (pattern, Repeats(pattern.repeated.times, pattern.repeated.within, seconds, self._slot_seconds))
-                for pattern in patterns(pack)
-            ],
-            [(interval, Intervals(timeout, seconds, most)) for interval in intervals(pack)],
-            metrics=self.catalog.metrics,
-            abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
-            linger=seconds,
-            most=most,
-            slot_of=self.slot,
-        )
-
-
-def _known_of_runs(pack: Pack) -> list[str]:
-    """What is to be known of the runs of *pack*, in words."""
-    return [*map(pointer_text, run_fields(pack)), *map(repr, (*run_totals(pack), *patterns(pack), *intervals(pack)))]
 
 
 @cache

@@ -21,14 +21,19 @@ from extractor.state import State
 LONGEST = 3600
 """Seconds of the longest step: with longer ones no series could be told from one that has ended."""
 
-_UNITS = {"h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?")
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?")
+
+
+def duration_seconds(text: str) -> int:
+    """The seconds of a duration as Prometheus writes it: `15s`, `1m`, `1h30m`, `1d`; 0 if it is none."""
+    parts = _DURATION.fullmatch(text)
+    return sum(int(number) * _UNITS[unit] for unit, number in parts.groupdict("0").items()) if parts else 0
 
 
 def step_seconds(text: str) -> int:
-    """The seconds of a step as Prometheus writes durations: `15s`, `1m`, `1h`. Raises `ValueError`."""
-    parts = _DURATION.fullmatch(text)
-    seconds = sum(int(number) * _UNITS[unit] for unit, number in parts.groupdict("0").items()) if parts else 0
+    """The seconds of a step, such as `15s`, `1m` or `1h`. Raises `ValueError`."""
+    seconds = duration_seconds(text)
     if not 1 <= seconds <= LONGEST:
         raise ValueError(f"{text!r} is no step; write whole seconds, minutes or an hour: 15s, 1m, 1h")
     return seconds
@@ -63,6 +68,9 @@ class Steps:
         self._put_away()
         self._step, self._state = step, self.blank()
         return self._state
+
+    def bound(self, floor: float) -> None:
+        """Nothing to do: what there is was put away."""
 
     def changes(self) -> Iterator[tuple[int, State]]:
         """What each step adds, in the order of time; for after the last event."""

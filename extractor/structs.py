@@ -7,8 +7,9 @@ schema is `Beyond` them, and its lines take the exact path whole.
 Knows nothing of lines, metrics or files.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from math import nan
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
@@ -76,8 +77,8 @@ def property_names(event: EventType) -> list[str]:
     return list(properties)
 
 
-def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> type[Object]:
-    """The Struct of *event*; its tag is the event's name."""
+def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str], numbers: Collection[Pointer]) -> type[Object]:
+    """The Struct of *event*; its tag is the event's name. Of *numbers*, those absent are NaN; all else is None."""
     schema: Any = event.schema
     unknown = {key for key in schema if not key.startswith("x-")} - _ROOT
     required = set(schema.get("required", ()))
@@ -103,7 +104,8 @@ def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str]) -> typ
         if (name,) == pack.event or (anything and extra and name not in required):
             continue  # what may be anything needs no field; msgspec skips it faster than it decodes it
         kind = _time_type(properties[name]) if (name,) == pack.time else _type(properties[name])
-        fields.append((field, kind) if name in required else (field, kind, None))
+        absent = nan if (name,) in numbers else None
+        fields.append((field, kind) if name in required else (field, kind, absent))
     # A line's writer and number need not be declared to be seen.
     free = [pack.sequence.writer, pack.sequence.number] if pack.sequence is not None and extra else []
     free = [pointer for pointer in free if pointer not in names]

@@ -21,27 +21,44 @@ _WIDE = 2**63
 
 
 def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exact]:
+    """The exact sum of the finite *values* of each of *size* groups; *groups* has the group of each value."""
+    sums, unit = _scaled_sums(values, groups, size)
+    if unit >= 0:
+        return [number << unit for number in sums]
+    scale = 1 << -unit
+    return [Fraction(number, scale) if number else 0 for number in sums]
+
+
+def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[float]:
+    """The same sums, each rounded once."""
+    sums, unit = _scaled_sums(values, groups, size)
+    return [as_float(number << unit) if unit >= 0 else as_float(number, 1 << -unit) for number in sums]
+
+
+def _scaled_sums(values: Floats, groups: NDArray[np.int64], size: int) -> tuple[list[int], int]:
     """
-    The exact sum of the finite *values* of each group, of which there are *size*; *groups* has the group of each value.
+    The sums as integers, of 2 to some power each; and that power.
 
     The values are cut, from their leading bits down, into integers so short that the sums of all of them are exact as
     floats. What is left of a value after some cuts is 0: it has 53 bits.
     """
-    sums: list[Exact] = [0] * size
-    # Zeros and integers, the common case, need one cut; other values need three or so.
+    sums, unit = [0] * size, 0
     bits = 52 - len(values).bit_length()
-    unit = 0 if _are_small(values, bits) else None
+    # Zeros and integers, the common case, need one cut; other values need three or so.
+    at = 0 if _are_small(values, bits) else None
     while len(values):
-        unit = int(np.frexp(np.abs(values).max())[1]) - bits if unit is None else unit
-        cut = np.trunc(np.ldexp(values, -unit))
+        at = int(np.frexp(np.abs(values).max())[1]) - bits if at is None else at
+        cut = np.trunc(np.ldexp(values, -at))
         weights = np.bincount(groups, weights=cut, minlength=size)
-        scale = Fraction(2) ** unit if unit < 0 else 1 << unit
+        finer = max(unit - at, 0)
+        if finer:
+            sums, unit = [number << finer for number in sums], at
         for group in np.flatnonzero(weights).tolist():
-            sums[group] += int(weights[group]) * scale
-        rest = values - np.ldexp(cut, unit)
+            sums[group] += int(weights[group]) << (at - unit)
+        rest = values - np.ldexp(cut, at)
         left = np.flatnonzero(rest)
-        values, groups, unit = rest[left], groups[left], None
-    return sums
+        values, groups, at = rest[left], groups[left], None
+    return sums, unit
 
 
 def _are_small(values: Floats, bits: int) -> bool:

@@ -53,7 +53,7 @@ class Kind:
                 words, environment = self.command(0)
                 done = run(words, environment)
             self.rounds += 1
-            self.said += re.findall(r"^survived .*", done.stdout, re.MULTILINE)
+            self.said += re.findall(r"^survived \d.*", done.stdout, re.MULTILINE)
             settings = "".join(f"{name}={value} " for name, value in environment.items())
             print(f"{self.name}: {settings}{done.stdout.strip().splitlines()[-1]}", flush=True)
             if done.returncode:

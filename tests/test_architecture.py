@@ -21,7 +21,8 @@ ROOMS = {
     "sequences": "",
     "spans": "sequences",
     "waker": "",
-    "catalog": "pointers",
+    "lookback": "pointers",
+    "catalog": "lookback pointers",
     "endings": "",
     "runs": "endings",
     # schemas: a pack of schema files in, a proved Catalog out
@@ -31,12 +32,14 @@ ROOMS = {
     "properties": "catalog places pointers",
     "envelope": "packfiles places properties",
     "naming": "catalog places",
-    "earlier": "catalog places properties",
+    "earlier": "lookback places properties",
     "declarations": "catalog earlier naming places pointers properties",
     "agreement": "catalog declarations naming places properties",
     "pricing": "catalog places pointers properties",
     "totals": "catalog declarations places pointers properties",
-    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties totals",
+    "signals": "agreement catalog objectives places properties",
+    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties signals "
+    "totals",
     # models and tokens to dollars
     "tariffs": "",
     "price_files": "errors tariffs",
@@ -62,7 +65,7 @@ ROOMS = {
     "conditions": "catalog",
     "updates": "sums",
     "columns": "",
-    "patterns": "catalog pointers",
+    "patterns": "catalog lookback pointers",
     "derive": "catalog columns conditions patterns pointers",
     "intervals": "sums",
     "elapsed": "columns derive intervals patterns pointers repeated",
@@ -76,7 +79,8 @@ ROOMS = {
     "fastpath": "catalog columns derive pointers structs",
     "series": "hdr sums",
     "families": "catalog series",
-    "state": "accounts catalog derive families intervals ledger patterns pointers repeats runs series updates",
+    "bookkeeping": "accounts catalog derive intervals ledger patterns pointers repeats runs",
+    "state": "bookkeeping catalog derive families runs series updates",
     "charges": "columns derive prices sums",
     "pipeline": "catalog charges columns derive elapsed events fastpath folding lines prices repeated "
     "sequences sighted "
@@ -90,7 +94,7 @@ ROOMS = {
     # state to what people and Prometheus see
     "exposition": "catalog families hdr series state stats sums",
     "scrape": "catalog exposition families state",
-    "report": "catalog hdr series state sums",
+    "report": "catalog hdr series signals state sums",
     "landing": "report",
     "server": "errors",
     # what ought to be, and the rules that tell when it is not
@@ -107,8 +111,9 @@ ROOMS = {
     "shards": "errors packed positions sources",
     "reader": "catalog lines packed parts period pipeline prices rotation shards tail",
     "workers": "errors",
-    "replay": "catalog errors events happenings parts period pipeline prices reader shards sources state stats "
-    "tail workers",
+    "newest": "catalog errors events packed reader shards",
+    "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
+    "state stats tail workers",
     "progress": "reader",
     "daemon": "exposition happenings intake keeper landing pipeline prices report schemas scrape server sources "
     "state stats waker",
@@ -119,12 +124,19 @@ ROOMS = {
     "document": "errors",
     "blocks": "document errors",
     "backfill": "catalog errors exposition reader replay spill state steps timeline",
+    # the last windows of the logs: what is, was and ought to be
+    "windows": "catalog parts state",
+    "measures": "catalog families hdr series state sums",
+    "judgement": "catalog measures objectives signals state windows",
+    "tabulation": "catalog judgement objectives report",
     "printing": "backfill exposition replay report",
     "options": "period steps",
     "replay_command": "backfill blocks catalog document options period pipeline printing progress replay schemas",
-    "check_command": "options pipeline printing replay_command schemas",
+    "report_command": "judgement objectives options period printing progress replay schemas tabulation windows",
+    "advice": "catalog pointers series state",
+    "check_command": "advice options pipeline printing replay_command schemas",
     "requeue_command": "checkpoint options printing requeue schemas",
-    "cli": "check_command daemon errors options printing replay_command requeue_command rules_command",
+    "cli": "check_command daemon errors options printing replay_command report_command requeue_command rules_command",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",
@@ -136,7 +148,7 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "check_command cli options progress replay_command requeue_command rules_command",
+    "click": "check_command cli options progress replay_command report_command requeue_command rules_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",

@@ -1,0 +1,165 @@
+"""
+Windows and objectives in, the rows of the table out: what each signal is, was before, and ought to be.
+
+An objective for each agent is judged for each agent, as its alert would be, and one for each tool for each tool; so a
+quiet agent that fails does not hide behind a busy one. Where nothing was measured nothing is broken.
+
+Knows nothing of terminals or text formats.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from extractor.catalog import OTHER, UNKNOWN, Kind, Signal
+from extractor.measures import EVERYTHING, Only, is_seen, number, shares, values
+from extractor.objectives import Objective, Objectives, Scope
+from extractor.signals import unit_of
+from extractor.state import State
+from extractor.windows import Cut
+
+_WHOSE = {Scope.AGENT: "agent", Scope.TOOL: "tool"}
+"""The label that tells apart what an objective is judged for."""
+
+Measured = float | dict[str, float] | None
+"""A number, the shares of several values, or nothing seen."""
+
+
+class Verdict(NamedTuple):
+    """*value* held against *objective*; *who* is the agent or tool that it is of, empty for all together."""
+
+    objective: Objective
+    who: str
+    value: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is on the right side."""
+        return self.objective.holds(self.value)
+
+
+class Row(NamedTuple):
+    """
+    One signal: its *value* in the current window, and in the *previous* one.
+
+    *releases* are its values for the release before and for the newest one, over all that was read. What cannot be
+    compared is None.
+    """
+
+    title: str
+    unit: str
+    value: Measured
+    previous: Measured = None
+    releases: tuple[Measured, Measured] = (None, None)
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether an objective is broken."""
+        return not all(verdict.holds for verdict in self.verdicts)
+
+
+class Releases(NamedTuple):
+    """The newest release, and the one before it."""
+
+    previous: str
+    newest: str
+
+
+def rows(cut: Cut, seconds: float, objectives: Objectives) -> Iterator[Row]:
+    """A row for each signal of every pack; windows are so many *seconds* long."""
+    for pack in cut.whole.catalog.packs:
+        found = None if pack.release is None else _releases(cut.whole, pack.release)
+        only = [{str(pack.release): name} for name in found or ()]
+        for signal in pack.signals:
+            yield _row(signal, cut, seconds, only, objectives)
+
+
+def rejected(lines: int, rejects: int, objectives: Objectives) -> Row:
+    """The row of the lines that were rejected, of all that were read: many of them have no time."""
+    share = rejects / lines if lines else None
+    objective = objectives.get("reject_rate")
+    verdicts = () if share is None or objective is None else (Verdict(objective, "", share),)
+    return Row("Rejected lines", "ratio", share, verdicts=verdicts)
+
+
+def compared(cut: Cut) -> Releases | None:
+    """
+    The release that was seen first last, and the one before; None if there are no two.
+
+    Only releases of one agent are compared: another's have nothing to do with them.
+    """
+    found = (_releases(cut.whole, pack.release) for pack in cut.whole.catalog.packs if pack.release is not None)
+    return next((each for each in found if each is not None), None)
+
+
+def _releases(whole: State, label: str) -> Releases | None:
+    first: dict[str, tuple[int, str]] = {}
+    agents: dict[str, set[str]] = {}
+    for family in whole.families.values():
+        names = family.metric.label_names
+        if label not in names or family.metric.run is not None:  # whose series are known by epochs, not by slots
+            continue
+        place = names.index(label)
+        for labels, touch in family.in_order():
+            release = labels[place]
+            if release in (UNKNOWN, OTHER):
+                continue
+            first[release] = min(first.get(release, (touch.first, release)), (touch.first, release))
+            if "agent" in names:
+                agents.setdefault(release, set()).add(labels[names.index("agent")])
+    if not first:
+        return None
+    newest, *earlier = sorted(first, key=first.__getitem__, reverse=True)
+    alike = (name for name in earlier if agents.get(name, set()) & agents.get(newest, set()))
+    previous = next(alike, None)
+    return None if previous is None else Releases(previous, newest)
+
+
+def _row(signal: Signal, cut: Cut, seconds: float, compare: list[dict[str, str]], objectives: Objectives) -> Row:
+    unit = unit_of(signal, cut.whole.catalog.metrics)
+    if not cut.events or not is_seen(signal, cut.whole):
+        return Row(signal.title, unit, None)
+    metric = cut.whole.catalog.metrics[signal.metric]
+    is_amount = metric.kind in (Kind.COUNTER, Kind.GAUGE) and not signal.over and signal.by is None
+    # Of a window that the logs cover in part the rates are right, and the amounts are not.
+    has_previous = not cut.is_first and metric.run != "open" and (cut.is_whole or not is_amount)
+    before_and_newest = [
+        None if is_amount or not all(values(signal, cut.whole, label) for label in only)
+        else _measured(signal, cut.whole, seconds, only)
+        for only in compare
+    ]  # fmt: skip
+    return Row(
+        signal.title,
+        unit,
+        _measured(signal, cut.current, seconds),
+        _measured(signal, cut.previous, seconds) if has_previous else None,
+        (before_and_newest[0], before_and_newest[1]) if before_and_newest else (None, None),
+        tuple(_verdicts(signal, cut.current, seconds, objectives)),
+    )
+
+
+def _measured(signal: Signal, state: State, seconds: float, only: Only = EVERYTHING) -> Measured:
+    if signal.by is not None:
+        return shares(signal, state, only) or None
+    return number(signal, state, seconds, only)
+
+
+def _verdicts(signal: Signal, state: State, seconds: float, objectives: Objectives) -> Iterator[Verdict]:
+    if signal.objective is None:
+        return
+    stated = objectives.of(signal.objective)
+    scope = next((o.scope for o in objectives.stated if o.name == signal.objective and o.agent is None), Scope.ALL)
+    label = _WHOSE.get(scope)
+    if label is None:
+        judged = [(objective, objective.agent or "") for objective in stated]
+        label = _WHOSE[Scope.AGENT]
+    else:
+        judged = [
+            (objective, who)
+            for who in values(signal, state, label)
+            if (objective := objectives.get(signal.objective, who if label == "agent" else None)) is not None
+        ]
+    for objective, who in judged:
+        value = number(signal, state, seconds, {label: who} if who else EVERYTHING)
+        if value is not None:
+            yield Verdict(objective, who, value)
