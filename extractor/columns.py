@@ -32,6 +32,35 @@ Keys = Places[Key]
 RunIds = Places[str | None]
 
 
+class Texts:
+    """
+    A column of texts, empty where there is none: the bytes of all of them, and how many each has.
+
+    So no text of a line need be kept: that is what its memory is used again for.
+    """
+
+    __slots__ = ("data", "lengths")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.data = bytearray()
+        self.lengths = array("q")
+        self.extend(list(texts))
+
+    def extend(self, texts: Sequence[str]) -> None:
+        """Add *texts*; raises `TypeError`, and adds none, if one is no text."""
+        data = "".join(texts).encode()
+        lengths = array("q", map(len, texts))
+        if len(data) != sum(lengths):  # there are characters of several bytes
+            lengths = array("q", [len(text.encode()) for text in texts])
+        self.data += data
+        self.lengths += lengths
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.data = bytearray()
+        del self.lengths[:]
+
+
 class Columns:
     """
     The rows of events of one type, *width* numbers each, NaN where there is none.
@@ -52,12 +81,10 @@ class Columns:
         self.runs = array("q")
         self.times = array("d")
         self.numbers = [array("d") for _ in range(width)]
-        self.marks: list[list[object]] = [[] for _ in range(marks)]
+        self.marks = [Texts() for _ in range(marks)]
         self.residues: list[tuple[int, int, int]] = []
 
-    def add(
-        self, key: Key, slot: int, time: float, numbers: Iterable[float | None], marks: Iterable[object] = ()
-    ) -> None:
+    def add(self, key: Key, slot: int, time: float, numbers: Iterable[float | None], marks: Iterable[str] = ()) -> None:
         """Add one event."""
         row = len(self.places)
         for column, number in enumerate(numbers):
@@ -65,7 +92,7 @@ class Columns:
             if number is not None and (rest := int(number) - int(float(number))):
                 self.residues.append((row, column, rest))
         for kept, mark in zip(self.marks, marks, strict=True):
-            kept.append(mark)
+            kept.extend([mark])
         self.places.append(self.keys[key])
         self.slots.append(slot)
         if self.timed:

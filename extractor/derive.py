@@ -13,20 +13,11 @@ from typing import NamedTuple
 
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys
-from extractor.conditions import fits, scalar
+from extractor.conditions import fits, label_text, mark_text, scalar
 from extractor.patterns import declared, intervals, patterns
 from extractor.pointers import Pointer, found
 
 Labels = tuple[str, ...]
-
-
-def label_text(raw: object) -> str:
-    """A raw property value, which is there, as label text."""
-    if isinstance(raw, bool):
-        return "true" if raw else "false"
-    if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)  # JSON Schema calls 429.0 an integer too
-    return str(raw)
 
 
 def label_value(label: Label, raw: object) -> str:
@@ -190,9 +181,9 @@ class Plan:
         """The numbers of a decoded line."""
         return [found(line, pointer) for pointer in self.numbers]  # type: ignore[misc]  # proved by schemas
 
-    def marks_of(self, line: object) -> list[object]:
+    def marks_of(self, line: object) -> list[str]:
         """What of a decoded line is outside of the key and compared."""
-        return [scalar(found(line, pointer)) for pointer in self.marks]
+        return [mark_text(scalar(found(line, pointer))) for pointer in self.marks]
 
     def bindings(self, keys: Keys) -> list[Binding]:
         """What each measure does with each of *keys*."""

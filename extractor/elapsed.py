@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from extractor.columns import Columns
+from extractor.columns import Columns, Texts
+from extractor.conditions import mark_text
 from extractor.derive import Plan, label_value
 from extractor.intervals import Integers, Marks, Saying
 from extractor.patterns import End, Interval
@@ -20,7 +21,7 @@ from extractor.repeated import Parts, codes_of, mixed
 
 def marks(parts: Parts, interval: Interval, runs: Sequence[str | None]) -> Iterator[tuple[list[Saying], Marks]]:
     """The starts and ends of *interval* among *parts*, whose runs are *runs*; for ends, what they say."""
-    run_codes = codes_of(runs)
+    run_codes = codes_of(Texts(name or "" for name in runs))
     for plan, columns in parts:
         ends = [end for end in interval.ends if end.event == plan.event.name]
         if columns.runs and (ends or plan.event.name == interval.span.since):
@@ -33,7 +34,7 @@ def _keys(plan: Plan, columns: Columns, pointer: Pointer) -> Integers:
     if pointer in plan.marks:
         return codes_of(columns.marks[plan.marks.index(pointer)])
     at = plan.keys.index(pointer)
-    codes: Integers = codes_of([key[at] for key in columns.keys])[np.array(columns.places)]
+    codes: Integers = codes_of(Texts(mark_text(key[at]) for key in columns.keys))[np.array(columns.places)]
     return codes
 
 

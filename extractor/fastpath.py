@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from extractor.catalog import Condition, Pack
-from extractor.columns import Columns, RunIds, floats
+from extractor.columns import Columns, RunIds, Texts, floats
+from extractor.conditions import mark_text
 from extractor.derive import Plan, run_fields
 from extractor.pointers import Pointer
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
@@ -123,7 +124,7 @@ class FastPath:
         for struct, kept in objects.items():
             # Most blobs lie within one slot, and then no time of a single line needs to be converted.
             slots = [first] if one_slot else [slot_of(seconds(time)) for time in _times(kept)]
-            times = _exact(_times(kept), batch) if self.types[struct].plan.timed else array("d")
+            times = _exact(_times(kept)) if self.types[struct].plan.timed else array("d")
             yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1), times)
 
 
@@ -141,16 +142,11 @@ def seconds(time: Raw) -> float:
     return time.timestamp() if isinstance(time, datetime) else time
 
 
-def _exact(times: Sequence[Any], batch: Batch) -> "array[float]":
-    """*times*, which are some of those of *batch*, in seconds since the epoch."""
-    begin = int(batch.earliest // 60) * 60
+def _exact(times: Sequence[Any]) -> "array[float]":
+    """*times* in seconds since the epoch."""
     try:
-        if batch.latest < begin + 60:
-            # Most blobs lie within one minute. No offset has seconds, so to ask for these costs half of a conversion.
-            within = np.array(array("q", [time.second * 1_000_000 + time.microsecond for time in times]))
-            return array("d", ((within + begin * 1_000_000) / 1e6).tobytes())
         return array("d", [time.timestamp() for time in times])
-    except AttributeError:  # seconds since the epoch among them
+    except AttributeError:  # they are seconds since the epoch, at least one
         return array("d", map(seconds, times))
 
 
@@ -189,19 +185,26 @@ def _take_loop(
     plan: Plan, names: Mapping[Pointer, str], run: str | None
 ) -> Callable[[Sequence[Object], Columns, RunIds], None]:
     """`take(objects, columns, runs)`: add the key, the numbers and the run of each object to the columns."""
-    scope: dict[str, Any] = {"array": array, "floats": floats}
+    scope: dict[str, Any] = {"array": array, "floats": floats, "extend": _extend}
     tests = [_test(item, _attribute(item.pointer, names), scope) for item in plan.tests]
     key = "".join(f"{part}, " for part in [*(_attribute(pointer, names) for pointer in plan.keys), *tests])
     lines = [f"columns.places.extend(array('q', [keys[({key})] for o in objects]))"]
     for place, pointer in enumerate(plan.numbers):
         lines.append(f"columns.numbers[{place}].extend(floats([{_attribute(pointer, names)} for o in objects]))")
     for place, pointer in enumerate(plan.marks):
-        lines.append(f"columns.marks[{place}].extend([{_attribute(pointer, names)} for o in objects])")
+        lines.append(f"extend(columns.marks[{place}], [{_attribute(pointer, names)} for o in objects])")
     if run is not None:
         lines.append(f"columns.runs.extend(array('q', [runs[o.{run}] for o in objects]))")
     exec("\n ".join(["def take(objects, columns, runs):", "keys = columns.keys", *lines]), scope)  # noqa: S102
     take: Callable[[Sequence[Object], Columns, RunIds], None] = scope["take"]
     return take
+
+
+def _extend(texts: Texts, values: list[Any]) -> None:
+    try:
+        texts.extend(values)
+    except TypeError:  # not all are text
+        texts.extend([mark_text(value) for value in values])
 
 
 def _test(item: Condition, attribute: str, scope: dict[str, Any]) -> str:

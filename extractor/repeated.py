@@ -7,15 +7,14 @@ chance once in 10^18; a loop would need that twice.
 Knows nothing of series or lines.
 """
 
-from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extractor.columns import Columns, Key
-from extractor.derive import Plan, label_text, label_value
+from extractor.columns import Columns, Key, Texts
+from extractor.conditions import mark_text
+from extractor.derive import Plan, label_value
 from extractor.patterns import Pattern
 from extractor.pointers import Pointer
 from extractor.repeats import Calls, Integers, Report, Saying
@@ -70,17 +69,17 @@ def _of_keys(
             said = tuple(label_value(label, None if at is None else key[at]) for label, at in labels)
             saying = Saying(said, _name(plan, key, pattern.named))
             says.append(sayings.setdefault(saying, len(sayings)))
-            words = [_text(key[at]) for at in compared]
+            words = [mark_text(key[at]) for at in compared]
             texts.append("\0" + "\0".join(words) if all(words) else "")
             known[raw] = len(known)
         kind_of[place] = known[raw]
     kinds = kind_of[places]
-    return codes_of(texts)[kinds], np.array(says)[kinds], list(sayings)
+    return codes_of(Texts(texts))[kinds], np.array(says)[kinds], list(sayings)
 
 
 def _name(plan: Plan, key: Key, named: Sequence[Pointer]) -> str:
     """What a loop and its report know each other by; empty where not all of it is there."""
-    texts = [_text(key[plan.keys.index(pointer)]) for pointer in named]
+    texts = [mark_text(key[plan.keys.index(pointer)]) for pointer in named]
     return "\0".join(texts) if all(texts) else ""
 
 
@@ -92,23 +91,15 @@ def mixed(codes: Integers, more: Integers) -> Integers:
     return both
 
 
-def codes_of(values: Sequence[object]) -> Integers:
-    """A code for each of *values*, of all that is in them; 0 where there is none."""
-    texts: Any = values
-    try:
-        data = "".join(texts).encode()
-    except TypeError:  # not all are text
-        texts = [_text(value) for value in values]
-        data = "".join(texts).encode()
-    lengths = np.array(array("q", map(len, texts)))
-    if lengths.sum() < len(data):  # there are characters of several bytes
-        lengths = np.array([len(text.encode()) for text in texts])
-    codes = np.zeros(len(texts), dtype=np.int64)
-    as_bytes, begins = np.frombuffer(data, dtype=np.uint8), np.cumsum(lengths) - lengths
+def codes_of(texts: Texts) -> Integers:
+    """A code for each of *texts*, of all that is in it; 0 where there is none."""
+    lengths = np.array(texts.lengths)
+    codes = np.zeros(len(lengths), dtype=np.int64)
+    as_bytes, begins = np.frombuffer(bytes(texts.data), dtype=np.uint8), np.cumsum(lengths) - lengths
     for length in np.flatnonzero(np.bincount(lengths)).tolist():
         rows = np.flatnonzero(lengths == length)
-        if len(rows) == len(texts):  # hashes of arguments mostly are of one length
-            codes = _of_bytes(as_bytes.reshape(len(texts), length))
+        if len(rows) == len(lengths):  # hashes of arguments mostly are of one length
+            codes = _of_bytes(as_bytes.reshape(len(lengths), length))
         elif length:
             codes[rows] = _of_bytes(as_bytes[begins[rows, None] + np.arange(length)])
     return codes
@@ -125,7 +116,3 @@ def _of_bytes(data: NDArray[np.uint8]) -> Integers:
         codes ^= codes >> np.uint64(32)
     codes[codes == 0] = min(length, 1)
     return codes.view(np.int64)
-
-
-def _text(value: object) -> str:
-    return "" if value is None else label_text(value)

@@ -77,7 +77,9 @@ def property_names(event: EventType) -> list[str]:
     return list(properties)
 
 
-def struct_of(event: EventType, pack: Pack, names: Mapping[Pointer, str], numbers: Collection[Pointer]) -> type[Object]:
+def struct_of(
+    event: EventType, pack: Pack, names: Mapping[Pointer, str], numbers: Collection[Pointer]
+) -> type[Object]:
     """The Struct of *event*; its tag is the event's name. Of *numbers*, those absent are NaN; all else is None."""
     schema: Any = event.schema
     unknown = {key for key in schema if not key.startswith("x-")} - _ROOT
