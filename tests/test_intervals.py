@@ -111,6 +111,7 @@ def test_a_start_without_an_end():
     assert (0, 0) == observed(state)
     assert 1 == unended(state)
     assert 1 == unended(whole([start(0), start(1), end(2)]))
+    assert 1 == unended(whole([start(0), start(TIMEOUT + 30, "d")]))
     assert (1, TIMEOUT) == observed(whole([start(0), end(TIMEOUT)]))
 
 

@@ -62,6 +62,7 @@ def test_a_loop_that_goes_on_is_one():
     others = [call(at, str(at)) for at in range(20, 26)]
 
     assert ONE == loops([call(at) for at in range(12)])
+    assert ONE == loops([call(at, "x" if at in {0, 3, 6, 8} else str(at)) for at in range(9)])
     assert {("a", "search", "1"): 2.0} == loops(
         [*(call(at) for at in range(12)), *others, call(30), call(31), call(32)]
     )
