@@ -89,6 +89,8 @@ class _Run:
     seq: int = 0
     step: int = 0
     cost_usd: float = 0.0
+    call: tuple[str, str] = ("", "")  # that it makes again and again,
+    again: int = 0  # so many times
 
 
 class _Writers:
@@ -152,11 +154,17 @@ class _Writers:
             fields["ttft_ms"] = round(duration / 8, 3)
         return fields
 
-    def tool_call(self, _: _Run) -> dict[str, object]:
-        tool, status = _TOOLS[self.bits(16) % 12], _STATUSES[self.bits(16) % 100]
+    def tool_call(self, run: _Run) -> dict[str, object]:
+        tool, status, args = _TOOLS[self.bits(16) % 12], _STATUSES[self.bits(16) % 100], self.bits(64)
+        if run.again:
+            run.again -= 1
+        else:
+            run.call = tool, f"{args:016x}"
+            run.again = 1 + args % 5 if args >> 57 == 0 else 0  # one in 128 comes again, once to five times
+        tool, args_hash = run.call
         fields: dict[str, object] = {
             "event": "tool.call", "tool": tool, "status": status, "duration_ms": self.tool_ms[tool][self.bits(12)],
-            "args_hash": f"{self.bits(64):016x}",
+            "args_hash": args_hash,
         }  # fmt: skip
         if status != "ok":
             fields["error_class"] = self._error(status)

@@ -1,5 +1,5 @@
 """
-Runs and their amounts in, what is observed of a run when it is over out.
+Runs, their amounts and their calls in, what is observed of a run when it is over, and its loops, out.
 
 A run that has ended is settled a linger after its end: what it added up until then is observed once. A run without an
 event for the time-out is given up, and counted as abandoned. In the parts of one pass nothing is settled that an event
@@ -19,17 +19,22 @@ import numpy as np
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
 from extractor.exemplars import RUN_LABEL, Exemplar, usable
+from extractor.intervals import Intervals
 from extractor.ledger import Account, Ledger
+from extractor.patterns import Interval, Pattern
+from extractor.repeats import Loop, Repeats
 from extractor.runs import Run, Runs
 from extractor.sums import Numbers, exact_sums
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
 
+_CALLS = 16  # take as much memory as a run
+
 
 class Accounts:
     """
-    The runs of one pack and what they add up; *runs* and *ledger* are empty.
+    The runs of one pack and what they add up; *runs*, *ledger* and, for each loop to be found, *repeats* are empty.
 
     *metrics* are all there are, *abandoned* is what a run that is given up counts in, by its run fields. *linger* is
     how long after its end events still count, in seconds; *slot_of* the slot of a time. Of more than *most* runs those
@@ -40,6 +45,8 @@ class Accounts:
         self,
         runs: Runs,
         ledger: Ledger,
+        repeats: Sequence[tuple[Pattern, Repeats]] = (),
+        intervals: Sequence[tuple[Interval, Intervals]] = (),
         *,
         metrics: Mapping[str, Metric],
         abandoned: Callable[[list[object]], Iterable[tuple[str, tuple[str, ...]]]],
@@ -49,6 +56,8 @@ class Accounts:
     ) -> None:
         self.runs = runs
         self.ledger = ledger
+        self.repeats = repeats
+        self.intervals = intervals
         self._metrics = metrics
         self._abandoned = abandoned
         self._linger = linger
@@ -64,7 +73,12 @@ class Accounts:
         updates = [*self._closed(due), *self._over(self.runs.sweep(moment))]
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
-        return [*updates, *self._over(shed, abandoned=False)]
+        updates += self._over(shed, abandoned=False)
+        loops = [
+            (pattern, repeats.decide(inf if end else moment, is_open=self._is_open))
+            for pattern, repeats in self.repeats
+        ]
+        return [*updates, *self._detections(loops), *self._elapsed(moment, end=end)]
 
     def limit(self, moment: float) -> list[Update]:
         """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
@@ -87,31 +101,58 @@ class Accounts:
 
     def forget(self, floor: float) -> list[Update]:
         """Settle what no event that comes after *floor* can change."""
-        return self._over(self.runs.settle(floor))
+        return [*self._over(self.runs.settle(floor)), *self._elapsed(self.runs.long_before(floor))]
 
     def merge(self, other: "Accounts") -> None:
         """Take into account what *other* knows."""
         self.runs.merge(other.runs)
         self.ledger.merge(other.ledger)
+        for (_, repeats), (_, more) in zip(self.repeats, other.repeats, strict=True):
+            repeats.merge(more)
+        for (_, intervals), (_, others) in zip(self.intervals, other.intervals, strict=True):
+            intervals.merge(others)
         self.shed += other.shed
+
+    @property
+    def unended(self) -> int:
+        """How many starts were forgotten because their end did not come."""
+        return sum(intervals.unended for _, intervals in self.intervals)
+
+    @property
+    def held(self) -> int:
+        """How much is kept, in runs."""
+        return self.runs.held + sum(map(len, self._looked_for)) // _CALLS
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [self.runs.dump(), self.ledger.dump(), self.shed]
+        return [self.runs.dump(), self.ledger.dump(), self.shed, [each.dump() for each in self._looked_for]]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
         self.runs.load(dumped[0])
         self.ledger.load(dumped[1], slots)
         self.shed = dumped[2]
+        for each, kept in zip(self._looked_for, dumped[3], strict=True):
+            each.load(kept)
+
+    @property
+    def _looked_for(self) -> list[Repeats | Intervals]:
+        return [*(repeats for _, repeats in self.repeats), *(intervals for _, intervals in self.intervals)]
 
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
         """What is observed of runs that are forgotten, some of which were *abandoned*."""
         ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
         updates = self._closed(ended)
         rest = [(name, run) for name, run in over if run.ending is None or run.settled]
-        for accounts in _rounds(rest):
-            self.ledger.settle([self._account(name, run, None) for name, run in accounts])
+        for runs in _rounds(rest):
+            accounts = [self._account(name, run, None) for name, run in runs]
+            self.ledger.settle(accounts)
+            # Nothing is observed of what they added up, but loops were loops.
+            whole = [
+                account if run.settled else account._replace(until=account.last)
+                for account, (_, run) in zip(accounts, runs, strict=True)
+            ]
+            updates += self._loops(whole)
         for name, run in rest:
             if run.ending is None and abandoned:
                 first, text = self._slot_of(run.last), usable(RUN_LABEL, name)
@@ -125,14 +166,40 @@ class Accounts:
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""
         found: dict[tuple[str, tuple[str, ...]], list[Exemplar]] = defaultdict(list)
+        loops: list[Update] = []
         for runs in _rounds(over):
             endings = [(name, run.ending) for name, run in runs if run.ending is not None]
-            totals = self.ledger.settle([self._account(name, run, run.ending) for name, run in runs])
+            accounts = [self._account(name, run, run.ending) for name, run in runs]
+            totals = self.ledger.settle(accounts)
+            loops += self._loops(accounts)
             for (name, ending), sums in zip(endings, totals, strict=True):
                 shown = (usable(RUN_LABEL, name),)
                 for (metric, labels, place), own in zip(ending.adds, ending.own, strict=True):
                     found[metric, labels].append(Exemplar(ending.time, sums[place] if own is None else own, shown))
+        return [*(self._update(*where, values) for where, values in found.items()), *loops]
+
+    def _loops(self, accounts: Sequence[Account]) -> list[Update]:
+        """The loops in runs that are over."""
+        return self._detections((pattern, repeats.settle(accounts)) for pattern, repeats in self.repeats)
+
+    def _detections(self, found: Iterable[tuple[Pattern, Iterable[Loop]]]) -> list[Update]:
+        slots: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        for pattern, loops in found:
+            for loop in loops:
+                slots[pattern.metric, loop.labels].append(self._slot_of(loop.time))
+        return [Increment(*where, len(each), len(each), min(each)) for where, each in slots.items()]
+
+    def _elapsed(self, moment: float, *, end: bool = False) -> list[Update]:
+        found: dict[tuple[str, tuple[str, ...]], list[Exemplar]] = defaultdict(list)
+        for _, intervals in self.intervals:
+            for elapsed in intervals.decide(moment, end=end):
+                for where in elapsed.says:
+                    found[where].append(Exemplar(elapsed.time, elapsed.seconds, ("",)))
         return [self._update(*where, values) for where, values in found.items()]
+
+    def _is_open(self, name: str) -> bool:
+        run = self.runs.known.get(name)
+        return run is not None and not run.settled
 
     def _update(self, metric: str, labels: tuple[str, ...], found: list[Exemplar]) -> Update:
         values = np.array([each.value for each in found])

@@ -14,6 +14,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 
+from extractor.lookback import Repetition, Span
 from extractor.pointers import Pointer
 from extractor.reporting import Recommendation, ReportRow, Signal
 
@@ -119,6 +120,8 @@ class Value:
     - *fields* with several: numeric properties told apart by the values of *label*;
     - *run* = "open": how many runs are open; "abandoned": how many were given up;
     - *total*: what the run that this event ends added up;
+    - *span*: the seconds since another event (histograms and summaries only);
+    - *repeated*: 1 for each loop of such events (counters only);
     - *state*: the state that this event means (state sets only).
     """
 
@@ -127,6 +130,8 @@ class Value:
     run: str | None = None
     state: str | None = None
     total: RunTotal | None = None
+    repeated: Repetition | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,35 @@ Keys = Places[Key]
 RunIds = Places[str | None]
 
 
+class Texts:
+    """
+    A column of texts, empty where there is none: the bytes of all of them, and how many each has.
+
+    So no text of a line need be kept: that is what its memory is used again for.
+    """
+
+    __slots__ = ("data", "lengths")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.data = bytearray()
+        self.lengths = array("q")
+        self.extend(list(texts))
+
+    def extend(self, texts: Sequence[str]) -> None:
+        """Add *texts*; raises `TypeError`, and adds none, if one is no text."""
+        data = "".join(texts).encode()
+        lengths = array("q", map(len, texts))
+        if len(data) != sum(lengths):  # there are characters of several bytes
+            lengths = array("q", [len(text.encode()) for text in texts])
+        self.data += data
+        self.lengths += lengths
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.data = bytearray()
+        del self.lengths[:]
+
+
 class Columns:
     """
     The rows of events of one type, *width* numbers each, NaN where there is none.
@@ -42,12 +71,12 @@ class Columns:
     `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
     kept if it is *timed*; `runs` are the places of the runs' ids among those of the pack, and `texts` those of texts, a
     number of *texts* for each row, among `words`. `residues` is what a float could not hold of an integer: (row,
-    column, rest).
+    column, rest). `marks` are columns of values by which events are compared.
     """
 
-    __slots__ = ("keys", "numbers", "places", "residues", "runs", "slots", "texts", "timed", "times", "words")
+    __slots__ = ("keys", "marks", "numbers", "places", "residues", "runs", "slots", "texts", "timed", "times", "words")
 
-    def __init__(self, width: int, *, timed: bool, texts: int = 0) -> None:
+    def __init__(self, width: int, *, timed: bool, texts: int = 0, marks: int = 0) -> None:
         self.timed = timed
         self.keys: Keys = Places()
         self.places = array("q")
@@ -57,10 +86,18 @@ class Columns:
         self.numbers = [array("d") for _ in range(width)]
         self.words: Places[object] = Places()
         self.texts = [array("q") for _ in range(texts)]
+        self.marks = [Texts() for _ in range(marks)]
         self.residues: list[tuple[int, int, int]] = []
 
-    def add(
-        self, key: Key, slot: int, time: float, numbers: Iterable[float | None], texts: Iterable[object] = ()
+    def add(  # noqa: PLR0913  # everything about one event
+        self,
+        key: Key,
+        slot: int,
+        time: float,
+        numbers: Iterable[float | None],
+        *,
+        texts: Iterable[object] = (),
+        marks: Iterable[str] = (),
     ) -> None:
         """Add one event."""
         row = len(self.places)
@@ -68,6 +105,8 @@ class Columns:
             self.numbers[column].append(nan if number is None else float(number))
             if number is not None and (rest := int(number) - int(float(number))):
                 self.residues.append((row, column, rest))
+        for kept, mark in zip(self.marks, marks, strict=True):
+            kept.extend([mark])
         self.places.append(self.keys[key])
         self.slots.append(slot)
         if self.timed:
@@ -87,6 +126,8 @@ class Columns:
         for words in self.texts:
             del words[:]
         self.words.clear()
+        for mark in self.marks:
+            mark.clear()
         self.residues.clear()
         if len(self.keys) > _KEPT:
             self.keys = Places()

@@ -1,5 +1,5 @@
 """
-A raw value in, whether it meets a condition of `where` out.
+A raw value in, whether it meets a condition of `where` out, or what text it is.
 
 Pure; knows nothing of lines or metrics.
 """
@@ -32,3 +32,17 @@ def fits(item: Condition, raw: object) -> bool:
 
 def _same(raw: object, wanted: object) -> bool:
     return scalar(raw) == scalar(wanted)
+
+
+def label_text(raw: object) -> str:
+    """A raw property value, which is there, as label text."""
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)  # JSON Schema calls 429.0 an integer too
+    return str(raw)
+
+
+def mark_text(raw: object) -> str:
+    """A raw property value as text to be compared; empty where there is none."""
+    return "" if raw is None else label_text(raw)

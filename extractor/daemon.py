@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from extractor import __version__, exposition, happenings, landing, report
+from extractor import __version__, happenings, landing, report
 from extractor.happenings import Happening
 from extractor.intake import Intake
 from extractor.keeper import Keeper
+from extractor.own_metrics import OwnText
 from extractor.pipeline import Pipeline
 from extractor.prices import Prices
 from extractor.schemas import load
@@ -103,7 +104,7 @@ class Daemon:
         """Follow and serve until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        own = exposition.OwnText(self._state, self._stats, self._lock, time.time, __version__)
+        own = OwnText(self._state, self._stats, self._lock, time.time, __version__)
         scrapes = Scrapes(SeriesText(self._state, self._lock), own)
         pages = Pages(metrics=scrapes, not_ready=self._not_ready, landing=self._landing)
         server = Server(self._listener, pages)

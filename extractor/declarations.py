@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, RunTotal, Value
+from extractor.earlier import read_repetition, read_span
 from extractor.exemplar_labels import read_exemplar
 from extractor.naming import check_label_name, check_metric_name
 from extractor.places import Place
@@ -139,7 +140,9 @@ class _Reader:
         values = dict.fromkeys((*text["values"].values(), other, *([UNKNOWN] if prop.can_be_unknown else [])))
         return Label(name, prop.pointer, mapping=mapping, other=other, values=tuple(values))
 
-    def _read_value(self, kind: Kind, declared: str | Mapping[str, Any] | None, place: Place) -> Value:
+    def _read_value(  # noqa: PLR0911  # one return a kind
+        self, kind: Kind, declared: str | Mapping[str, Any] | None, place: Place
+    ) -> Value:
         match declared:
             case None if kind is Kind.COUNTER:
                 return Value()
@@ -152,6 +155,10 @@ class _Reader:
                 return Value(run=run)
             case dict(total) if kind in RISING and total.get("run") in ("count", "sum"):
                 return Value(total=self._read_total(kind, total, place))
+            case {"repeats": dict(repeats)} if kind is Kind.COUNTER:
+                return Value(repeated=read_repetition(repeats, self._properties, place / "repeats"))
+            case {"since": str(since), "key": str(key)} if kind in (Kind.HISTOGRAM, Kind.SUMMARY):
+                return Value(span=read_span(since, key, self._properties, place))
             case {"state": state} if kind is Kind.STATESET:
                 return Value(state=state)
             case None:

@@ -7,25 +7,17 @@ of updates (`folding`): what has a cost per label set is paid once per key, not 
 Pure; knows nothing of series, Prometheus or time's passing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys, Sources
-from extractor.conditions import fits, scalar
+from extractor.conditions import fits, label_text, mark_text, scalar
+from extractor.patterns import declared, intervals, patterns
 from extractor.pointers import Pointer, found
 
 Labels = tuple[str, ...]
-
-
-def label_text(raw: object) -> str:
-    """A raw property value, which is there, as label text."""
-    if isinstance(raw, bool):
-        return "true" if raw else "false"
-    if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)  # JSON Schema calls 429.0 an integer too
-    return str(raw)
 
 
 def label_value(label: Label, raw: object) -> str:
@@ -45,6 +37,7 @@ class Measure:
 
     *column* is its place in the row, None where each event counts as 1 or means *state*. The labels are *labels*, and
     *split* as the value of the last one where several numbers are told apart by it. *exemplars* are of the metrics.
+    What is found *later*, in the runs, only brings its series into being.
     """
 
     metrics: list[Metric] = field(compare=False)
@@ -54,6 +47,7 @@ class Measure:
     where: tuple[Condition, ...]
     column: int | None
     state: str | None
+    later: bool = False
 
 
 class PricePlaces(NamedTuple):
@@ -106,7 +100,7 @@ class Binding:
         labels = tuple(label_value(label, key[place] if key else None) for label, place in self._sources)
         self.target_of.append(self.targets.setdefault(labels + self.measure.split, len(self.targets)))
         fitting = all(fits(item, key[place]) for item, place in self._closed)
-        self.counts.append(fitting and all(key[place] for place in self._passed))
+        self.counts.append(not self.measure.later and fitting and all(key[place] for place in self._passed))
 
 
 class Plan:
@@ -118,12 +112,13 @@ class Plan:
     exact time of each event. *run* leads to the run's id, *run_fields* to what is to be known of each run: the same in
     every plan of a pack, but None where this event type does not declare it. *amounts* says which numbers (None: 1 for
     each event) add to which totals of the run, *closings* what happens to them when the run ends with such an event.
+    *marks* are the properties outside of the key by which events are alike.
     """
 
     def __init__(self, event: EventType, pack: Pack, metrics: Mapping[str, Metric]) -> None:
         self.event = event
         self.run = pack.run
-        self.run_fields = tuple(item if _declared(event.schema, item) else None for item in run_fields(pack))
+        self.run_fields = tuple(item if declared(event.schema, item) else None for item in run_fields(pack))
         ours = [(metrics[feed.metric], feed) for feed in event.feeds if feed.value.run is None]
         feeds = [(metric, feed) for metric, feed in ours if feed.value.total is None]
         totals = run_totals(pack)
@@ -131,7 +126,17 @@ class Plan:
         closed = [item.pointer for _, feed in feeds for item in feed.where if item.closed]
         known = [pointer for pointer in self.run_fields if pointer is not None]
         model = [event.price.model] if event.price else []
-        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known + model))
+        watched = [pattern for pattern in patterns(pack) if pattern.event == event.name]
+        reported = [pattern for pattern in patterns(pack) if pattern.repeated.unless == event.name]
+        named = [pointer for pattern in reported for pointer in pattern.named]
+        self.keys: tuple[Pointer, ...] = tuple(dict.fromkeys(labels + closed + known + model + named))
+        spans = [
+            interval.span
+            for interval in intervals(pack)
+            if event.name in {interval.span.since, *(end.event for end in interval.ends)}
+        ]
+        compared = [*(item for pattern in watched for item in pattern.repeated.of), *(span.key for span in spans)]
+        self.marks: tuple[Pointer, ...] = tuple(dict.fromkeys(item for item in compared if item not in self.keys))
         self._known = [None if pointer is None else self.keys.index(pointer) for pointer in self.run_fields]
         self.tests = tuple(dict.fromkeys(item for _, feed in feeds for item in feed.where if not item.closed))
         values = [pointer for _, feed in feeds for _, pointer in feed.value.fields]
@@ -161,7 +166,8 @@ class Plan:
             for metric, feed in ours
             if (total := feed.value.total) is not None
         ]
-        self.timed = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
+        set_by = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
+        self.timed = set_by or bool(watched or reported or spans)
         self.measures = list(self._measures(feeds))
         self._bound: list[Binding] = []
         self._keys: Keys | None = None
@@ -183,6 +189,10 @@ class Plan:
         """The texts of a decoded line."""
         texts = [found(line, pointer) for pointer in self.texts]
         return [text if isinstance(text, str) else None for text in texts]
+
+    def marks_of(self, line: object) -> list[str]:
+        """What of a decoded line is outside of the key and compared."""
+        return [mark_text(scalar(found(line, pointer))) for pointer in self.marks]
 
     def bindings(self, keys: Keys) -> list[Binding]:
         """What each measure does with each of *keys*."""
@@ -209,7 +219,8 @@ class Plan:
         for metric, feed in feeds:
             for value, column in self._columns(feed):
                 split = () if feed.value.label is None else (value,)
-                measure = Measure([], [], feed.labels, split, feed.where, column, feed.value.state)
+                later = feed.value.repeated is not None or feed.value.span is not None
+                measure = Measure([], [], feed.labels, split, feed.where, column, feed.value.state, later)
                 if metric.kind in (Kind.HISTOGRAM, Kind.SUMMARY):
                     if measure in observed:
                         measure = observed[observed.index(measure)]
@@ -237,55 +248,6 @@ def run_totals(pack: Pack) -> list[RunTotal]:
     """What the runs of *pack* add up."""
     totals = (feed.value.total for event in pack.events.values() for feed in event.feeds)
     return list(dict.fromkeys(total for total in totals if total is not None))
-
-
-@dataclass(frozen=True, slots=True)
-class RunCount:
-    """
-    A count of runs of the pack named *pack*: of those that are "open", or that were "abandoned".
-
-    *places* are those of *labels* among the run fields, None for constants.
-    """
-
-    metric: str
-    of: str
-    pack: str
-    labels: tuple[Label, ...]
-    places: tuple[int | None, ...]
-
-    def named_by(self, values: Sequence[object]) -> bool:
-        """Whether these values of the run fields name all labels."""
-        return all(place is None or values[place] is not None for place in self.places)
-
-    def labels_of(self, values: Sequence[object]) -> tuple[str, ...]:
-        """The label set of a run with these values of the run fields."""
-        return tuple(
-            label_value(label, None if place is None else values[place])
-            for label, place in zip(self.labels, self.places, strict=True)
-        )
-
-
-def run_counts(catalog: Catalog) -> list[RunCount]:
-    """Every count of runs that the packs declare."""
-    return [
-        RunCount(
-            metric=feed.metric,
-            of=feed.value.run,
-            pack=pack.name,
-            labels=feed.labels,
-            places=tuple(
-                None if label.const is not None else run_fields(pack).index(label.pointer) for label in feed.labels
-            ),
-        )
-        for pack in catalog.packs
-        for event in pack.events.values()
-        for feed in event.feeds
-        if feed.value.run is not None
-    ]
-
-
-def _declared(schema: object, pointer: Pointer) -> bool:
-    return all((schema := found(schema, ("properties", token))) is not None for token in pointer)
 
 
 def run_fields(pack: Pack) -> tuple[Pointer, ...]:

@@ -1,5 +1,5 @@
 """
-A catalog in, digests of what each metric and each run means out: what was saved under another one means something else.
+A catalog in, digests of what each metric means out: what was saved under another one means something else.
 
 Knows nothing of how they are saved.
 """
@@ -7,14 +7,7 @@ Knows nothing of how they are saved.
 from functools import cache
 from hashlib import sha256
 
-from extractor.catalog import Catalog, Pack
-from extractor.derive import run_fields, run_totals
-from extractor.pointers import pointer_text
-
-
-def known_of_runs(pack: Pack) -> list[str]:
-    """What is to be known of the runs of *pack*, in words."""
-    return [*map(pointer_text, run_fields(pack)), *map(repr, run_totals(pack))]
+from extractor.catalog import Catalog
 
 
 @cache

@@ -45,6 +45,10 @@ def _check_run(schema: Mapping[str, Any], properties: Properties, pack: Mapping[
             case {"run": "count" | "sum"} if schema.get("x-run") != "end":
                 hint = 'declare it where "x-run" is "end"; its labels are those of the end'
                 raise (place / "x-metrics" / metric / "value").error("this event does not end a run", hint)
+            case {"repeats": _} | {"since": _} if run is None:
+                hint = 'add "run" to pack.json'
+                message = "the pack does not say where a line's run stands"
+                raise (place / "x-metrics" / metric / "value").error(message, hint)
 
 
 def _find(properties: Properties, pack: Mapping[str, Any], keyword: str, place: Place) -> Property:

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from extractor.catalog import Condition, Pack
-from extractor.columns import Columns, RunIds, floats
+from extractor.columns import Columns, RunIds, Texts, floats
+from extractor.conditions import mark_text
 from extractor.derive import Plan, run_fields
 from extractor.pointers import Pointer
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
@@ -34,7 +35,8 @@ class FastType:
     def __init__(self, plan: Plan, pack: Pack) -> None:
         self.plan = plan
         tested = [item.pointer for item in plan.tests]
-        if any(len(pointer) > 1 for pointer in (*plan.keys, *plan.numbers, *plan.texts, *tested, *run_fields(pack))):
+        pointers = (*plan.keys, *plan.numbers, *plan.texts, *plan.marks, *tested, *run_fields(pack))
+        if any(len(pointer) > 1 for pointer in pointers):
             raise Beyond
         names: dict[Pointer, str] = {(name,): f"f{place}" for place, name in enumerate(property_names(plan.event))}
         shared = everywhere(pack)
@@ -65,11 +67,12 @@ class Batch:
 
 
 class Part(NamedTuple):
-    """Events of one type, and the slot of each."""
+    """Events of one type, the slot of each, and, if the type is timed, its time in seconds since the epoch."""
 
     type: FastType
     objects: Sequence[Object]
     slots: "array[int]"
+    times: "array[float]"
 
 
 class FastPath:
@@ -123,7 +126,8 @@ class FastPath:
         for struct, kept in objects.items():
             # Most blobs lie within one slot, and then no time of a single line needs to be converted.
             slots = [first] if one_slot else [slot_of(seconds(time)) for time in _times(kept)]
-            yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1))
+            times = _exact(_times(kept)) if self.types[struct].plan.timed else array("d")
+            yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1), times)
 
 
 def _times(objects: Iterable[Any]) -> list[Any]:
@@ -138,6 +142,14 @@ def _checked(objects: Sequence[Object], latest: float) -> Batch | None:
 def seconds(time: Raw) -> float:
     """*time* in seconds since the epoch."""
     return time.timestamp() if isinstance(time, datetime) else time
+
+
+def _exact(times: Sequence[Any]) -> "array[float]":
+    """*times* in seconds since the epoch."""
+    try:
+        return array("d", [time.timestamp() for time in times])
+    except AttributeError:  # they are seconds since the epoch, at least one
+        return array("d", map(seconds, times))
 
 
 def _object_lines(blob: bytes) -> int:
@@ -175,7 +187,7 @@ def _take_loop(
     plan: Plan, names: Mapping[Pointer, str], run: str | None
 ) -> Callable[[Sequence[Object], Columns, RunIds], None]:
     """`take(objects, columns, runs)`: add the key, the numbers and the run of each object to the columns."""
-    scope: dict[str, Any] = {"array": array, "floats": floats, "seconds": seconds}
+    scope: dict[str, Any] = {"array": array, "floats": floats, "extend": _extend}
     tests = [_test(item, _attribute(item.pointer, names), scope) for item in plan.tests]
     key = "".join(f"{part}, " for part in [*(_attribute(pointer, names) for pointer in plan.keys), *tests])
     lines = [f"columns.places.extend(array('q', [keys[({key})] for o in objects]))"]
@@ -185,13 +197,20 @@ def _take_loop(
         lines.append(
             f"columns.texts[{place}].extend(array('q', [words[{_attribute(pointer, names)}] for o in objects]))"
         )
-    if plan.timed:
-        lines.append("columns.times.extend(array('d', [seconds(o.time) for o in objects]))")
+    for place, pointer in enumerate(plan.marks):
+        lines.append(f"extend(columns.marks[{place}], [{_attribute(pointer, names)} for o in objects])")
     if run is not None:
         lines.append(f"columns.runs.extend(array('q', [runs[o.{run}] for o in objects]))")
     exec("\n ".join(["def take(objects, columns, runs):", "keys, words = columns.keys, columns.words", *lines]), scope)  # noqa: S102
     take: Callable[[Sequence[Object], Columns, RunIds], None] = scope["take"]
     return take
+
+
+def _extend(texts: Texts, values: list[Any]) -> None:
+    try:
+        texts.extend(values)
+    except TypeError:  # not all are text
+        texts.extend([mark_text(value) for value in values])
 
 
 def _test(item: Condition, attribute: str, scope: dict[str, Any]) -> str:

@@ -16,11 +16,13 @@ from extractor.charges import charge
 from extractor.choices import Choices, RunTexts
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
+from extractor.elapsed import marks
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
 from extractor.fastpath import Batch, FastPath
 from extractor.folding import updates
 from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.prices import Prices
+from extractor.repeated import calls, reports
 from extractor.sequences import Sequences
 from extractor.sighted import amounts, sightings
 from extractor.state import State
@@ -68,7 +70,7 @@ class _Reader:
 
 
 def _columns(plan: Plan) -> Columns:
-    return Columns(len(plan.numbers), timed=plan.timed, texts=len(plan.texts))
+    return Columns(len(plan.numbers), timed=plan.timed, texts=len(plan.texts), marks=len(plan.marks))
 
 
 class Pipeline:
@@ -131,7 +133,15 @@ class Pipeline:
             if reader.pack.run is not None:
                 epoch_of = state.accounts[reader.pack.name].runs.epoch
                 state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))
-                state.accounts[reader.pack.name].ledger.add(runs, amounts(parts))
+                accounts = state.accounts[reader.pack.name]
+                accounts.ledger.add(runs, amounts(parts))
+                for pattern, repeats in accounts.repeats:
+                    repeats.report(reports(parts, pattern, runs))
+                    if (found := calls(parts, pattern)) is not None:
+                        repeats.add(runs, *found)
+                for interval, kept in accounts.intervals:
+                    for starts_and_ends in marks(parts, interval, runs):
+                        kept.add(*starts_and_ends)
                 reader.runs.clear()
             texts = RunTexts(runs)
             for plan, columns in parts:
@@ -191,6 +201,7 @@ class Pipeline:
             columns = reader.columns[part.type.plan.event.name]
             part.type.take(part.objects, columns, reader.runs)
             columns.slots.extend(part.slots)
+            columns.times.extend(part.times)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         if self._steps is not None:
@@ -198,8 +209,9 @@ class Pipeline:
         self._seen(1, event.time, event.time, lambda: [event.time])
         plan = reader.plans[event.type.name]
         columns = reader.columns[event.type.name]
-        slot = self.state.slot(event.time)
-        columns.add(plan.key(event.line), slot, event.time, plan.row(event.line), plan.texts_of(event.line))
+        slot, time = self.state.slot(event.time), event.time
+        texts, marks = plan.texts_of(event.line), plan.marks_of(event.line)
+        columns.add(plan.key(event.line), slot, time, plan.row(event.line), texts=texts, marks=marks)
         if reader.pack.run is not None:
             columns.runs.append(reader.runs[event.run])
 

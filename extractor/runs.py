@@ -217,6 +217,10 @@ class Runs:
         """When the epoch of *time* begins."""
         return self.epoch(time) * self._timeout / _EPOCHS
 
+    def long_before(self, floor: float) -> float:
+        """A time that no event which comes after *floor* is before, for all that can be known."""
+        return floor - 2 * self._timeout
+
     def _forgotten(self, watermark: float) -> list[tuple[str, Run]]:
         over = [(run_id, run) for run_id, run in self.known.items() if self._silent(run.last, watermark)]
         for run_id, _ in over:

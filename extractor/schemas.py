@@ -26,7 +26,7 @@ from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
 from extractor.reporting import ReportRow
 from extractor.signals import check_signals, read_recommended, read_signals
-from extractor.totals import check_totals
+from extractor.totals import check_repetitions, check_spans, check_totals
 
 MESSAGE_LENGTH = 200
 NOT_JSON_SCHEMA = "JSON Schema 2020-12 has no such keyword; ours stand at the root"
@@ -52,6 +52,8 @@ def load(directories: Sequence[Path] = ()) -> Catalog:
     for folder in gather(default_pack(), directories, pack_check):
         events, declared = _read_events(folder, event_check)
         check_totals(events, declared)
+        check_repetitions(events, declared)
+        check_spans(events, declared)
         packs.append((_read_pack(folder.declared, events, folder.place), folder.place))
         declarations.extend(declared)
     metrics = merge(declarations)

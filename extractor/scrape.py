@@ -19,8 +19,8 @@ from typing import Any
 from extractor import exposition
 from extractor.catalog import Metric
 from extractor.exemplars import Exemplar, Exemplars
-from extractor.exposition import OwnText
 from extractor.families import Family, Labels
+from extractor.own_metrics import OwnText
 from extractor.series import Series
 from extractor.state import State
 

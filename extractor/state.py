@@ -16,13 +16,12 @@ from itertools import chain
 from math import inf, isfinite
 from typing import Any
 
-from extractor.accounts import Accounts
+from extractor.bookkeeping import known_of_runs, open_accounts
 from extractor.catalog import Catalog, Kind, Pack
-from extractor.derive import run_counts, run_fields, run_totals
-from extractor.digests import digests, known_of_runs
+from extractor.digests import digests
 from extractor.families import Family, Labels
-from extractor.ledger import Ledger
-from extractor.runs import Runs, Sighting
+from extractor.run_counts import run_counts
+from extractor.runs import Sighting
 from extractor.series import Summary
 from extractor.updates import Increment, Observations, Settings, Update
 
@@ -60,7 +59,15 @@ class State:
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
         self._limited = limited
         self.accounts = {
-            pack.name: self._accounts(pack, run_timeout, run_linger, max_open_runs)
+            pack.name: open_accounts(
+                catalog,
+                pack,
+                timeout=run_timeout,
+                linger=run_linger,
+                most=max_open_runs,
+                slot_seconds=self._slot_seconds,
+                keep_all=not limited,
+            )
             for pack in catalog.packs
             if pack.run
         }
@@ -163,14 +170,14 @@ class State:
         for family in self.families.values():
             if len(family.series) > held:
                 family.limit(self.newest_slot)
-        many = [accounts for accounts in self.accounts.values() if accounts.runs.held > held and isfinite(floor)]
+        many = [accounts for accounts in self.accounts.values() if accounts.held > held and isfinite(floor)]
         self._settled(accounts.forget(floor) for accounts in many)
 
     @property
     def held(self) -> int:
         """How many series and runs there are."""
         return sum(len(family.series) for family in self.families.values()) + sum(
-            accounts.runs.held for accounts in self.accounts.values()
+            accounts.held for accounts in self.accounts.values()
         )
 
     def open_runs(self) -> int:
@@ -267,15 +274,3 @@ class State:
 
     def _packs(self) -> list[tuple[str, Pack]]:
         return [(pack.name, pack) for pack in self.catalog.packs if pack.run]
-
-    def _accounts(self, pack: Pack, timeout: float, linger: float, most: int) -> Accounts:
-        counts = [count for count in run_counts(self.catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
-        return Accounts(
-            Runs(len(run_fields(pack)), timeout, keep_all=not self._limited),
-            Ledger(len(run_totals(pack))),
-            metrics=self.catalog.metrics,
-            abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
-            linger=linger + self._slot_seconds,  # it is known in which slot a run ended, not when
-            most=most,
-            slot_of=self.slot,
-        )

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import accumulate
 from math import ceil, inf, nan
@@ -76,6 +77,8 @@ TOKENS = {
     "cache_creation": "cache_creation_input_tokens",
 }
 FAILED = ("error", "timeout")
+LINGER = timedelta(seconds=15)
+"""How long after a call an agent's own report of a loop still is of it: 5 s, and the 10 s of a slot."""
 
 Line = Mapping[str, object]
 
@@ -101,7 +104,7 @@ class Truth:
 
     *totals* has, by metric, the counters; *seconds* the durations behind the histograms. *circuits* has the last state
     of each circuit; *open_runs* the labels of each run that has begun and not ended. *spent* is what each run added up,
-    and *ends* its last line.
+    and *ends* its last line; *calls* are its calls of tools, and *reports* those of loops.
     """
 
     words: Words = field(default_factory=Words)
@@ -115,6 +118,8 @@ class Truth:
     open_runs: dict[str, dict[str, str]] = field(default_factory=dict)
     spent: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     ends: dict[str, Line] = field(default_factory=dict)
+    calls: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
+    reports: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
 
     def total(self, metric: str, by: Iterable[str] = (), **where: str) -> dict[Values, Fraction]:
         """The sum of *metric* over the series that match *where*, for each combination of the labels *by*."""
@@ -152,6 +157,8 @@ class Truth:
         self._spend(line, name, self.spent[str(line.get("run_id"))])
         if name == "run.complete":
             self.ends[str(line["run_id"])] = line
+        if name in {"tool.call", "loop.detected"}:
+            (self.calls if name == "tool.call" else self.reports)[str(line["run_id"])].append(line)
         self._run(line, name)
         if name in COUNTED:
             self._one(COUNTED[name], line)
@@ -165,6 +172,18 @@ class Truth:
                 self._one("agent_tool_errors_total", line)
         elif name in CIRCUIT_STATES:
             self.circuits[str(line["circuit"])] = CIRCUIT_STATES[name]
+
+    def find_loops(self) -> None:
+        """Count, once all lines are added, the loops that no agent reported: look back on eight calls from each."""
+        for run, calls in self.calls.items():
+            ordered = sorted(calls, key=_time)
+            same = [(call["tool"], call.get("args_hash")) for call in ordered]
+            for place, call in enumerate(ordered):
+                before, now = same[max(place - 8, 0) : place], same[max(place - 7, 0) : place + 1]
+                if same[place][1] and before.count(same[place]) < 3 <= now.count(same[place]):
+                    reports = [each for each in self.reports[run] if _time(each) <= _time(call) + LINGER]
+                    if not any(each.get("tool") in {None, call["tool"]} for each in reports):
+                        self._one("agent_loop_detections_total", call)
 
     def _spend(self, line: Line, name: str, spent: Counter[str]) -> None:
         spent["agent_run_steps"] += name == "step"
@@ -222,6 +241,14 @@ class Truth:
         return str(word)
 
 
+def _time(line: Line) -> datetime:
+    written = line["ts"]
+    if isinstance(written, str):
+        return datetime.fromisoformat(written)
+    assert isinstance(written, int | Fraction)
+    return datetime.fromtimestamp(float(written), UTC)
+
+
 def _translate(word: str, meanings: Mapping[str, str], other: str) -> str:
     return meanings.get(word, word if word in meanings.values() else other)
 
@@ -240,6 +267,7 @@ def count(paths: Iterable[Path], words: Words | None = None) -> Truth:
                     continue
                 if isinstance(line, dict):
                     truth.add(line)
+    truth.find_loops()
     return truth
 
 

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from extractor import exposition
 from extractor.catalog import Catalog
+from extractor.own_metrics import OwnText
 from extractor.state import State
 from extractor.stats import OWN, Stats
 from tests.reading import default_catalog, event_schema, line, llm_call, read, text, tool_call, write_pack
@@ -153,7 +154,7 @@ def whole_scrape() -> str:
 
 def scraped(state: State, stats: Stats) -> str:
     """A scrape of *state* and *stats*."""
-    own = exposition.OwnText(state, stats, threading.Lock(), lambda: 2e9, "1.2.3")
+    own = OwnText(state, stats, threading.Lock(), lambda: 2e9, "1.2.3")
     return text(state) + own.write("")[1].decode()
 
 

@@ -186,6 +186,8 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
     logs.mkdir()
     served, asked = (f"127.0.0.1:{port}" for port in free_ports(2))
     appended = list(lines(3000, seed=2, start=START + timedelta(minutes=1)))
+    # A line of later, as loops are counted a linger after they happened.
+    written = [*appended, *lines(1, seed=3, start=START + timedelta(minutes=3))]
     log = logs / "agent.jsonl"
     log.write_bytes(
         b"".join(lines(1000, seed=1))
@@ -208,12 +210,14 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
         # Three samples before the lines come: the series' first values then reach further back than two scrapes.
         eventually(lambda: query(url, "min(sum_over_time(up[5m]) >= bool 3)"), expected={(): 1.0})
         with log.open("ab") as file:
-            file.write(b"".join(appended))
+            file.write(b"".join(written))
         words = pack_words()
         truth = count([log], words)
-        (folder / "appended.jsonl").write_bytes(b"".join(appended))
+        (folder / "appended.jsonl").write_bytes(b"".join(written))
         # All lines are in one scrape; whether they were counted rightly is for the tests to say.
-        eventually(lambda: query(url, "sum(extractor_events_total)"), expected={(): 1000.0 + 2 * len(appended)})
+        eventually(
+            lambda: query(url, "sum(extractor_events_total)"), expected={(): 1000.0 + len(appended) + len(written)}
+        )
         at = query(url, "timestamp(up)").popitem()[1]
         yield Scraped(f"http://{served}", url, count([folder / "appended.jsonl"], words), truth, at)
 

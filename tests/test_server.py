@@ -8,8 +8,9 @@ from http.client import HTTPConnection, HTTPMessage
 
 import pytest
 
-from extractor import exposition, landing
+from extractor import landing
 from extractor.errors import ServerError
+from extractor.own_metrics import OwnText
 from extractor.report import Figure
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
@@ -36,7 +37,7 @@ def address(readiness: Readiness) -> Iterator[tuple[str, int]]:
     """A running server of a state with one event."""
     listener = listen("127.0.0.1:0")
     state, lock = read([tool_call()]), threading.Lock()
-    own = exposition.OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
+    own = OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
     figures = [Figure("Stop reasons", HOSTILE, 3.0, ""), Figure("Stop reasons", "b", None, "")]
     pages = Pages(
         metrics=Scrapes(SeriesText(state, lock), own),

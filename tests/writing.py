@@ -156,4 +156,5 @@ def truth(logs: Path, words: Words) -> Truth:
         for line in path.read_bytes().splitlines():
             if line.strip() and not MARK.search(line):
                 counted.add(json.loads(line, parse_float=Fraction))
+    counted.find_loops()
     return counted

@@ -1,0 +1,43 @@
+"""
+A pack in, the empty accounts of its runs out, and what is to be known of them in words.
+
+Knows nothing of events.
+"""
+
+from extractor.accounts import Accounts
+from extractor.catalog import Catalog, Pack
+from extractor.derive import run_fields, run_totals
+from extractor.intervals import Intervals
+from extractor.ledger import Ledger
+from extractor.patterns import intervals, patterns
+from extractor.pointers import pointer_text
+from extractor.repeats import Repeats
+from extractor.run_counts import run_counts
+from extractor.runs import Runs
+
+
+def open_accounts(  # noqa: PLR0913  # options, given by name
+    catalog: Catalog, pack: Pack, *, timeout: float, linger: float, most: int, slot_seconds: float, keep_all: bool
+) -> Accounts:
+    """The accounts of the runs of *pack*; the options are those of a `State`."""
+    counts = [count for count in run_counts(catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
+    linger += slot_seconds  # it is known in which slot a run ended, not when
+    return Accounts(
+        Runs(len(run_fields(pack)), timeout, keep_all=keep_all),
+        Ledger(len(run_totals(pack))),
+        [
+            (pattern, Repeats(pattern.repeated.times, pattern.repeated.within, linger, slot_seconds))
+            for pattern in patterns(pack)
+        ],
+        [(interval, Intervals(timeout, linger, most)) for interval in intervals(pack)],
+        metrics=catalog.metrics,
+        abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
+        linger=linger,
+        most=most,
+        slot_of=lambda time: int(time // slot_seconds),
+    )
+
+
+def known_of_runs(pack: Pack) -> list[str]:
+    """What is to be known of the runs of *pack*, in words."""
+    return [*map(pointer_text, run_fields(pack)), *map(repr, (*run_totals(pack), *patterns(pack), *intervals(pack)))]

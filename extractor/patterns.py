@@ -1,0 +1,77 @@
+"""
+What a pack wants to know of events and those before them: which loops to find, and the time since which others.
+
+Knows nothing of runs.
+"""
+
+from dataclasses import dataclass
+
+from extractor.catalog import Label, Pack
+from extractor.lookback import Repetition, Span
+from extractor.pointers import Pointer, found
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """
+    Events of type *event* that are *repeated* in a run; a loop of them counts in *metric*.
+
+    *named* are the properties by which a report of the loop and the loop know each other.
+    """
+
+    event: str
+    metric: str
+    labels: tuple[Label, ...]
+    repeated: Repetition
+    named: tuple[Pointer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An event type that ends an interval, and the metric in which that is observed."""
+
+    event: str
+    metric: str
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A *span*, whichever event of *ends* it is that comes."""
+
+    span: Span
+    ends: tuple[End, ...]
+
+
+def intervals(pack: Pack) -> list[Interval]:
+    """Every time between two events that *pack* asks for."""
+    ends: dict[Span, list[End]] = {}
+    for name, event in pack.events.items():
+        for feed in event.feeds:
+            if feed.value.span is not None:
+                ends.setdefault(feed.value.span, []).append(End(name, feed.metric, feed.labels))
+    return [Interval(span, tuple(each)) for span, each in ends.items()]
+
+
+def patterns(pack: Pack) -> list[Pattern]:
+    """Every loop to be found in the runs of *pack*."""
+    return [
+        Pattern(name, feed.metric, feed.labels, feed.value.repeated, _named(pack, feed.labels, feed.value.repeated))
+        for name, event in pack.events.items()
+        for feed in event.feeds
+        if feed.value.repeated is not None
+    ]
+
+
+def _named(pack: Pack, labels: tuple[Label, ...], repeated: Repetition) -> tuple[Pointer, ...]:
+    """Properties that are labels, so that there are few values, and that the report has, too."""
+    if repeated.unless is None:
+        return ()
+    schema = pack.events[repeated.unless].schema
+    known = [label.pointer for label in labels if label.const is None and label.pointer in repeated.of]
+    return tuple(pointer for pointer in known if declared(schema, pointer))
+
+
+def declared(schema: object, pointer: Pointer) -> bool:
+    """Whether *schema* declares a property there."""
+    return all((schema := found(schema, ("properties", token))) is not None for token in pointer)

@@ -1,0 +1,261 @@
+"""
+Calls of runs in, loops out: the same call so many times within the last few calls of its run.
+
+A call completes a loop or not by the calls before it, and by nothing that comes later. So it is decided once nothing
+earlier can come any more: a linger after it when one follows the log, in the parts of a pass when its run is over. Of
+an open run only its last few calls are kept then. A loop that the agent has reported itself, earlier in the run or
+until a linger after the call, is not found: the report counts.
+
+Knows nothing of event types or metrics.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractor.ledger import Account
+from extractor.sums import Floats
+
+Integers = NDArray[np.int64]
+K = TypeVar("K")
+
+_CHUNKS = 64  # kept apart; past that, joining them costs less than going through them
+_ROW = 16  # bytes of a call that was decided: its time and its code
+
+
+class Saying(NamedTuple):
+    """What a call says of itself: the label set in which a loop of it counts, and by what a report would name it."""
+
+    labels: tuple[str, ...]
+    name: str
+
+
+class Report(NamedTuple):
+    """That the agent saw a loop itself; without a *name* of any call."""
+
+    time: float
+    name: str
+
+
+class Calls(NamedTuple):
+    """Calls, each with its run (a place in some list), its time, its code (0: like no other), and what it says."""
+
+    runs: Integers
+    times: Floats
+    codes: Integers
+    says: Integers
+
+
+class Loop(NamedTuple):
+    """A loop that was found, and when."""
+
+    labels: tuple[str, ...]
+    time: float
+
+
+class Repeats:
+    """The calls of the runs of one pack: *times* the same among *within* is a loop; *linger* as for ends of runs."""
+
+    def __init__(self, times: int, within: int, linger: float, slot_seconds: float) -> None:
+        self._times = times
+        self._within = within
+        self._linger = linger
+        self._slot_seconds = slot_seconds
+        self._chunks: list[Calls] = []  # to be decided
+        self._names: dict[str, int] = {}
+        self._says: dict[Saying, int] = {}
+        self._before: dict[str, bytes] = {}  # the last that were decided, of each run
+        self._reports: dict[str, set[Report]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(chunk.runs) for chunk in self._chunks)
+
+    def add(self, runs: Sequence[str | None], sayings: Sequence[Saying], calls: Calls) -> None:
+        """Take *calls* down, whose runs and sayings are places in *runs* and *sayings*; without a run, none is."""
+        if not len(calls.runs):
+            return
+        named = np.array([name is not None for name in runs])[calls.runs]
+        kept = _rows(calls, named)
+        runs_at = np.array([0 if name is None else _place(self._names, name) for name in runs])
+        says_at = np.array([_place(self._says, saying) for saying in sayings])
+        self._chunks.append(kept._replace(runs=runs_at[kept.runs], says=says_at[kept.says]))
+        if len(self._chunks) > _CHUNKS:
+            self._join()
+
+    def report(self, reports: Iterable[tuple[str, Report]]) -> None:
+        """Take down that the runs reported loops."""
+        for run, report in reports:
+            self._reports.setdefault(run, set()).add(report)
+
+    def merge(self, other: "Repeats") -> None:
+        """Take down what *other* holds."""
+        names, sayings, calls, before, reports = other.kept()
+        self.add(names, sayings, calls)
+        self.report((run, report) for run, each in reports.items() for report in each)
+        for run, packed in before.items():
+            self._before[run] = self._before.get(run, b"") + packed
+
+    def settle(self, accounts: Iterable[Account]) -> list[Loop]:
+        """The loops in the runs of *accounts*, no two of which are of one run; of these nothing is kept any more."""
+        known = self._names.keys() | self._before.keys() | self._reports.keys()
+        ours = [account for account in accounts if account.run in known]
+        if not ours:
+            return []
+        rows = self._join()
+        account_of = np.full(len(self._names), -1)
+        for place, account in enumerate(ours):
+            if account.run in self._names:
+                account_of[self._names[account.run]] = place
+        first, until, last = (np.array([account[field] for account in ours]) for field in (1, 2, 3))
+        of, slots = account_of[rows.runs], rows.times // self._slot_seconds
+        over = (of >= 0) & (slots >= first[of]) & (slots <= last[of])
+        spans = {account.run: account for account in ours}
+        loops = [
+            Loop(saying.labels, time)
+            for run, time, saying in self._found(rows, over & (slots <= until[of]))
+            if not self._is_reported(time, saying, self._within_span(spans[run], spans[run].until))
+        ]
+        for run in spans.keys() & self._before.keys():
+            del self._before[run]
+        for run in spans.keys() & self._reports.keys():
+            rest = self._reports.pop(run) - set(self._within_span(spans[run], spans[run].last))
+            if rest:
+                self._reports[run] = rest
+        self._keep(rows, ~over)
+        return loops
+
+    def decide(self, moment: float, *, is_open: Callable[[str], bool]) -> list[Loop]:
+        """The loops in open runs until a linger before *moment*; what comes after the end of its run is left out."""
+        rows = self._join()
+        due = rows.times + self._linger < moment
+        if not due.any():
+            return []
+        opened = np.array([is_open(run) for run in self._names])[rows.runs]
+        loops = [
+            Loop(saying.labels, time)
+            for run, time, saying in self._found(rows, due & opened, keep=True)
+            if not self._is_reported(time, saying, self._reports.get(run, ()))
+        ]
+        self._keep(rows, ~due)
+        self._reports = {run: _first(reports) for run, reports in self._reports.items() if is_open(run)}
+        return loops
+
+    def kept(self) -> tuple[list[str], list[Saying], Calls, dict[str, bytes], dict[str, set[Report]]]:
+        """Everything that is kept: runs, sayings and calls to be decided; calls that were, by run; and reports."""
+        return list(self._names), list(self._says), self._join(), self._before, self._reports
+
+    def dump(self) -> list[Any]:
+        """Everything that is kept, as plain values."""
+        names, sayings, calls, before, reports = self.kept()
+        columns = [column.tobytes() for column in calls]
+        return [names, sayings, columns, before, {run: sorted(each) for run, each in reports.items()}]
+
+    def load(self, dumped: list[Any]) -> None:
+        """Take over what `dump` gave, of the same pattern."""
+        names, says, columns, self._before, reports = dumped
+        kinds = (np.int64, np.float64, np.int64, np.int64)
+        arrays: Any = (np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True))
+        self.add(names, [Saying(tuple(labels), name) for labels, name in says], Calls(*arrays))
+        self.report((run, Report(*report)) for run, each in reports.items() for report in each)
+
+    def _found(
+        self, rows: Calls, chosen: NDArray[np.bool_], *, keep: bool = False
+    ) -> Iterator[tuple[str, float, Saying]]:
+        """The run, the time and the saying of each of the *chosen* rows that completes a loop."""
+        rows = _rows(rows, chosen)
+        seen = np.zeros(len(self._names), dtype=bool)
+        seen[rows.runs] = True
+        every = list(self._names)
+        names = [every[place] for place in np.flatnonzero(seen).tolist()]
+        packed = [self._before.get(name, b"") for name in names]
+        before = np.frombuffer(b"".join(packed), dtype=np.int64).reshape(-1, 2)
+        runs = np.repeat(np.arange(len(names)), [len(some) // _ROW for some in packed])
+        runs = np.concatenate([runs, (np.cumsum(seen) - 1)[rows.runs]])
+        times = np.concatenate([before[:, 0].copy().view(np.float64), rows.times])
+        codes = np.concatenate([before[:, 1], rows.codes])
+        order = _order(runs, times, codes)
+        runs, times, codes = runs[order], times[order], codes[order]
+        if keep:
+            self._before.update(_last(names, runs, times, codes, self._within))
+        sayings = list(self._says)
+        for row in np.flatnonzero(self._completes(runs, codes) & (order >= len(before))).tolist():
+            saying = sayings[int(rows.says[order[row] - len(before)])]
+            yield names[int(runs[row])], float(times[row]), saying
+
+    def _completes(self, runs: Integers, codes: Integers) -> NDArray[np.bool_]:
+        """Whether there are so many like each call among the last ones, and were not with the call before."""
+        near = np.zeros(len(runs), dtype=np.int64)
+        for distance in range(1, self._within):
+            near[distance:] += _alike(runs, codes, distance)
+        completes: NDArray[np.bool_] = (near == self._times - 1) & (codes != 0)
+        completes[self._within :] &= ~_alike(runs, codes, self._within)
+        return completes
+
+    def _is_reported(self, time: float, saying: Saying, reports: Iterable[Report]) -> bool:
+        names = ("", saying.name)
+        return any(
+            report.time <= time + self._linger and (report.name in names or not saying.name) for report in reports
+        )
+
+    def _within_span(self, account: Account, last: int) -> list[Report]:
+        reports = self._reports.get(account.run, ())
+        return [report for report in reports if account.first <= report.time // self._slot_seconds <= last]
+
+    def _join(self) -> Calls:
+        if not self._chunks:
+            none = np.zeros(0, dtype=np.int64)
+            return Calls(none, np.zeros(0), none, none)
+        joined = Calls(*(np.concatenate(columns) for columns in zip(*self._chunks, strict=True)))
+        self._chunks = [joined]
+        return joined
+
+    def _keep(self, rows: Calls, chosen: NDArray[np.bool_]) -> None:
+        """Keep only the *chosen* rows to be decided, with their runs and what they say."""
+        rows = _rows(rows, chosen)
+        runs, run_of = np.unique(rows.runs, return_inverse=True)
+        says, say_of = np.unique(rows.says, return_inverse=True)
+        names, sayings = list(self._names), list(self._says)
+        self._names = {names[place]: at for at, place in enumerate(runs.tolist())}
+        self._says = {sayings[place]: at for at, place in enumerate(says.tolist())}
+        self._chunks = [rows._replace(runs=run_of, says=say_of)] if len(runs) else []
+
+
+def _place(places: dict[K, int], key: K) -> int:
+    return places.setdefault(key, len(places))
+
+
+def _rows(calls: Calls, chosen: NDArray[np.bool_]) -> Calls:
+    return Calls(calls.runs[chosen], calls.times[chosen], calls.codes[chosen], calls.says[chosen])
+
+
+def _alike(runs: Integers, codes: Integers, distance: int) -> NDArray[np.bool_]:
+    """Whether each call but the first ones is like the one so many before it, in the same run."""
+    alike: NDArray[np.bool_] = (codes[distance:] == codes[:-distance]) & (runs[distance:] == runs[:-distance])
+    return alike
+
+
+def _order(runs: Integers, times: Floats, codes: Integers) -> Integers:
+    """The order of calls run by run, within one by time; of equal times by code, which is as good as any."""
+    if (times[1:] > times[:-1]).all():  # one file mostly is: then a radix sort of the runs does
+        return np.argsort(runs.astype(np.uint16) if len(runs) and runs.max() < 1 << 16 else runs, kind="stable")
+    return np.lexsort((codes, times, runs))
+
+
+def _last(
+    names: Sequence[str], runs: Integers, times: Floats, codes: Integers, most: int
+) -> Iterator[tuple[str, bytes]]:
+    """The last calls of each run, at *most* so many, packed."""
+    packed = np.stack([times.view(np.int64), codes], axis=1).tobytes()
+    ends = np.cumsum(np.bincount(runs, minlength=len(names))).tolist()
+    for name, begin, end in zip(names, [0, *ends], ends, strict=False):
+        yield name, packed[max(begin, end - most) * _ROW : end * _ROW]
+
+
+def _first(reports: set[Report]) -> set[Report]:
+    """The first report of each name: of an open run no other matters."""
+    first: dict[str, Report] = {}
+    for report in sorted(reports, reverse=True):
+        first[report.name] = report
+    return set(first.values())
