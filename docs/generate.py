@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from extractor import alerts, exposition, health
+from extractor import alerts, health
 from extractor.catalog import Catalog, Metric
 from extractor.cli import main
 from extractor.objectives import Objectives
 from extractor.options import BROKEN
+from extractor.own_metrics import OwnCollector
 from extractor.schemas import load
 from extractor.state import State
 from extractor.stats import Stats
@@ -58,7 +59,7 @@ def metrics() -> str:
 
 def own_metrics() -> str:
     """The extractor's own metrics, in a table."""
-    collector = exposition.OwnCollector(State(load()), Stats(), threading.Lock(), lambda: 0.0, "")
+    collector = OwnCollector(State(load()), Stats(), threading.Lock(), lambda: 0.0, "")
     rows = []
     for family in sorted(collector.collect(), key=lambda family: family.name):
         name = family.name + ("_total" if family.type == "counter" else "")
