@@ -19,6 +19,7 @@ from typing import Any
 from extractor.bookkeeping import known_of_runs, open_accounts
 from extractor.catalog import Catalog, Kind, Pack
 from extractor.digests import digests
+from extractor.endings import Add
 from extractor.families import Family, Labels
 from extractor.run_counts import run_counts
 from extractor.runs import Sighting
@@ -138,6 +139,13 @@ class State:
             for count in self._run_counts:
                 if count.pack == pack.name and count.named_by(fields):
                     self.families[count.metric].find(count.labels_of(fields), 1, first)
+        # What a run added up is observed a linger after its end: until then its series are there at 0.
+        ends: dict[tuple[Add, ...], float] = {}
+        for ending in (sighting.ending for sighting in seen if sighting.ending):
+            ends[ending.adds] = min(ends.get(ending.adds, inf), ending.time)
+        for adds, time in ends.items():
+            for add in adds:
+                self.families[add.metric].find(add.labels, 0, self.slot(time))
 
     def sweep(self, *, end: bool = False) -> list[Update]:
         """

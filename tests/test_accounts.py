@@ -60,10 +60,10 @@ def test_run_without_any_calls() -> None:
 
 
 def test_nothing_is_observed_before_the_linger_is_over() -> None:
-    """A run that has just ended waits for events that are written late."""
+    """A run that has just ended waits for events that are written late; until then its series are there at 0."""
     reader = Reader(default_catalog())
     reader.lines([tool_call(0), complete(5)])
-    assert {} == observed(reader.state, "agent_run_tool_calls")
+    assert {("a", "1"): 0.0} == observed(reader.state, "agent_run_tool_calls")
     reader.lines([tool_call(4)])
     reader.lines([line("cache.hit", 60, run_id="other")])
 
@@ -83,7 +83,7 @@ def test_first_of_two_ends_counts() -> None:
     """A run that ends twice is observed once, with the labels and totals of its first end."""
     state = ended([complete(8, release="2", steps=8), complete(5, steps=5)])
 
-    assert {("a", "1"): 5.0} == observed(state, "agent_run_steps")
+    assert {("a", "1"): 5.0, ("a", "2"): 0.0} == observed(state, "agent_run_steps")
 
 
 def test_abandoned_runs_are_counted_once() -> None:

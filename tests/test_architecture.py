@@ -83,7 +83,7 @@ ROOMS = {
     "series": "exemplars hdr sums",
     "families": "catalog exemplars series",
     "digests": "catalog",
-    "state": "bookkeeping catalog digests families run_counts runs series updates",
+    "state": "bookkeeping catalog digests endings families run_counts runs series updates",
     "charges": "columns derive prices sums",
     "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated "
     "sequences sighted state stats structs",

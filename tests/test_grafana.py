@@ -167,7 +167,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
     log = folder / "logs" / "agent.jsonl"
     first = b"".join(lines(2000, seed=1)) + UNPRICED
     log.write_bytes(first)
-    more = b"".join(lines(2998, seed=2, start=START + timedelta(minutes=1))) + UNPRICED + b"no event\n"
+    # The last line is a minute later than all others: then the runs that have ended are over.
+    last = next(lines(1, seed=3, start=START + timedelta(minutes=2)))
+    more = b"".join(lines(2997, seed=2, start=START + timedelta(minutes=1))) + UNPRICED + b"no event\n" + last
     served, address = (f"127.0.0.1:{port}" for port in free_ports(2))
     (folder / "prometheus.yml").write_text(
         "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"
