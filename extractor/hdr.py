@@ -77,6 +77,7 @@ class Counts:
     def add(self, indexes: Indexes) -> None:
         """Count one value at each of *indexes*."""
         self._recent.append(indexes)
+        self._dumped = None
         if len(self._recent) >= _COMPACT_AFTER:
             self.pairs()
 
@@ -86,6 +87,7 @@ class Counts:
         parts, recent = other.unadded()
         self._parts += parts
         self._recent += recent
+        self._dumped = None
         if max(len(self._parts), len(self._recent)) >= _COMPACT_AFTER:
             self.pairs()
 
@@ -101,7 +103,6 @@ class Counts:
                 fresh = np.concatenate(self._recent)
                 parts.append((fresh, np.ones_like(fresh)))
             self._recent, self._parts = [], []
-            self._dumped = None
             self._indexes, self._counts = _added(parts)
         return self._indexes, self._counts
 
@@ -112,13 +113,12 @@ class Counts:
         Adding few of them now would take ten times as long, and many would take up ten times the room; what was added
         is kept as bytes until it changes, since most slots never do again.
         """
-        if self._parts or sum(map(len, self._recent)) >= _MANY:
-            self.pairs()
         if self._dumped is None:
-            self._dumped = [self._indexes.astype("<u2").tobytes(), self._counts.astype("<u8").tobytes(), b""]
-        if not self._recent:
-            return self._dumped
-        return [*self._dumped[:2], np.concatenate(self._recent).astype("<u2").tobytes()]
+            if self._parts or sum(map(len, self._recent)) >= _MANY:
+                self.pairs()
+            recent = np.concatenate([_NO_INDEXES, *self._recent]).astype("<u2").tobytes()
+            self._dumped = [self._indexes.astype("<u2").tobytes(), self._counts.astype("<u8").tobytes(), recent]
+        return self._dumped
 
     @classmethod
     def load(cls, dumped: list[bytes]) -> "Counts":
