@@ -42,7 +42,7 @@ def head(path: str, lines: int) -> str:
 
 def commands() -> str:
     """The help of every command."""
-    names = [(), *((name,) for name in sorted(main.commands))]
+    names = [(), *((name,) for name in main.list_commands(click.Context(main)))]
     assert isinstance(main, click.Group)
     return "\n\n".join(f"## `{' '.join(('extractor', *name))}`\n\n{output(*name, '--help')}" for name in names)
 

@@ -8,7 +8,6 @@ still to come could change: it is handed to the merge.
 Knows nothing of series.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
@@ -28,6 +27,7 @@ from extractor.sums import Numbers, exact_sums
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
+_Found = tuple[float, float, str]  # what is observed: when, how much, and the run as an exemplar shows it, if it does
 
 _CALLS = 16  # take as much memory as a run
 
@@ -165,7 +165,7 @@ class Accounts:
 
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""
-        found: dict[tuple[str, tuple[str, ...]], list[Exemplar]] = defaultdict(list)
+        found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
         loops: list[Update] = []
         for runs in _rounds(over):
             endings = [(name, run.ending) for name, run in runs if run.ending is not None]
@@ -173,9 +173,9 @@ class Accounts:
             totals = self.ledger.settle(accounts)
             loops += self._loops(accounts)
             for (name, ending), sums in zip(endings, totals, strict=True):
-                shown = (usable(RUN_LABEL, name),)
+                time, shown = ending.time, usable(RUN_LABEL, name)
                 for (metric, labels, place), own in zip(ending.adds, ending.own, strict=True):
-                    found[metric, labels].append(Exemplar(ending.time, sums[place] if own is None else own, shown))
+                    found[metric, labels].append((time, sums[place] if own is None else own, shown))
         return [*(self._update(*where, values) for where, values in found.items()), *loops]
 
     def _loops(self, accounts: Sequence[Account]) -> list[Update]:
@@ -190,29 +190,35 @@ class Accounts:
         return [Increment(*where, len(each), len(each), min(each)) for where, each in slots.items()]
 
     def _elapsed(self, moment: float, *, end: bool = False) -> list[Update]:
-        found: dict[tuple[str, tuple[str, ...]], list[Exemplar]] = defaultdict(list)
+        found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
         for _, intervals in self.intervals:
             for elapsed in intervals.decide(moment, end=end):
                 for where in elapsed.says:
-                    found[where].append(Exemplar(elapsed.time, elapsed.seconds, ("",)))
+                    found[where].append((elapsed.time, elapsed.seconds, ""))
         return [self._update(*where, values) for where, values in found.items()]
 
     def _is_open(self, name: str) -> bool:
         run = self.runs.known.get(name)
         return run is not None and not run.settled
 
-    def _update(self, metric: str, labels: tuple[str, ...], found: list[Exemplar]) -> Update:
-        values = np.array([each.value for each in found])
-        slots = np.array([self._slot_of(each.time) for each in found])
+    def _update(self, metric: str, labels: tuple[str, ...], found: list[_Found]) -> Update:
+        values = np.array([value for _, value, _ in found])
+        slot_at = {time: self._slot_of(time) for time, _, _ in found}
+        slots = np.array([slot_at[time] for time, _, _ in found])
         total = exact_sums(values, np.zeros(len(values), dtype=np.int64), 1)[0]
         first = int(slots.min())
         declared = self._metrics[metric]
         if declared.kind is Kind.COUNTER:
-            adding = (each for each in found if each.value and each.texts[0] and declared.exemplar)
-            return Increment(metric, labels, len(found), total, first, max(adding, default=None))
+            adding = [each for each in found if each[1] and each[2] and declared.exemplar]
+            shown = _exemplar(max(adding)) if adding else None
+            return Increment(metric, labels, len(found), total, first, shown)
         bounds = declared.bounds_as_written if declared.exemplar else ()
-        shown = [(bisect_left(bounds, each.value), each) for each in found if each.texts[0] and bounds]
-        return Observations(metric, labels, Numbers(values, total), slots, first, None, shown)
+        best: dict[int, _Found] = {}
+        for bucket, each in zip(np.searchsorted(bounds, values).tolist(), found, strict=True) if bounds else ():
+            if each[2] and (bucket not in best or each > best[bucket]):
+                best[bucket] = each
+        chosen = [(bucket, _exemplar(each)) for bucket, each in best.items()]
+        return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen)
 
     def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
         first = self._slot_of(self.runs.begin(run.first))
@@ -235,3 +241,8 @@ def _rounds(over: Over) -> Iterator[Over]:
             names.add(name)
         yield now
         over = again
+
+
+def _exemplar(found: _Found) -> Exemplar:
+    time, value, text = found
+    return Exemplar(time, value, (text,))

@@ -5,26 +5,36 @@ Options in, exit codes out; no logic.
 something was rejected, 130 Ctrl-C.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from extractor import __version__
-from extractor.check_command import check
 from extractor.errors import ExtractorError
 from extractor.options import collect_less, option, reading_options
 from extractor.printing import printable
-from extractor.replay_command import replay
-from extractor.report_command import report
-from extractor.requeue_command import requeue
-from extractor.rules_command import rules
 
 _INTERRUPTED = 130
+_ELSEWHERE = ("check", "replay", "report", "requeue", "rules")
 
 
 class _Commands(click.Group):
-    """Turns the errors that end the program into one line and exit code 1."""
+    """
+    Turns the errors that end the program into one line and exit code 1.
+
+    A command that stands in a file of its own is imported when it is asked for: to import all takes a quarter longer.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            command: click.Command = getattr(import_module(f"extractor.{cmd_name}_command"), cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -41,10 +51,6 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="extractor")
 def main() -> None:
     """Prometheus metrics from the event logs of AI agents."""
-
-
-for command in (replay, report, check, requeue, rules):
-    main.add_command(command)
 
 
 @main.command()

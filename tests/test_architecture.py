@@ -142,7 +142,7 @@ ROOMS = {
     "advice": "catalog pointers reporting series state",
     "check_command": "advice options pipeline printing replay_command schemas",
     "requeue_command": "checkpoint options printing requeue schemas",
-    "cli": "check_command daemon errors options printing replay_command report_command requeue_command rules_command",
+    "cli": "daemon errors options printing",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",

@@ -17,7 +17,15 @@ from tests.reading import default_catalog, line, tool_call
 ESCAPE = "\x1b]0;gotcha\x07\x9b31m\u202e"
 """What drives a terminal: escape sequences in both spellings, and text written backwards."""
 
-COMMANDS = sorted(main.commands)
+CONTEXT = click.Context(main)
+COMMANDS = main.list_commands(CONTEXT)
+
+
+def options_of(command: str) -> list[click.Option]:
+    """The options of *command*."""
+    found = main.get_command(CONTEXT, command)
+    assert found is not None
+    return [option for option in found.params if isinstance(option, click.Option)]
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def test_every_command_has_help_with_an_example(command: str, extractor: Callabl
 
     assert 0 == result.exit_code
     assert re.search(rf"Example:\n\n\s+extractor {command} ", result.output)
-    options = [option for option in main.commands[command].params if isinstance(option, click.Option)]
+    options = options_of(command)
     assert [] == [option.name for option in options if not option.help]
 
 
@@ -240,7 +248,9 @@ def test_options_from_the_environment(log: Log, extractor: Callable[..., Result]
 def test_help_names_the_variable_of_every_option(command: str, extractor: Callable[..., Result]) -> None:
     """Every option's variable is in the help, with its dots and dashes as underscores."""
     shown = extractor(command, "--help").output
-    options = [option.opts[0] for option in main.commands[command].params if isinstance(option, click.Option)]
+    options = [
+        option.opts[0] for option in main.get_command(CONTEXT, command).params if isinstance(option, click.Option)
+    ]
     variables = {name: "EXTRACTOR_" + re.sub(r"\W", "_", name.removeprefix("--")).upper() for name in options}
 
     assert [] == [name for name, variable in variables.items() if variable not in shown and name != "--help"]
