@@ -13,7 +13,6 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind, Metric
-from extractor.exemplars import Exemplars
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 
 Labels = tuple[str, ...]
@@ -166,7 +165,14 @@ class Family:
             "series": [[list(labels), series.dump()] for labels, series in self.series.items()],
             "admitted": [sorted(self._admitted[place]) for place in self._open],
             "overflow": dict(self.overflow),
-            "exemplars": [list(self.metric.exemplar), [_exemplars(series).dump() for series in self.series.values()]],
+            "exemplars": [
+                list(self.metric.exemplar),
+                [
+                    [place, series.exemplars.dump()]
+                    for place, series in enumerate(self.series.values())
+                    if isinstance(series, Counter | Histogram) and series.exemplars
+                ],
+            ],
             "touched": [list(self._touched[labels]) for labels in self.series] if not self._limited else [],
         }
 
@@ -177,6 +183,8 @@ class Family:
         self.overflow.update(dumped["overflow"])
         touched = dumped.get("touched", ())
         names_of_texts, exemplars = dumped.get("exemplars", ((), ()))
+        # Of other texts than are shown now, the ones that are kept would be taken for those.
+        noted = dict(exemplars) if tuple(names_of_texts) == self.metric.exemplar else {}
         for place, (names, series) in enumerate(dumped["series"]):
             labels = tuple(names)
             if not self._limited:
@@ -186,8 +194,9 @@ class Family:
             if labels not in self.series:  # a value that has left its closed set; what was counted stays
                 self.series[labels] = self._new()
             self.series[labels].load(series, newest)
-            if tuple(names_of_texts) == self.metric.exemplar:  # else the texts would be taken for others
-                _exemplars(self.series[labels]).load(exemplars[place])
+            mine = self.series[labels]
+            if place in noted and isinstance(mine, Counter | Histogram):
+                mine.exemplars.load(noted[place])
 
 
 def _add(mine: Series, theirs: Series, newest: int) -> None:
@@ -195,10 +204,6 @@ def _add(mine: Series, theirs: Series, newest: int) -> None:
         mine.merge(theirs, newest)  # type: ignore[arg-type]  # one metric, one kind
     else:
         mine.merge(theirs)  # type: ignore[arg-type]
-
-
-def _exemplars(series: Series) -> Exemplars:
-    return series.exemplars if isinstance(series, Counter | Histogram) else Exemplars()
 
 
 def _events(series: Series) -> int:

@@ -185,11 +185,12 @@ class Window:
     window never comes back, so that windows of the same series can be merged in any order.
     """
 
-    __slots__ = ("_slots", "size")
+    __slots__ = ("_dumped", "_slots", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._slots: dict[int, Counts] = {}
+        self._dumped: dict[int, list[Any]] = {}  # the slots as `dump` gives them, until they change
 
     def add(self, indexes: Indexes, slots: Indexes, newest: int) -> None:
         """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
@@ -203,11 +204,13 @@ class Window:
             slot = int(slots[begin])
             if slot >= oldest:
                 self._slots.setdefault(slot, Counts()).add(indexes[begin:end])
+                self._dumped.pop(slot, None)
 
     def merge(self, other: "Window", newest: int) -> None:
         """Add the counts of *other*, slot by slot."""
         for slot, counts in other.slots(newest).items():
             self._slots.setdefault(slot, Counts()).merge(counts)
+            self._dumped.pop(slot, None)
         self._slide(newest)
 
     def counts(self, newest: int) -> list[Counts]:
@@ -222,14 +225,19 @@ class Window:
 
     def dump(self) -> list[list[Any]]:
         """Every slot with its counts, as plain values."""
-        return [[slot, counts.dump()] for slot, counts in self._slots.items()]
+        for slot, counts in self._slots.items():
+            if slot not in self._dumped:
+                self._dumped[slot] = [slot, counts.dump()]
+        return list(self._dumped.values())
 
     def load(self, dumped: list[list[Any]], newest: int) -> None:
         """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
         self._slots = {slot: Counts.load(counts) for slot, counts in dumped}
+        self._dumped = {}
         self._slide(newest)
 
     def _slide(self, newest: int) -> None:
         oldest = newest - self.size + 1
         for slot in [slot for slot in self._slots if slot < oldest]:
             del self._slots[slot]
+            self._dumped.pop(slot, None)

@@ -81,7 +81,7 @@ ROOMS = {
     "accounts": "catalog endings exemplars intervals ledger patterns repeats runs sums updates",
     "fastpath": "catalog columns conditions derive pointers structs",
     "series": "exemplars hdr sums",
-    "families": "catalog exemplars series",
+    "families": "catalog series",
     "digests": "catalog",
     "state": "bookkeeping catalog digests endings families run_counts runs series updates",
     "charges": "columns derive prices sums",

@@ -248,9 +248,7 @@ def test_options_from_the_environment(log: Log, extractor: Callable[..., Result]
 def test_help_names_the_variable_of_every_option(command: str, extractor: Callable[..., Result]) -> None:
     """Every option's variable is in the help, with its dots and dashes as underscores."""
     shown = extractor(command, "--help").output
-    options = [
-        option.opts[0] for option in main.get_command(CONTEXT, command).params if isinstance(option, click.Option)
-    ]
+    options = [option.opts[0] for option in options_of(command)]
     variables = {name: "EXTRACTOR_" + re.sub(r"\W", "_", name.removeprefix("--")).upper() for name in options}
 
     assert [] == [name for name, variable in variables.items() if variable not in shown and name != "--help"]
