@@ -58,7 +58,6 @@ class Batch:
             ordered = sorted(self.times)  # mostly they are: then this costs less than min and max
         except TypeError:  # both ways of writing a time in one blob
             ordered = sorted(self.seconds())
-        self.ascending = ordered == self.times
         self.earliest, self.latest = seconds(ordered[0]), seconds(ordered[-1])
 
     def seconds(self) -> list[float]:
