@@ -60,6 +60,9 @@ def sightings(
     for plan, columns in parts:
         if plan.event.run == "end":
             yield from _endings(plan, columns, runs, time_of)
+        elif plan.event.run == "start":
+            starts = ((runs[run], time_of(slot)) for run, slot in zip(columns.runs, columns.slots, strict=True))
+            yield from (Sighting(name, time, (), starts=True) for name, time in starts if name is not None)
 
 
 def amounts(parts: Parts) -> Amounts:
