@@ -40,8 +40,8 @@ class Accounts:
 
     *anomalies* counts runs that are not as they ought to be. *metrics* are all there are, *abandoned* is what a run
     that is given up counts in, by its run fields. *linger* is how long after its end events still count, in seconds;
-    *slot_of* the slot of a time. Of more than *most* runs those are forgotten that were silent for longest; `shed` is
-    how many of them had not ended.
+    *slot_of* is the slot of a time, *time_of* when a slot begins. Of more than *most* runs those are forgotten that
+    were silent for longest; `shed` is how many of them had not ended.
     """
 
     def __init__(  # noqa: PLR0913  # what it connects
@@ -57,6 +57,7 @@ class Accounts:
         linger: float,
         most: int,
         slot_of: Callable[[float], int],
+        time_of: Callable[[int], float],
     ) -> None:
         self.runs = runs
         self.ledger = ledger
@@ -69,6 +70,7 @@ class Accounts:
         self._most = most
         self.shed = 0
         self._slot_of = slot_of
+        self._time_of = time_of
 
     def settle(self, moment: float, *, end: bool = False) -> list[Update]:
         """Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input."""
@@ -203,11 +205,12 @@ class Accounts:
         return self._detections((pattern, repeats.settle(accounts)) for pattern, repeats in self.repeats)
 
     def _detections(self, found: Iterable[tuple[Pattern, Iterable[Loop]]]) -> list[Update]:
-        slots: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        each: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
         for pattern, loops in found:
             for loop in loops:
-                slots[pattern.metric, loop.labels].append(self._slot_of(loop.time))
-        return [Increment(*where, len(each), len(each), min(each)) for where, each in slots.items()]
+                time = self._time_of(self._slot_of(loop.time))
+                each[pattern.metric, loop.labels].append((time, 1.0, usable(RUN_LABEL, loop.run)))
+        return [self._update(*where, values) for where, values in each.items()]
 
     def _elapsed(self, moment: float, *, end: bool = False) -> list[Update]:
         found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)

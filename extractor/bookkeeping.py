@@ -37,6 +37,7 @@ def open_accounts(  # noqa: PLR0913  # options, given by name
         linger=linger,
         most=most,
         slot_of=lambda time: int(time // slot_seconds),
+        time_of=lambda slot: slot * slot_seconds,
     )
 
 
