@@ -14,7 +14,16 @@ import click
 
 from extractor import objectives as ob
 from extractor.judgement import compared, rejected, rows
-from extractor.options import BROKEN, collect_less, moment, objectives_option, option, reading_options, window_option
+from extractor.options import (
+    BROKEN,
+    INCOMPLETE,
+    collect_less,
+    moment,
+    objectives_option,
+    option,
+    reading_options,
+    window_option,
+)
 from extractor.period import ALWAYS, Period
 from extractor.printing import printable
 from extractor.progress import shown
@@ -68,6 +77,8 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
         models = ", ".join(sorted(unpriced))
         _note(f"costs are without {unpriced.total():,} calls, of unknown price: {models}" if unpriced else "")
         _note(f"broken: {', '.join(row.title for row in table.broken)}" if table.broken else "")
+    if replayed.troubles:
+        sys.exit(INCOMPLETE)
     if table.broken:
         sys.exit(BROKEN)
 
