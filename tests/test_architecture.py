@@ -103,6 +103,10 @@ ROOMS = {
     "report": "catalog hdr reporting series signals state sums",
     "landing": "report",
     "server": "errors",
+    # what the service manager gives and is told
+    "activation": "errors",
+    "notify": "",
+    "pace": "stats",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
     "recordings": "",
@@ -121,8 +125,8 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "happenings intake keeper landing own_metrics pipeline prices report schemas scrape server "
-    "sources state stats waker",
+    "daemon": "activation happenings intake keeper landing notify own_metrics pace pipeline prices report schemas "
+    "scrape server sources state stats waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
