@@ -5,7 +5,10 @@ Knows nothing of what the options mean, except for where they point.
 """
 
 import os
+import re
 import sys
+from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,27 @@ from extractor.cli import run
 from extractor.options import option
 
 _ENTRY = "extractor"
+_CHECKOUT = Path(__file__).parents[1]
+"""Of an editable installation, where the sources are; else part of what is installed."""
+
+
+def _matching(pattern: str, what: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def check(_: click.Context, __: click.Parameter, value: Any) -> Any:  # one or several
+        for each in [value] if isinstance(value, str) else value:
+            if not re.fullmatch(pattern, each):
+                raise click.BadParameter(f"{each!r} is no {what}")
+        return value
+
+    return check
+
+
+def _networks(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            ip_network(each, strict=False)
+        except ValueError:
+            raise click.BadParameter(f"{each!r} is no address or network; write 192.0.2.7 or 10.0.0.0/8") from None
+    return value
 
 
 @click.command(params=[parameter for parameter in run.params if parameter.name != "help"])
@@ -27,15 +51,29 @@ _ENTRY = "extractor"
     metavar="PATH",
     help="The installed program; without it, the one that is running.",
 )
-@option("--group", "groups", multiple=True, metavar="NAME", help="A group that may read the logs. May be repeated.")
+@option(
+    "--group",
+    "groups",
+    multiple=True,
+    callback=_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "name of a group; write adm"),
+    metavar="NAME",
+    help="A group that may read the logs. May be repeated.",
+)
 @option(
     "--scrape-from",
     "clients",
     multiple=True,
+    callback=_networks,
     metavar="ADDRESS",
     help="An address or network besides this host that may scrape. May be repeated.",
 )
-@option("--memory-max", default="2G", metavar="BYTES", help="What the service may use of memory, as systemd writes it.")
+@option(
+    "--memory-max",
+    default="2G",
+    callback=_matching("[0-9]+[KMGT]?|[0-9]+%|infinity", "amount of memory; write 500M or 2G"),
+    metavar="BYTES",
+    help="How much memory the service may use.",
+)
 @click.pass_context
 def systemd(ctx: click.Context, **options: Any) -> None:
     """
@@ -52,11 +90,14 @@ def systemd(ctx: click.Context, **options: Any) -> None:
     """
     state_dir = _absolute(options["state_dir"] or unit.STATE_ROOT / _ENTRY)
     logs = [_absolute(path) for path in options["logs"]]
+    program = _absolute(options["program"] or _running())
+    # Of an environment of Python all is needed; of ours also what it is made from.
+    code = [program.parent.parent] if options["program"] else [sys.prefix, sys.base_prefix, _CHECKOUT]
     service = unit.Service(
-        program=_absolute(options["program"] or _running()),
+        program=program,
         arguments=[*map(str, logs), "--state-dir", str(state_dir), *_differing(ctx)],
         logs=logs,
-        files=[path for parameter in run.params for path in _files(parameter, options)],
+        files=[*map(Path, code), *(path for parameter in run.params for path in _files(parameter, options))],
         state_dir=state_dir,
         address=options["listen_address"],
         clients=options["clients"],
@@ -92,7 +133,7 @@ def _files(parameter: click.Parameter, options: dict[str, Any]) -> list[Path]:
     return [_absolute(Path(each)) for each in (value if parameter.multiple else [value])]
 
 
-def _text(value: Any) -> str:  # noqa: ANN401  # of any option
+def _text(value: Any) -> str:  # of any option
     if isinstance(value, Path):
         return str(_absolute(value))
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -29,6 +29,7 @@ _STATE_NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
 class Service:
     """
     What is run: *program* with *arguments*, which reads *logs* and *files*, and keeps its state in *state_dir*.
+    What the program itself consists of is among the files.
 
     It listens on *address*, HOST:PORT, for *clients*, addresses or networks; for all who can reach it if there are
     none. *groups* are those that may read the logs.
@@ -48,7 +49,7 @@ class Service:
 def service_unit(service: Service) -> str:
     """`extractor.service`."""
     command = quoting.command(str(service.program), ["run", *service.arguments])
-    groups = quoting.word(" ".join(service.groups)).strip('"')
+    groups = " ".join(service.groups)
     return _SERVICE.format(
         command=command,
         state=_state_name(service.state_dir),
@@ -62,19 +63,21 @@ def service_unit(service: Service) -> str:
 
 def socket_unit(service: Service) -> str:
     """`extractor.socket`."""
+    _port(service.address)
     host, _, port = service.address.rpartition(":")
     if host:
         try:
             ip_address(host.strip("[]"))
         except ValueError:
-            raise UnitError(f"systemd cannot listen on the name {host}", "give an IP address, such as 127.0.0.1") from None
+            hint = "give an IP address, such as 127.0.0.1"
+            raise UnitError(f"systemd cannot listen on the name {host}", hint) from None
     return _SOCKET.format(stream=f"{host}:{port}" if host else port, clients="\n".join(_clients(service)))
 
 
 def _view(service: Service) -> list[str]:
     """What the service sees of the file system besides what is the same for all."""
     wanted = [*service.logs, *service.files]
-    seen = list(dict.fromkeys(each for path in [*wanted, service.program.parent] for each in (str(path), _real(path))))
+    seen = list(dict.fromkeys(each for path in wanted for each in (str(path), os.path.realpath(path))))
     homes = [path for path in seen if _is_below(path, _HOMES)]
     hidden = [path for path in seen if _is_below(path, (*_HOMES, *_TEMPORARY))]
     lines = [f"ProtectHome={'tmpfs' if homes else 'yes'}"]
@@ -104,6 +107,8 @@ def _is_local(address: str) -> bool:
 
 def _port(address: str) -> str:
     port = address.rpartition(":")[2]
+    if ":" not in address or not port.isdecimal():
+        raise UnitError(f"cannot listen on {address!r}", "write HOST:PORT, such as 127.0.0.1:9464")
     return "tcp" if port == "0" else f"tcp:{port}"
 
 
@@ -116,10 +121,6 @@ def _state_name(path: Path) -> str:
             f"give one below {STATE_ROOT}, such as {STATE_ROOT}/extractor, with letters, digits and _ . - in its name",
         )
     return name
-
-
-def _real(path: Path) -> str:
-    return os.path.realpath(path)
 
 
 def _is_below(path: str, roots: Sequence[str]) -> bool:

@@ -107,6 +107,9 @@ ROOMS = {
     "activation": "errors",
     "notify": "",
     "pace": "stats",
+    "quoting": "errors",
+    "unit": "errors quoting",
+    "systemd_command": "cli options unit",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
     "recordings": "",
@@ -158,7 +161,8 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "check_command cli options progress replay_command report_command requeue_command rules_command",
+    "click": "check_command cli options progress replay_command report_command requeue_command rules_command "
+    "systemd_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",

@@ -120,14 +120,16 @@ daemon.run()
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_a_stuck_loop_falls_silent(manager: Manager, log: Log, address: str, tmp_path: Path) -> None:
-    """A loop that waits for the lock of the state for ever feeds no watchdog, though the server's thread runs."""
+    """A loop that waits for the lock of the state for ever feeds no watchdog; killed, it says where it stood."""
     command = [sys.executable, "-c", STUCK, log.path.parent, address]
-    with managed(manager, command, tmp_path / "said", WATCHDOG) as process:
+    with managed(manager, command, tmp_path / "said", WATCHDOG | {"PYTHONFAULTHANDLER": "1"}) as process:
         manager.hears("READY")
         process.send_signal(signal.SIGUSR1)
         manager.falls_silent(SILENCE)
+        process.send_signal(signal.SIGABRT)  # as systemd does then
 
-        assert "Healthy.\n" == get(f"http://{address}/-/healthy")
+        assert -signal.SIGABRT == process.wait(DEADLINE)
+    assert "in _follow" in (tmp_path / "said").read_text()
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
