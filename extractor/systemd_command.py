@@ -75,7 +75,7 @@ def _networks(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> 
     help="How much memory the service may use.",
 )
 @click.pass_context
-def systemd(ctx: click.Context, **options: Any) -> None:
+def systemd(ctx: click.Context, /, **options: Any) -> None:
     """
     Print a systemd unit that runs `extractor run` with these options.
 
@@ -92,12 +92,12 @@ def systemd(ctx: click.Context, **options: Any) -> None:
     logs = [_absolute(path) for path in options["logs"]]
     program = _absolute(options["program"] or _running())
     # Of an environment of Python all is needed; of ours also what it is made from.
-    code = [program.parent.parent] if options["program"] else [sys.prefix, sys.base_prefix, _CHECKOUT]
+    code = [program.parent.parent] if options["program"] else [Path(sys.prefix), Path(sys.base_prefix), _CHECKOUT]
     service = unit.Service(
         program=program,
         arguments=[*map(str, logs), "--state-dir", str(state_dir), *_differing(ctx)],
         logs=logs,
-        files=[*map(Path, code), *(path for parameter in run.params for path in _files(parameter, options))],
+        files=[*code, *(path for parameter in run.params for path in _files(parameter, options))],
         state_dir=state_dir,
         address=options["listen_address"],
         clients=options["clients"],

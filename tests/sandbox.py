@@ -66,14 +66,14 @@ def _view(unit: dict[str, list[str]], state: str, outside: str) -> None:
     _bind(held[state], Path("/var/lib", name))
     _mount("-o", "remount,bind,ro", "/")
     for path in filter(os.path.isdir, ("/home", "/root", "/run/user", "/var/lib")):
-        _mount("-o", "remount,ro", path)
+        _mount("-o", "remount,bind,ro", path)
 
 
 def _bind(descriptor: int, path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     # Not made canonical: that would be the path which is hidden by now.
-    command = ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{descriptor}", path]
-    subprocess.run(command, check=True, pass_fds=[descriptor])
+    mount = ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{descriptor}", str(path)]
+    subprocess.run(mount, check=True, pass_fds=[descriptor])
 
 
 def main() -> None:
@@ -85,7 +85,8 @@ def main() -> None:
         _view(unit, told["state"], told["outside"])
     else:
         service = [each.replace(f"/var/lib/{unit['StateDirectory'][0]}", told["state"]) for each in service]
-    os.environ.update(each.split("=", 1) for value in unit["Environment"] for each in words(value))
+    assignments = [each.partition("=") for value in unit["Environment"] for each in words(value)]
+    os.environ.update({name: value for name, _, value in assignments})
     os.environ["HOME"] = "/"
     os.umask(int(unit["UMask"][0], 8))
     os.chdir("/")
