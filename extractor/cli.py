@@ -17,7 +17,7 @@ from extractor.options import collect_less, option, reading_options
 from extractor.printing import printable
 
 _INTERRUPTED = 130
-_ELSEWHERE = ("check", "replay", "report", "requeue", "rules")
+_ELSEWHERE = ("check", "replay", "report", "requeue", "rules", "systemd")
 
 
 class _Commands(click.Group):

@@ -5,6 +5,7 @@ Builds the rooms and owns the loop, the clocks, the signals and the order of sto
 server's thread renders under the same lock.
 """
 
+import os
 import signal
 import threading
 import time
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from extractor import __version__, happenings, landing, report
+from extractor import __version__, activation, happenings, landing, report
 from extractor.happenings import Happening
 from extractor.intake import Intake
 from extractor.keeper import Keeper
+from extractor.notify import Notifier
 from extractor.own_metrics import OwnText
+from extractor.pace import Pace
 from extractor.pipeline import Pipeline
 from extractor.prices import Prices
 from extractor.schemas import load
@@ -64,6 +67,7 @@ class Daemon:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stats = Stats()
+        self._notifier = Notifier(os.environ)
         catalog = load(options.schemas)
         self._state = State(
             catalog,
@@ -72,9 +76,13 @@ class Daemon:
             run_linger=options.run_linger,
             max_open_runs=options.max_open_runs,
         )
-        self._listener = listen(options.listen_address)
+        activated = activation.handed_over(os.environ)
+        self._listener = activated or listen(options.listen_address)
+        self._is_activated = activated is not None
         self._keeper = self._make_keeper()
+        self._notifier.long_step("Restoring what was counted")
         positions = self._keeper.restore() if self._keeper else []
+        self._pace = Pace(self._stats)
         self._pipeline = Pipeline(
             self._state,
             self._stats,
@@ -113,13 +121,15 @@ class Daemon:
         server = Server(self._listener, pages)
         server.start()
         where = url(self._listener)
+        whose = "the socket handed over, " if self._is_activated else ""
         self._say(f"following {', '.join(str(path) for path in self._options.logs)}")
-        self._say(f"serving {where}/metrics, and for people {where}/")
+        self._say(f"serving {whose}{where}/metrics, and for people {where}/")
         try:
             self._follow()
         finally:
             self._waker.close()
             server.stop()
+            self._notifier.close()
 
     def stop(self) -> None:
         """Make `run` return, after the last whole line."""
@@ -132,18 +142,21 @@ class Daemon:
     def _follow(self) -> None:
         self._scan()
         self._to_catch_up = {source: source.size for source in self._intake.tail.sources()}
+        self._intake.fold()  # how far behind it is must be known while the first of it is read
         self._read()
         while not self._stopping.is_set():
-            hints = self._waker.wait(max(self._scan_at - time.monotonic(), 0.0))
+            hints = self._waker.wait(max(min(self._scan_at - time.monotonic(), self._notifier.pause()), 0.0))
             if time.monotonic() >= self._scan_at:
                 self._scan()
             else:
                 self._intake.look(hints)
             self._read()
+        self._notifier.stopping()
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._intake.scan()
-        self._intake.read(go_on=lambda: time.monotonic() < deadline)
+        self._intake.read(go_on=lambda: self._may_drain(deadline))
         if self._keeper:
+            self._notifier.long_step("Stopping: saving what was counted")
             self._keeper.finish(self._pipeline, self._intake.tail)
 
     def _scan(self) -> None:
@@ -161,10 +174,19 @@ class Daemon:
             self._state.idle = max(self._quiet - _QUIET_SECONDS, 0.0)
         self._fold_at = now + _FOLD_SECONDS
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
+        self._step()
 
     def _may_read(self) -> bool:
+        self._step()
         # However much there is to read, new files must be found before they are renamed and deleted.
         return not self._stopping.is_set() and time.monotonic() < self._scan_at
+
+    def _may_drain(self, deadline: float) -> bool:
+        self._step()
+        return time.monotonic() < deadline
+
+    def _step(self) -> None:
+        self._notifier.step(lambda: self._pace.words(catching_up=not self._ready))
 
     def _fold_due(self) -> bool:
         self._folding_since = time.monotonic()
@@ -191,6 +213,8 @@ class Daemon:
             self._caught_up_to = self._state.watermark
             self._scan_at = 0.0  # what is settled of runs is what was there when all files were looked at
         self._ready = self._caught_up_to is not None and self._state.read_to >= self._caught_up_to
+        if self._ready:
+            self._notifier.ready()
 
     def _tell(self, happening: Happening) -> None:
         text = happenings.trouble(happening)

@@ -105,6 +105,13 @@ ROOMS = {
     "report": "catalog hdr reporting series signals state sums",
     "landing": "report",
     "server": "errors",
+    # what the service manager gives and is told
+    "activation": "errors",
+    "notify": "",
+    "pace": "stats",
+    "quoting": "errors",
+    "unit": "errors quoting",
+    "systemd_command": "cli options unit",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
     "recordings": "",
@@ -123,8 +130,8 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "happenings intake keeper landing own_metrics pipeline prices report schemas scrape server "
-    "sources state stats waker",
+    "daemon": "activation happenings intake keeper landing notify own_metrics pace pipeline prices report schemas "
+    "scrape server sources state stats waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -156,12 +163,13 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "check_command cli options progress replay_command report_command requeue_command rules_command",
+    "click": "check_command cli options progress replay_command report_command requeue_command rules_command "
+    "systemd_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint parts period spill structs workers",
-    "numpy": "accounts charges choices elapsed fastpath folding hdr intervals ledger repeated repeats series "
+    "numpy": "accounts charges choices derive elapsed fastpath folding hdr intervals ledger repeated repeats series "
     "sighted sums tariffs updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics",
