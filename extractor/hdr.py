@@ -17,7 +17,8 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
-Indexes = NDArray[np.int64]
+Indexes = NDArray[np.uint16]
+Integers = NDArray[np.int64]
 
 RELATIVE_ERROR = 1 / 128
 """How far a quantile may lie above the true one: the width of a bucket over its lowest value."""
@@ -27,6 +28,9 @@ _HIGHEST = 2**62
 _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits need
 _MANY = 1000  # values: more than there are indexes to fall on, as a rule
 _COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
+_INDEX, _COUNT = np.dtype("<u2"), np.dtype("<i8")  # as they are kept, and saved
+_NO_INDEXES: Indexes = np.zeros(0, dtype=_INDEX)
+_NO_COUNTS: Integers = np.zeros(0, dtype=_COUNT)
 
 
 @cache
@@ -59,25 +63,24 @@ def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1)
     # and the two cancel out.
     bucket = np.maximum(np.frexp(whole.astype(np.float64))[1].astype(np.int64) - _SUB_BUCKET_MAGNITUDE, 0)
     half = 1 << (_SUB_BUCKET_MAGNITUDE - 1)
-    return ((bucket + 1) << (_SUB_BUCKET_MAGNITUDE - 1)) + (whole >> bucket) - half, clamped
+    indexes = ((bucket + 1) << (_SUB_BUCKET_MAGNITUDE - 1)) + (whole >> bucket) - half
+    return indexes.astype(_INDEX), clamped
 
 
 class Counts:
     """How many values fell on each HDR index; only indexes that were hit are kept."""
 
-    __slots__ = ("_counts", "_dumped", "_indexes", "_parts", "_recent")
+    __slots__ = ("_counts", "_indexes", "_parts", "_recent")
 
     def __init__(self) -> None:
-        self._indexes: Indexes = np.zeros(0, dtype=np.int64)
-        self._counts: Indexes = np.zeros(0, dtype=np.int64)
+        self._indexes: Indexes = _NO_INDEXES
+        self._counts: Integers = _NO_COUNTS
         self._recent: list[Indexes] = []
-        self._parts: list[tuple[Indexes, Indexes]] = []  # of others, not yet added to ours
-        self._dumped: list[bytes] | None = None
+        self._parts: list[tuple[Indexes, Integers]] = []  # of others, not yet added to ours
 
     def add(self, indexes: Indexes) -> None:
         """Count one value at each of *indexes*."""
         self._recent.append(indexes)
-        self._dumped = None
         if len(self._recent) >= _COMPACT_AFTER:
             self.pairs()
 
@@ -87,21 +90,20 @@ class Counts:
         parts, recent = other.unadded()
         self._parts += parts
         self._recent += recent
-        self._dumped = None
         if max(len(self._parts), len(self._recent)) >= _COMPACT_AFTER:
             self.pairs()
 
-    def unadded(self) -> tuple[list[tuple[Indexes, Indexes]], list[Indexes]]:
+    def unadded(self) -> tuple[list[tuple[Indexes, Integers]], list[Indexes]]:
         """Everything as it is kept: pairs of indexes and their counts, and indexes; arrays that are never changed."""
         return [(self._indexes, self._counts), *self._parts], self._recent
 
-    def pairs(self) -> tuple[Indexes, Indexes]:
+    def pairs(self) -> tuple[Indexes, Integers]:
         """The indexes that were hit, ascending, and their counts."""
         if self._recent or self._parts:
             parts = [(self._indexes, self._counts), *self._parts]
             if self._recent:
                 fresh = np.concatenate(self._recent)
-                parts.append((fresh, np.ones_like(fresh)))
+                parts.append((fresh, np.ones(len(fresh), dtype=_COUNT)))
             self._recent, self._parts = [], []
             self._indexes, self._counts = _added(parts)
         return self._indexes, self._counts
@@ -110,43 +112,38 @@ class Counts:
         """
         The indexes and the counts, and the indexes of values not yet added to them, as bytes.
 
-        Adding few of them now would take ten times as long, and many would take up ten times the room; what was added
-        is kept as bytes until it changes, since most slots never do again.
+        To add few of them up now would take ten times as long, and many would take up ten times the room.
         """
-        if self._dumped is None:
-            if self._parts or sum(map(len, self._recent)) >= _MANY:
-                self.pairs()
-            recent = np.concatenate([_NO_INDEXES, *self._recent]).astype("<u2").tobytes()
-            self._dumped = [self._indexes.astype("<u2").tobytes(), self._counts.astype("<u8").tobytes(), recent]
-        return self._dumped
+        if self._parts or (len(self._recent) > 1 and sum(map(len, self._recent)) >= _MANY):
+            self.pairs()
+        recent = b"".join([indexes.tobytes() for indexes in self._recent])
+        return [self._indexes.tobytes(), self._counts.tobytes(), recent]
 
     @classmethod
     def load(cls, dumped: list[bytes]) -> "Counts":
         """What `dump` was asked of."""
         loaded = cls()
-        loaded._indexes = np.frombuffer(dumped[0], dtype="<u2").astype(np.int64)
-        loaded._counts = np.frombuffer(dumped[1], dtype="<u8").astype(np.int64)
-        loaded._recent = [np.frombuffer(dumped[2], dtype="<u2").astype(np.int64)] if dumped[2] else []
+        loaded._indexes = np.frombuffer(dumped[0], dtype=_INDEX)
+        loaded._counts = np.frombuffer(dumped[1], dtype=_COUNT)
+        loaded._recent = [np.frombuffer(dumped[2], dtype=_INDEX)] if dumped[2] else []
         return loaded
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Counts):
             return NotImplemented
-        return all(np.array_equal(mine, theirs) for mine, theirs in zip(self.pairs(), other.pairs(), strict=True))
+        (mine, counts), (theirs, others) = self.pairs(), other.pairs()
+        return np.array_equal(mine, theirs) and np.array_equal(counts, others)
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 
 
-_NO_INDEXES: Indexes = np.zeros(0, dtype=np.int64)
-
-
-def _added(parts: Sequence[tuple[Indexes, Indexes]]) -> tuple[Indexes, Indexes]:
+def _added(parts: Sequence[tuple[Indexes, Integers]]) -> tuple[Indexes, Integers]:
     # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
     indexes = np.concatenate([part[0] for part in parts])
     weights = np.concatenate([part[1] for part in parts])
     dense = np.bincount(indexes, weights=weights)
     hit = np.flatnonzero(dense)
-    return hit, dense[hit].astype(np.int64)
+    return hit.astype(_INDEX), dense[hit].astype(_COUNT)
 
 
 def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] | None:
@@ -155,7 +152,7 @@ def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] |
 
     The rank of quantile q among n values is HdrHistogram's: q * n rounded, at least 1.
     """
-    counted: list[tuple[Indexes, Indexes]] = []
+    counted: list[tuple[Indexes, Integers]] = []
     recent: list[Indexes] = []
     for part in parts:
         pairs, single = part.unadded()
@@ -192,7 +189,7 @@ class Window:
         self._slots: dict[int, Counts] = {}
         self._dumped: dict[int, list[Any]] = {}  # the slots as `dump` gives them, until they change
 
-    def add(self, indexes: Indexes, slots: Indexes, newest: int) -> None:
+    def add(self, indexes: Indexes, slots: Integers, newest: int) -> None:
         """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
         self._slide(newest)
         oldest = newest - self.size + 1

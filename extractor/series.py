@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from extractor.exemplars import Exemplars
-from extractor.hdr import Counts, Indexes, Window, indexes_of
+from extractor.hdr import Counts, Integers, Window, indexes_of
 from extractor.sums import Exact, Numbers, dump_exact, load_exact
 
 _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
@@ -86,7 +86,7 @@ class Histogram:
         self.total: Exact = 0
         self.exemplars = Exemplars()
 
-    def observe(self, numbers: Numbers, places: Indexes | None = None) -> None:
+    def observe(self, numbers: Numbers, places: Integers | None = None) -> None:
         """Count *numbers*, whose buckets may be known already."""
         self.total += numbers.total
         if len(numbers) < _FEW:
@@ -125,7 +125,7 @@ class Summary:
         self.all = Counts()
         self.window = Window(window)
 
-    def observe(self, numbers: Numbers, slots: Indexes, newest: int, per_unit: int) -> int:
+    def observe(self, numbers: Numbers, slots: Integers, newest: int, per_unit: int) -> int:
         """Count *numbers*, each in its slot, and say how many lay outside the range of HDR."""
         indexes, clamped = indexes_of(numbers.array, per_unit)
         self.count += len(numbers)
