@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from extractor.advice import Advice, advice, counting
+from extractor.escapes import printable
 from extractor.options import REJECTED, option, reading_options
 from extractor.pipeline import Rejected
-from extractor.printing import printable
 from extractor.replay_command import read
 from extractor.schemas import load
 

@@ -13,8 +13,10 @@ import click
 
 from extractor import __version__
 from extractor.errors import ExtractorError
+from extractor.escapes import printable
 from extractor.options import collect_less, option, reading_options
-from extractor.printing import printable
+from extractor.own_log import FORMS, PRIORITIES, Log
+from extractor.run_options import Options
 
 _INTERRUPTED = 130
 _ELSEWHERE = ("check", "replay", "report", "requeue", "rules")
@@ -97,6 +99,20 @@ def main() -> None:
     metavar="N",
     help="Forget the runs that were silent for longest when more are open.",
 )
+@option(
+    "--log.level",
+    "log_level",
+    type=click.Choice(list(PRIORITIES)),
+    default="info",
+    help="Say what is so bad or worse, on standard error.",
+)
+@option(
+    "--log.format",
+    "log_format",
+    type=click.Choice(FORMS),
+    default="auto",
+    help="How to say it. By default as the journal wants it if that is where it goes, else as text.",
+)
 @reading_options
 def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
     """
@@ -111,7 +127,8 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
         extractor run /var/log/agents --state-dir /var/lib/extractor
         curl localhost:9464/metrics
     """
-    from extractor.daemon import Daemon, Options  # noqa: PLC0415  # a tenth of the start-up time of every other command
+    from extractor.daemon import Daemon  # noqa: PLC0415  # a tenth of the start-up time of every other command
 
     collect_less()
-    Daemon(Options(logs=logs, window=quantile_window, **options), lambda text: click.echo(text, err=True)).run()
+    log = Log(level=options["log_level"], form=options["log_format"])
+    Daemon(Options(logs=logs, window=quantile_window, **options), log).run()

@@ -15,6 +15,7 @@ from math import isfinite
 
 from extractor import exposition, report
 from extractor.backfill import Written
+from extractor.escapes import printable
 from extractor.replay import Replayed
 
 
@@ -70,11 +71,6 @@ def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
         return
     first, last = (f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}" for time in (written.first, written.last))
     yield f"{written.samples:,} samples of {written.series:,} series, from {first} to {last}"
-
-
-def printable(text: str) -> str:
-    """*text* without what could drive a terminal."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 FORMATS: dict[str, Callable[[Replayed], str]] = {

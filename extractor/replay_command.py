@@ -17,10 +17,11 @@ from extractor.backfill import Backfill
 from extractor.blocks import Blocks
 from extractor.catalog import Catalog
 from extractor.document import Document
+from extractor.escapes import printable
 from extractor.options import REJECTED, backfill_options, collect_less, moment, option, reading_options
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected
-from extractor.printing import FORMATS, printable, said_of
+from extractor.printing import FORMATS, said_of
 from extractor.progress import counted, shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load

@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from extractor import objectives as ob
+from extractor.escapes import printable
 from extractor.judgement import compared, rejected, rows
 from extractor.options import BROKEN, collect_less, moment, objectives_option, option, reading_options, window_option
 from extractor.period import ALWAYS, Period
-from extractor.printing import printable
 from extractor.progress import shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from extractor.checkpoint import StateDirectory
+from extractor.escapes import printable
 from extractor.options import option, schemas_option
-from extractor.printing import printable
 from extractor.requeue import requeue as judge_again
 from extractor.schemas import load
 

@@ -13,6 +13,7 @@ PACKAGE = Path("extractor")
 ROOMS = {
     "__init__": "",
     "errors": "",
+    "escapes": "",
     "pointers": "",
     "sums": "",
     "lines": "",
@@ -95,7 +96,8 @@ ROOMS = {
     "checkpoint": "errors",
     "rejects": "pipeline",
     "requeue": "catalog checkpoint errors events lines pipeline rejects state stats",
-    "keeper": "checkpoint errors pipeline positions rejects state stats tail",
+    "own_log": "escapes",
+    "keeper": "checkpoint errors own_log pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "exposition": "catalog exemplars families hdr series state sums",
     "own_metrics": "state stats",
@@ -121,8 +123,12 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "happenings intake keeper landing own_metrics pipeline prices report schemas scrape server "
-    "sources state stats waker",
+    # the service
+    "run_options": "",
+    "telling": "happenings own_log sources",
+    "reloading": "checkpoint errors own_log state stats",
+    "daemon": "catalog intake keeper landing own_log own_metrics pipeline prices reloading report run_options schemas "
+    "scrape server sources state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -135,14 +141,15 @@ ROOMS = {
     "measures": "catalog families hdr reporting series state sums",
     "judgement": "catalog measures objectives reporting signals state windows",
     "tabulation": "catalog judgement objectives report",
-    "printing": "backfill exposition replay report",
+    "printing": "backfill escapes exposition replay report",
     "options": "period steps",
-    "replay_command": "backfill blocks catalog document options period pipeline printing progress replay schemas",
-    "report_command": "judgement objectives options period printing progress replay schemas tabulation windows",
+    "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress replay "
+    "schemas",
+    "report_command": "escapes judgement objectives options period progress replay schemas tabulation windows",
     "advice": "catalog pointers reporting series state",
-    "check_command": "advice options pipeline printing replay_command schemas",
-    "requeue_command": "checkpoint options printing requeue schemas",
-    "cli": "daemon errors options printing",
+    "check_command": "advice escapes options pipeline replay_command schemas",
+    "requeue_command": "checkpoint escapes options requeue schemas",
+    "cli": "daemon errors escapes options own_log run_options",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",

@@ -1,0 +1,70 @@
+"""
+A signal in, the same process with what its files say now out; or, if they are wrong, as it was.
+
+Everything is read and proved before anything is changed. What was counted is taken over as after a restart: metrics
+that are declared as before go on, the others start anew.
+
+Knows nothing of what is in force.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from extractor.checkpoint import as_read
+from extractor.errors import ExtractorError
+from extractor.own_log import Log
+from extractor.state import State
+from extractor.stats import Stats
+
+
+class Reloading:
+    """
+    Reloads when it was asked to: *apply* puts what is read into force and says what a person should know of it.
+
+    *apply* raises `ExtractorError` before it has changed anything. *tell* is told when a reload begins, and when it is
+    done, whatever came of it. The outcome is in *log* and *stats*.
+    """
+
+    def __init__(
+        self, apply: Callable[[], Iterable[str]], log: Log, stats: Stats, tell: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self.asked = False
+        self._apply = apply
+        self._log = log
+        self._stats = stats
+        self._tell = tell
+        stats.reloaded, stats.reloaded_at = 1, time.time()
+
+    def ask(self) -> None:
+        """Reload when next there is time to; may be called from a signal handler."""
+        self.asked = True
+
+    def run(self) -> None:
+        """Reload now."""
+        self.asked = False  # whoever asks from now on may have changed what is being read
+        self._tell(True)
+        try:
+            for note in self._apply():
+                self._log.warning(note)
+        except ExtractorError as error:
+            self._stats.reloaded = 0
+            self._log.error(f"not reloaded, everything stays as it was: {error}", hint=error.hint)
+        else:
+            self._stats.reloaded, self._stats.reloaded_at = 1, time.time()
+            self._log.info("reloaded")
+        finally:
+            self._tell(False)
+
+
+def taken_over(before: State, state: State) -> list[str]:
+    """Take over into *state*, which is empty, what *before* has counted; what could not be, in words."""
+    packs = [pack.name for pack in before.catalog.packs]
+    if not set(packs) & {pack.name for pack in state.catalog.packs}:
+        raise ExtractorError(
+            f"the schemas are of other packs than before: {', '.join(packs)}", "to drop all that was counted, restart"
+        )
+    dumped: Any = as_read(before.dump())
+    notes = state.load(dumped)
+    state.idle = before.idle
+    return notes
