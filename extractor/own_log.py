@@ -131,7 +131,8 @@ def relay(log: Log) -> Callable[[], None]:
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _is_journal() -> bool:

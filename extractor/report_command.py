@@ -15,19 +15,29 @@ import click
 from extractor import objectives as ob
 from extractor.escapes import printable
 from extractor.judgement import compared, rejected, rows
-from extractor.options import BROKEN, collect_less, moment, objectives_option, option, reading_options, window_option
+from extractor.options import (
+    BROKEN,
+    collect_less,
+    moment,
+    objectives_option,
+    option,
+    paths_argument,
+    reading_options,
+    window_option,
+)
 from extractor.period import ALWAYS, Period
 from extractor.progress import shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
+from extractor.settings import Command
 from extractor.tabulation import Status, Table, as_json, lines, period_text
 from extractor.windows import Cut, Windows
 
 _COLOURS = {Status.OK: "green", Status.BROKEN: "red"}
 
 
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.command(cls=Command)
+@paths_argument("paths", "PATH")
 @window_option
 @option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="What to print.")
 @option("--since", callback=moment, metavar="TIME", help="Only events at TIME or later: as in `extractor replay`.")

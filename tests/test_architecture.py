@@ -112,7 +112,7 @@ ROOMS = {
     "alerts": "objectives promql recordings",
     "health": "alerts objectives promql recordings",
     "rules": "alerts health objectives recordings",
-    "rules_command": "objectives options rules",
+    "rules_command": "objectives options rules settings",
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog spans state stats",
@@ -143,13 +143,16 @@ ROOMS = {
     "tabulation": "catalog judgement objectives report",
     "printing": "backfill escapes exposition replay report",
     "options": "period steps",
+    "configuration": "errors",
+    "settings": "configuration errors options properties",
+    "config_command": "errors escapes options properties settings",
     "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress replay "
-    "schemas",
-    "report_command": "escapes judgement objectives options period progress replay schemas tabulation windows",
+    "schemas settings",
+    "report_command": "escapes judgement objectives options period progress replay schemas settings tabulation windows",
     "advice": "catalog pointers reporting series state",
-    "check_command": "advice escapes options pipeline replay_command schemas",
-    "requeue_command": "checkpoint escapes options requeue schemas",
-    "cli": "daemon errors escapes options own_log run_options",
+    "check_command": "advice escapes options pipeline replay_command schemas settings",
+    "requeue_command": "checkpoint escapes options requeue schemas settings",
+    "cli": "daemon errors escapes options own_log run_options settings",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",
@@ -161,7 +164,8 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "check_command cli options progress replay_command report_command requeue_command rules_command",
+    "click": "check_command cli config_command options progress replay_command report_command requeue_command "
+    "rules_command settings",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",

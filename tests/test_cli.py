@@ -53,7 +53,7 @@ def test_help_names_every_command(extractor: Callable[..., Result]) -> None:
     """The commands are named, each with what it does."""
     result = extractor("--help")
 
-    assert ["check", "replay", "report", "requeue", "rules", "run"] == COMMANDS
+    assert ["check", "config", "replay", "report", "requeue", "rules", "run"] == COMMANDS
     assert all(re.search(rf"^  {command} +\w", result.output, re.MULTILINE) for command in COMMANDS)
 
 
