@@ -7,8 +7,7 @@ Knows nothing of what the options mean.
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ import click
 
 from extractor.errors import ConfigurationError
 from extractor.escapes import printable
-from extractor.options import PATH_TEXT, option
+from extractor.options import option
 from extractor.properties import did_you_mean
-from extractor.settings import Setting, check, commands_of, in_force
+from extractor.settings import Checked, Setting, check, commands_of, in_force
 
 _PREFIX = "EXTRACTOR_"
 
@@ -58,27 +57,27 @@ def config(
     if command is not None and command not in commands:
         raise click.UsageError(f"there is no command '{command}' to configure; {did_you_mean(command, commands)}")
     used = command or "run"
-    problems = [*_of_file(file, commands, used), *_of_variables(ctx, commands)]
+    checked = Checked() if file is None else _checked(file, commands, used)
+    problems = [*map(str, checked.problems), *_of_variables(ctx, commands)]
     for problem in problems:
         click.echo(f"extractor: {printable(problem)}", err=True)
     if problems:
         sys.exit(1)
-    words = [*([] if file is None else ["--config", str(file)]), *arguments]
-    chosen = [command] if command else sorted(commands)
-    found = {name: in_force(*_made(commands[name], name, ctx, words, looks=name == used)) for name in chosen}
+    found = {
+        name: in_force(commands[name], name, checked.by_command.get(name, {}), arguments, looks=name == used)
+        for name in ([command] if command else sorted(commands))
+    }
     if not output["only_check"]:
         click.echo("\n".join(_FORMS[output["form"]](found)))
     else:
         click.echo("the configuration is right" if file is None else f"{printable(str(file))} is right")
 
 
-def _of_file(file: Path | None, commands: Mapping[str, click.Command], used: str) -> list[str]:
-    if file is None:
-        return []
+def _checked(file: Path, commands: Mapping[str, click.Command], used: str) -> Checked:
     try:
-        return [str(problem) for problem in check(file, commands, used).problems]
+        return check(file, commands, used)
     except ConfigurationError as error:
-        return [str(error)]
+        return Checked(problems=(error,))
 
 
 def _of_variables(ctx: click.Context, commands: Mapping[str, click.Command]) -> Iterator[str]:
@@ -92,19 +91,6 @@ def _of_variables(ctx: click.Context, commands: Mapping[str, click.Command]) -> 
         if name.startswith(_PREFIX) and word not in known:
             near = get_close_matches(word, known, n=1)
             yield f"{name}: no option has this variable" + (f" (did you mean {_PREFIX}{near[0]}?)" if near else "")
-
-
-def _made(
-    command: click.Command, name: str, ctx: click.Context, words: Sequence[str], *, looks: bool
-) -> tuple[click.Command, click.Context]:
-    """*command* with *words*, though it may be told less than it needs; only if it *looks*, paths must exist."""
-    lenient = copy(command)
-    lenient.params = [copy(each) for each in command.params]
-    for each in lenient.params:
-        each.required = False
-        if isinstance(each.type, click.Path) and not looks:
-            each.type = PATH_TEXT
-    return lenient, lenient.make_context(name, list(words), ctx.parent)
 
 
 def _table(found: Mapping[str, list[Setting]]) -> Iterator[str]:

@@ -60,10 +60,12 @@ def read(path: Path, commands: Collection[str]) -> list[Said]:
         raise file.error(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise file.error("is not UTF-8 text") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise file.error("is nested too deep", _HINT) from error
+    except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
-        place = Place(file.file, int(found[1]) if found else 0)
-        raise place.error(f"is not TOML: {error}" if found else "is not TOML", _HINT) from error
+        line = int(found[1]) if found else len(text.splitlines())
+        raise Place(file.file, line).error(f"is not TOML: {error}", _HINT) from error
     lines = dict(_lines(text))
     said = []
     for keys, value in _leaves(document):

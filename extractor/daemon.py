@@ -176,24 +176,27 @@ class Daemon:
         else:
             self._stats.show(self._stats.unshown())
 
-    def _reload(self) -> list[str]:
-        """Put into force what the files say now, from the next line on; in between two chunks, all is folded."""
+    def _reload(self) -> Callable[[], list[str]]:
+        """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
         options, left = self._options.reloaded(self._reread())
-        catalog = load(options.schemas)
-        prices = Prices.load(options.prices)
+        catalog, prices = load(options.schemas), Prices.load(options.prices)
         state = _empty(catalog, options)
         notes = [f"{name.replace('_', '-')} has changed, which needs a restart" for name in left]
         notes += taken_over(self._state, state)
         pipeline = self._make_pipeline(state, prices)
         pipeline.sequences = self._pipeline.sequences
-        self._options, self._state, self._pipeline = options, state, pipeline
-        self._log.set(level=options.log_level, form=options.log_format)
-        self._intake.go_on(catalog, pipeline)
-        if self._keeper:
-            self._keeper.go_on(pipeline, self._intake.tail, options.checkpoint_interval)
-        self._scrapes.show(*self._texts())  # what was seen in a scrape is never taken back: it is saved first
-        self._intake.scan()
-        return notes
+
+        def apply() -> list[str]:
+            self._options, self._state, self._pipeline = options, state, pipeline
+            self._log.set(level=options.log_level, form=options.log_format)
+            self._intake.go_on(catalog, pipeline)
+            if self._keeper:
+                self._keeper.go_on(pipeline, self._intake.tail, options.checkpoint_interval)
+            self._scrapes.show(*self._texts())  # what was seen in a scrape is never taken back: it is saved first
+            self._intake.scan()
+            return notes
+
+        return apply
 
     def _texts(self) -> tuple[SeriesText, OwnText]:
         own = OwnText(self._state, self._stats, self._lock, time.time, __version__)

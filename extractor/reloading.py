@@ -9,7 +9,6 @@ Knows nothing of what is in force.
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from extractor.checkpoint import as_read
 from extractor.errors import ExtractorError
@@ -17,20 +16,27 @@ from extractor.own_log import Log
 from extractor.state import State
 from extractor.stats import Stats
 
+Notes = Iterable[str]
+
 
 class Reloading:
     """
-    Reloads when it was asked to: *apply* puts what is read into force and says what a person should know of it.
+    Reloads when it was asked to: what *read* gives puts what it has read into force.
 
-    *apply* raises `ExtractorError` before it has changed anything. *tell* is told when a reload begins, and when it is
-    done, whatever came of it. The outcome is in *log* and *stats*.
+    *read* raises where something is wrong, and changes nothing; what it gives cannot fail, and says what a person
+    should know. *tell* is told when a reload begins, and when it is done, whatever came of it. The outcome is in *log*
+    and *stats*.
     """
 
     def __init__(
-        self, apply: Callable[[], Iterable[str]], log: Log, stats: Stats, tell: Callable[[bool], None] = lambda _: None
+        self,
+        read: Callable[[], Callable[[], Notes]],
+        log: Log,
+        stats: Stats,
+        tell: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.asked = False
-        self._apply = apply
+        self._read = read
         self._log = log
         self._stats = stats
         self._tell = tell
@@ -45,12 +51,14 @@ class Reloading:
         self.asked = False  # whoever asks from now on may have changed what is being read
         self._tell(True)
         try:
-            for note in self._apply():
-                self._log.warning(note)
-        except ExtractorError as error:
+            apply = self._read()
+        except Exception as error:  # noqa: BLE001  # whatever stands in a file must not end what runs
             self._stats.reloaded = 0
-            self._log.error(f"not reloaded, everything stays as it was: {error}", hint=error.hint)
+            why = str(error) if isinstance(error, ExtractorError) else repr(error)
+            self._log.error(f"not reloaded, everything stays as it was: {why}")
         else:
+            for note in apply():
+                self._log.warning(note)
             self._stats.reloaded, self._stats.reloaded_at = 1, time.time()
             self._log.info("reloaded")
         finally:
@@ -59,12 +67,6 @@ class Reloading:
 
 def taken_over(before: State, state: State) -> list[str]:
     """Take over into *state*, which is empty, what *before* has counted; what could not be, in words."""
-    packs = [pack.name for pack in before.catalog.packs]
-    if not set(packs) & {pack.name for pack in state.catalog.packs}:
-        raise ExtractorError(
-            f"the schemas are of other packs than before: {', '.join(packs)}", "to drop all that was counted, restart"
-        )
-    dumped: Any = as_read(before.dump())
-    notes = state.load(dumped)
+    notes = state.load(as_read(before.dump()))
     state.idle = before.idle
     return notes

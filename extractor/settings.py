@@ -7,8 +7,9 @@ checked, whichever command is run: a table that is wrong is wrong for everybody.
 Knows nothing of what the options mean.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,16 @@ from click.core import ParameterSource
 
 from extractor.configuration import Place, Said, read
 from extractor.errors import ConfigurationError, ExtractorError
-from extractor.options import PathText
+from extractor.options import PATH_TEXT, PathText
 from extractor.properties import did_you_mean
 
-_ARGUMENTS, _PLACES = "extractor.arguments", "extractor.places"
+_ARGUMENTS = "extractor.arguments"
 _CONFIG = "config"
+_RELATIVE = "a path is relative to the file"
+
+
+class _WrongTypeError(Exception):
+    """What a file says is not of the type that the option wants."""
 
 
 class Command(click.Command):
@@ -61,8 +67,8 @@ class Command(click.Command):
 class Checked:
     """What a file says that is right, by command and name of the parameter; and what is wrong."""
 
-    by_command: Mapping[str, Mapping[str, Said]]
-    problems: tuple[ConfigurationError, ...]
+    by_command: Mapping[str, Mapping[str, Said]] = field(default_factory=dict)
+    problems: tuple[ConfigurationError, ...] = ()
 
 
 class Setting(NamedTuple):
@@ -115,8 +121,12 @@ def check(path: Path, commands: Mapping[str, click.Command], used: str) -> Check
                 value = _from_file(parameter, said, path.parent)
                 if name == used or not is_path(parameter):
                     parameter.process_value(click.Context(commands[name], info_name=name), value)
+            except _WrongTypeError as error:
+                problems.append(said.place.error(str(error), _example(parameter)))
+                break
             except click.BadParameter as error:
-                problems.append(said.place.error(error.message.rstrip("."), _example(parameter)))
+                hint = _RELATIVE if is_path(parameter) else _example(parameter)
+                problems.append(said.place.error(error.message.rstrip("."), hint))
                 break
             by_command[name][parameter.name] = said._replace(value=value)
     return Checked(by_command, tuple(problems))
@@ -127,10 +137,23 @@ def is_path(parameter: click.Parameter) -> bool:
     return isinstance(parameter.type, click.Path | PathText)
 
 
-def in_force(command: click.Command, ctx: click.Context) -> list[Setting]:
-    """What is in force for the parameters of *command*, of which *ctx* was made."""
+def in_force(
+    command: click.Command, name: str, said: Mapping[str, Said], words: Sequence[str], *, looks: bool
+) -> list[Setting]:
+    """
+    What is in force for *command*, of which a file has *said* so much, and the command line *words*.
+
+    Nothing of it must have been said. Only if it *looks*, paths must exist.
+    """
+    lenient = copy(command)
+    lenient.params = [copy(each) for each in configurable(command).values()]
+    for each in lenient.params:
+        each.required = False
+        if isinstance(each.type, click.Path) and not looks:
+            each.type = PATH_TEXT
+    ctx = lenient.make_context(name, list(words), default_map={name: each.value for name, each in said.items()})
     settings = []
-    for key, parameter in configurable(command).items():
+    for key, parameter in configurable(lenient).items():
         assert parameter.name is not None
         match ctx.get_parameter_source(parameter.name):
             case ParameterSource.COMMANDLINE:
@@ -138,7 +161,7 @@ def in_force(command: click.Command, ctx: click.Context) -> list[Setting]:
             case ParameterSource.ENVIRONMENT:
                 origin = str(parameter.envvar)
             case ParameterSource.DEFAULT_MAP:
-                origin = str(ctx.meta[_PLACES][parameter.name])
+                origin = str(said[parameter.name].place)
             case _:
                 origin = "default"
         settings.append(Setting(parameter, key, _plain(parameter, ctx.params.get(parameter.name)), origin))
@@ -153,7 +176,6 @@ def _take_file(ctx: click.Context, _: click.Parameter, path: Path | None) -> Non
         raise checked.problems[0]
     said = checked.by_command.get(ctx.info_name or "", {})
     ctx.default_map = {name: each.value for name, each in said.items()}
-    ctx.meta[_PLACES] = {name: each.place for name, each in said.items()}
 
 
 def _unknown(said: Said, parameters: Mapping[str, Mapping[str, click.Parameter]]) -> ConfigurationError:
@@ -173,13 +195,13 @@ def _unknown(said: Said, parameters: Mapping[str, Mapping[str, click.Parameter]]
 
 def _from_file(parameter: click.Parameter, said: Said, folder: Path) -> object:
     """The value as click takes it: of the right type, and with paths that are relative to *folder* made whole."""
-    value, key = said.value, said.key
+    value = said.value
     if _is_many(parameter):
         if not isinstance(value, list):
-            raise click.BadParameter("this is no list")
+            raise _WrongTypeError("this is no list")
         return [_one(parameter, each, folder) for each in value]
     if isinstance(value, list):
-        raise click.BadParameter(f"{key} is one value, not a list")
+        raise _WrongTypeError("this is one value, not a list")
     return _one(parameter, value, folder)
 
 
@@ -195,7 +217,7 @@ def _one(parameter: click.Parameter, value: object, folder: Path) -> object:
     else:
         right, wanted = isinstance(value, str) and value != "", "a text in quotes"
     if not right:
-        raise click.BadParameter(f"this is not {wanted}")
+        raise _WrongTypeError(f"this is not {wanted}")
     return str(folder / str(value)) if is_path(parameter) and value != "-" else value
 
 
