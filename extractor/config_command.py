@@ -55,7 +55,7 @@ def config(
     """
     commands = commands_of(ctx.find_root().command)
     if command is not None and command not in commands:
-        raise click.UsageError(f"there is no command '{command}' to configure; {did_you_mean(command, commands)}")
+        raise click.UsageError(f"there is no command {command!r} to configure; {did_you_mean(command, commands)}")
     used = command or "run"
     checked = Checked() if file is None else _checked(file, commands, used)
     problems = [*map(str, checked.problems), *_of_variables(ctx, commands)]

@@ -181,7 +181,7 @@ class Daemon:
         options, left = self._options.reloaded(self._reread())
         catalog, prices = load(options.schemas), Prices.load(options.prices)
         state = _empty(catalog, options)
-        notes = [f"{name.replace('_', '-')} has changed, which needs a restart" for name in left]
+        notes = [f"{key} has changed, which needs a restart" for key in left]
         notes += taken_over(self._state, state)
         pipeline = self._make_pipeline(state, prices)
         pipeline.sequences = self._pipeline.sequences

@@ -7,7 +7,16 @@ the line around.
 Knows nothing of where text comes from.
 """
 
+import json
+
 
 def printable(text: str) -> str:
     """*text* without what could drive a terminal."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def printable_json(text: str) -> str:
+    """*text*, which is JSON, as JSON that says the same without what could drive a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)

@@ -15,7 +15,7 @@ from math import isfinite
 
 from extractor import exposition, report
 from extractor.backfill import Written
-from extractor.escapes import printable
+from extractor.escapes import printable, printable_json
 from extractor.replay import Replayed
 
 
@@ -54,7 +54,7 @@ def _json(replayed: Replayed) -> str:
         "report": list(figures),
         "samples": list(samples),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _number(value: float) -> float | str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from extractor import objectives as ob
-from extractor.escapes import printable
+from extractor.escapes import printable, printable_json
 from extractor.judgement import compared, rejected, rows
 from extractor.options import (
     BROKEN,
@@ -72,7 +72,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
             "rejects": rejects,
             "unpriced": dict(sorted(unpriced.items())),
         }
-        click.echo(json.dumps(read | as_json(table), indent=1, ensure_ascii=False))
+        click.echo(printable_json(json.dumps(read | as_json(table), indent=1, ensure_ascii=False)))
     else:
         _print(table, cut)
         models = ", ".join(sorted(unpriced))

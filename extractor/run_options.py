@@ -30,9 +30,16 @@ class Options:
     log_format: str = "auto"
 
     def reloaded(self, now: "Options") -> tuple["Options", list[str]]:
-        """These options with what of *now* needs no restart; and the names of what differs and does."""
+        """These options with what of *now* needs no restart; and the keys of what differs and does."""
         changed = {each.name for each in fields(self) if getattr(self, each.name) != getattr(now, each.name)}
-        return replace(self, **{name: getattr(now, name) for name in changed & RELOADED}), sorted(changed - RELOADED)
+        return replace(self, **{name: getattr(now, name) for name in changed & RELOADED}), sorted(
+            map(_key, changed - RELOADED)
+        )
+
+
+def _key(name: str) -> str:
+    """What the option *name* is called in the configuration file; no other has a dot."""
+    return "web.listen-address" if name == "listen_address" else name.replace("_", "-")
 
 
 RELOADED = frozenset(

@@ -94,7 +94,7 @@ ROOMS = {
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
-    "rejects": "pipeline",
+    "rejects": "escapes pipeline",
     "requeue": "catalog checkpoint errors events lines pipeline rejects state stats",
     "own_log": "escapes",
     "keeper": "checkpoint errors own_log pipeline positions rejects state stats tail",
