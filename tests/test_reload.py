@@ -134,6 +134,11 @@ def test_a_changed_schema_while_a_writer_writes(kind: type[Victim], log: Log, vi
         pinger.finish()
     split_is_exact(victim, pinger.pairs)
     victim.stop()
+    if kind is Victim:
+        victim.start()
+        victim.ready()
+        split_is_exact(victim, pinger.pairs)
+        victim.stop()
 
     assert [] == [wrong for wrong in scraper.wrong if not wrong.startswith(("ping_gone_total", "ping_by_total{a="))]
     assert {"200"} == scraper.scrapes.keys()
