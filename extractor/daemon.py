@@ -182,7 +182,7 @@ class Daemon:
         catalog, prices = load(options.schemas), Prices.load(options.prices)
         state = _empty(catalog, options)
         notes = [f"{key} has changed, which needs a restart" for key in left]
-        notes += taken_over(self._state, state)
+        notes += taken_over(self._state, self._lock, state)
         pipeline = self._make_pipeline(state, prices)
         pipeline.sequences = self._pipeline.sequences
 

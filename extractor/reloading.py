@@ -7,8 +7,11 @@ that are declared as before go on, the others start anew.
 Knows nothing of what is in force.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
 
 from extractor.checkpoint import as_read
 from extractor.errors import ExtractorError
@@ -62,11 +65,18 @@ class Reloading:
             self._stats.reloaded, self._stats.reloaded_at = 1, time.time()
             self._log.info("reloaded")
         finally:
+            gc.collect()  # which otherwise hardly ever looks: what was in force before is as large as what is now
             self._tell(False)
 
 
-def taken_over(before: State, state: State) -> list[str]:
-    """Take over into *state*, which is empty, what *before* has counted; what could not be, in words."""
-    notes = state.load(as_read(before.dump()))
+def taken_over(before: State, lock: AbstractContextManager[Any], state: State) -> list[str]:
+    """
+    Take over into *state*, which is empty, what *before* has counted; what could not be, in words.
+
+    *lock* is held for the moment in which *before* is looked at: a scrape, too, moves what is in a sliding window.
+    """
+    with lock:
+        dumped = before.dump()
+    notes = state.load(as_read(dumped))
     state.idle = before.idle
     return notes

@@ -221,7 +221,7 @@ def test_time_does_not_go_back():
     before.idle = 7200.0
     after = State(default_catalog())
 
-    assert [] == taken_over(before, after)
+    assert [] == taken_over(before, threading.Lock(), after)
     assert (0, 0) == (before.open_runs(), after.open_runs())
     assert text(before) == text(after)
 
