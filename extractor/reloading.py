@@ -7,7 +7,6 @@ that are declared as before go on, the others start anew.
 Knows nothing of what is in force.
 """
 
-import gc
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -65,7 +64,6 @@ class Reloading:
             self._stats.reloaded, self._stats.reloaded_at = 1, time.time()
             self._log.info("reloaded")
         finally:
-            gc.collect()  # which otherwise hardly ever looks: what was in force before is as large as what is now
             self._tell(False)
 
 

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 from extractor.own_log import PRIORITIES, Log, relay
 from tests.killing import Victim
 from tests.reading import tool_call
-from tests.servers import eventually, get
+from tests.servers import DEADLINE, eventually, get
 
 HOSTILE = "a\x1b]0;owned\x07\x1b[2J\n<0>forged\r\u202e\x9b31m\x7f"
 """What drives a terminal, and what looks like a line of its own."""
@@ -139,6 +140,23 @@ def test_quiet_when_all_is_well(victim: Victim):
     victim.stop()
 
     assert ["info", "info"] == [each["level"] for each in messages(victim)]
+
+
+def test_what_clients_do_wrong(victim: Victim):
+    """Whatever clients send, and however often, it is one line, and nothing of what they sent is in it."""
+    victim.start()
+    victim.ready()
+    for garbage in (b"\x1b[2J\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00") * 20:
+        with socket.create_connection(("127.0.0.1", victim.port), timeout=DEADLINE) as client:
+            client.sendall(garbage)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(4096):
+                pass
+    victim.stop()
+    warnings = [each["message"] for each in messages(victim) if each["level"] != "info"]
+
+    assert 1 >= len(warnings)
+    assert "[2J" not in str(warnings)
 
 
 def test_hostile_names_of_files(victim: Victim):

@@ -291,3 +291,9 @@ def test_a_pack_that_appears_and_goes(log: Log, victim: Victim, tmp_path: Path):
     eventually(lambda: (victim.value("pings_total"), victim.value(CALLS)), (None, 2.0))
     assert "pings_total is no longer declared: its series are dropped" in said
     victim.stop()
+
+    (tmp_path / "extractor.toml").write_text('schemas = ["pack"]\n')
+    victim.start()
+    victim.ready()
+    assert (0.0, 2.0) == (victim.value("pings_total"), victim.value(CALLS))
+    victim.stop()
