@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from extractor.anomalies import Anomalies
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
 from extractor.exemplars import RUN_LABEL, Exemplar, usable
@@ -22,7 +23,8 @@ from extractor.intervals import Intervals
 from extractor.ledger import Account, Ledger
 from extractor.patterns import Interval, Pattern
 from extractor.repeats import Loop, Repeats
-from extractor.runs import Run, Runs
+from extractor.run import Run
+from extractor.runs import Runs
 from extractor.sums import Numbers, exact_sums
 from extractor.updates import Increment, Observations, Update
 
@@ -36,9 +38,10 @@ class Accounts:
     """
     The runs of one pack and what they add up; *runs*, *ledger* and, for each loop to be found, *repeats* are empty.
 
-    *metrics* are all there are, *abandoned* is what a run that is given up counts in, by its run fields. *linger* is
-    how long after its end events still count, in seconds; *slot_of* the slot of a time. Of more than *most* runs those
-    are forgotten that were silent for longest; `shed` is how many of them had not ended.
+    *anomalies* counts runs that are not as they ought to be. *metrics* are all there are, *abandoned* is what a run
+    that is given up counts in, by its run fields. *linger* is how long after its end events still count, in seconds;
+    *slot_of* is the slot of a time, *time_of* when a slot begins. Of more than *most* runs those are forgotten that
+    were silent for longest; `shed` is how many of them had not ended.
     """
 
     def __init__(  # noqa: PLR0913  # what it connects
@@ -48,28 +51,33 @@ class Accounts:
         repeats: Sequence[tuple[Pattern, Repeats]] = (),
         intervals: Sequence[tuple[Interval, Intervals]] = (),
         *,
+        anomalies: Anomalies,
         metrics: Mapping[str, Metric],
         abandoned: Callable[[list[object]], Iterable[tuple[str, tuple[str, ...]]]],
         linger: float,
         most: int,
         slot_of: Callable[[float], int],
+        time_of: Callable[[int], float],
     ) -> None:
         self.runs = runs
         self.ledger = ledger
         self.repeats = repeats
         self.intervals = intervals
+        self.anomalies = anomalies
         self._metrics = metrics
         self._abandoned = abandoned
         self._linger = linger
         self._most = most
         self.shed = 0
         self._slot_of = slot_of
+        self._time_of = time_of
 
     def settle(self, moment: float, *, end: bool = False) -> list[Update]:
         """Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input."""
         due = list(self.runs.due(moment, -inf if end else self._linger))
         for _, run in due:
             run.settled = True
+        self._note([*due, *self.runs.seen_again()])
         updates = [*self._closed(due), *self._over(self.runs.sweep(moment))]
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
@@ -112,6 +120,7 @@ class Accounts:
         for (_, intervals), (_, others) in zip(self.intervals, other.intervals, strict=True):
             intervals.merge(others)
         self.shed += other.shed
+        self.anomalies.runs.update(other.anomalies.runs)
 
     @property
     def unended(self) -> int:
@@ -125,7 +134,8 @@ class Accounts:
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [self.runs.dump(), self.ledger.dump(), self.shed, [each.dump() for each in self._looked_for]]
+        found = dict(self.anomalies.runs)
+        return [self.runs.dump(), self.ledger.dump(), self.shed, [each.dump() for each in self._looked_for], found]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
@@ -134,6 +144,7 @@ class Accounts:
         self.shed = dumped[2]
         for each, kept in zip(self._looked_for, dumped[3], strict=True):
             each.load(kept)
+        self.anomalies.runs.update(dumped[4])
 
     @property
     def _looked_for(self) -> list[Repeats | Intervals]:
@@ -141,6 +152,7 @@ class Accounts:
 
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
         """What is observed of runs that are forgotten, some of which were *abandoned*."""
+        self._note(over)
         ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
         updates = self._closed(ended)
         rest = [(name, run) for name, run in over if run.ending is None or run.settled]
@@ -163,6 +175,16 @@ class Accounts:
                 ]
         return updates
 
+    def _note(self, over: Over) -> None:
+        """Count what was wrong with runs."""
+        self.anomalies.note((run for _, run in over), self._is_late)
+
+    def _is_late(self, run: Run, time: float) -> bool:
+        """Whether *time* lies a linger after the end of *run*; without an end, whether it never came."""
+        if run.ending is None or time == inf:
+            return time == inf
+        return self._slot_of(time) > self._slot_of(run.ending.time + self._linger)
+
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""
         found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
@@ -183,11 +205,12 @@ class Accounts:
         return self._detections((pattern, repeats.settle(accounts)) for pattern, repeats in self.repeats)
 
     def _detections(self, found: Iterable[tuple[Pattern, Iterable[Loop]]]) -> list[Update]:
-        slots: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        each: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
         for pattern, loops in found:
             for loop in loops:
-                slots[pattern.metric, loop.labels].append(self._slot_of(loop.time))
-        return [Increment(*where, len(each), len(each), min(each)) for where, each in slots.items()]
+                time = self._time_of(self._slot_of(loop.time))
+                each[pattern.metric, loop.labels].append((time, 1.0, usable(RUN_LABEL, loop.run)))
+        return [self._update(*where, values) for where, values in each.items()]
 
     def _elapsed(self, moment: float, *, end: bool = False) -> list[Update]:
         found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)

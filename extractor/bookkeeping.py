@@ -5,6 +5,7 @@ Knows nothing of events.
 """
 
 from extractor.accounts import Accounts
+from extractor.anomalies import Anomalies
 from extractor.catalog import Catalog, Pack
 from extractor.derive import run_fields, run_totals
 from extractor.intervals import Intervals
@@ -30,11 +31,13 @@ def open_accounts(  # noqa: PLR0913  # options, given by name
             for pattern in patterns(pack)
         ],
         [(interval, Intervals(timeout, linger, most)) for interval in intervals(pack)],
+        anomalies=Anomalies(starts=any(event.run == "start" for event in pack.events.values())),
         metrics=catalog.metrics,
         abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
         linger=linger,
         most=most,
         slot_of=lambda time: int(time // slot_seconds),
+        time_of=lambda slot: slot * slot_seconds,
     )
 
 

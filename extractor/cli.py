@@ -1,8 +1,8 @@
 """
 Options in, exit codes out; no logic.
 
-0 done, 1 could not do it (one line on stderr, with a hint), 2 wrong usage, 3 an objective is broken, or `--strict` and
-something was rejected, 130 Ctrl-C.
+0 done, 1 could not do all of it (one line on stderr, with a hint), 2 wrong usage, 3 an objective is broken, or
+`--strict` and something was rejected, 130 Ctrl-C.
 """
 
 from importlib import import_module

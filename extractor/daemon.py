@@ -75,7 +75,10 @@ class Daemon:
         self._scrapes = Scrapes(*self._texts())
         self._reloading = Reloading(self._reload, log, self._stats)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
+        self._caught_up_to: float | None = None  # the time of the latest event in that; None before all was read
+        self._ready = False
         self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
+        self._scan_at = 0.0
         self._in_terminal = sys.stderr.isatty()
         self._fold_at = 0.0
         self._folding_since = 0.0
@@ -114,17 +117,13 @@ class Daemon:
         self._waker.wake()
 
     def _follow(self) -> None:
-        scanned = time.monotonic()
-        self._intake.scan()
+        self._scan()
         self._to_catch_up = {source: source.size for source in self._intake.tail.sources()}
         self._go_on()
         while not self._stopping.is_set():
-            left = scanned + self._options.poll_interval - time.monotonic()
-            hints = self._waker.wait(max(left, 0.0))
-            if time.monotonic() >= scanned + self._options.poll_interval:
-                scanned = time.monotonic()
-                self._intake.scan()
-                self._telling.scanned(self._intake.tail.sources(), self._waker.problem)
+            hints = self._waker.wait(max(self._scan_at - time.monotonic(), 0.0))
+            if time.monotonic() >= self._scan_at:
+                self._scan()
             else:
                 self._intake.look(hints)
             self._go_on()
@@ -140,6 +139,11 @@ class Daemon:
             self._reloading.run()
             self._read()
 
+    def _scan(self) -> None:
+        self._intake.scan()
+        self._telling.scanned(self._intake.tail.sources(), self._waker.problem)
+        self._scan_at = time.monotonic() + self._options.poll_interval
+
     def _read(self) -> None:
         now = time.monotonic()
         # A process that was stopped for a while, with its machine perhaps, has not seen that nobody writes.
@@ -153,7 +157,10 @@ class Daemon:
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
 
     def _may_read(self) -> bool:
-        return not (self._stopping.is_set() or self._reloading.asked)
+        if self._stopping.is_set() or self._reloading.asked:
+            return False
+        # However much there is to read, new files must be found before they are renamed and deleted.
+        return time.monotonic() < self._scan_at
 
     def _fold_due(self) -> bool:
         self._folding_since = time.monotonic()
@@ -164,17 +171,22 @@ class Daemon:
         now = time.monotonic()
         pause = _FOLD_SHARE * (now - self._folding_since)
         self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
-        if self._to_catch_up:
-            known = set(self._intake.tail.sources())
-            self._to_catch_up = {
-                source: size
-                for source, size in self._to_catch_up.items()
-                if source in known and not source.has_reached(size)
-            }
+        if not self._ready and self._to_catch_up is not None:
+            self._catch_up(self._to_catch_up)
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
         else:
             self._stats.show(self._stats.unshown())
+
+    def _catch_up(self, waiting: dict[Source, int]) -> None:
+        """Ready once all that was there at the start is counted, and settled what it says of runs."""
+        known = set(self._intake.tail.sources())
+        waiting = {source: size for source, size in waiting.items() if source in known and not source.has_reached(size)}
+        self._to_catch_up = waiting
+        if not waiting and self._caught_up_to is None:
+            self._caught_up_to = self._state.watermark
+            self._scan_at = 0.0  # what is settled of runs is what was there when all files were looked at
+        self._ready = self._caught_up_to is not None and self._state.read_to >= self._caught_up_to
 
     def _reload(self) -> Callable[[], list[str]]:
         """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
@@ -193,7 +205,7 @@ class Daemon:
             if self._keeper:
                 self._keeper.go_on(pipeline, self._intake.tail, options.checkpoint_interval)
             self._scrapes.show(*self._texts())  # what was seen in a scrape is never taken back: it is saved first
-            self._intake.scan()
+            self._scan()
             return notes
 
         return apply
@@ -227,7 +239,7 @@ class Daemon:
         )
 
     def _not_ready(self) -> str:
-        if self._to_catch_up == {}:
+        if self._ready:
             return ""
         return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
 

@@ -9,7 +9,11 @@ Pure; knows nothing of series, Prometheus or time's passing.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys, Sources
@@ -89,6 +93,7 @@ class Binding:
         self.targets: dict[Labels, int] = {}
         self.target_of: list[int] = []
         self.counts: list[bool] = []
+        self._arrays: tuple[NDArray[np.int64], NDArray[np.bool_]] | None = None
         places = {pointer: place for place, pointer in enumerate(plan.keys)}
         tests = {item: len(plan.keys) + place for place, item in enumerate(plan.tests)}
         self._sources = [(label, places.get(label.pointer, 0)) for label in measure.labels]
@@ -101,6 +106,12 @@ class Binding:
         self.target_of.append(self.targets.setdefault(labels + self.measure.split, len(self.targets)))
         fitting = all(fits(item, key[place]) for item, place in self._closed)
         self.counts.append(not self.measure.later and fitting and all(key[place] for place in self._passed))
+
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """`target_of` and `counts` as arrays."""
+        if self._arrays is None or len(self._arrays[0]) < len(self.target_of):
+            self._arrays = np.array(self.target_of, dtype=np.int64), np.array(self.counts, dtype=bool)
+        return self._arrays
 
 
 class Plan:
@@ -170,16 +181,13 @@ class Plan:
         self.timed = set_by or bool(watched or reported or spans)
         self.measures = list(self._measures(feeds))
         self._bound: list[Binding] = []
+        self._fields: list[tuple[object, ...]] = []
         self._keys: Keys | None = None
 
     def key(self, line: object) -> Key:
         """The key of a decoded line."""
         raw = (scalar(found(line, pointer)) for pointer in self.keys)
         return (*raw, *(fits(item, found(line, item.pointer)) for item in self.tests))
-
-    def fields_of(self, key: Key) -> tuple[object, ...]:
-        """The run fields of an event with this key."""
-        return tuple(None if place is None else key[place] for place in self._known)
 
     def row(self, line: object) -> list[float | None]:
         """The numbers of a decoded line."""
@@ -196,14 +204,25 @@ class Plan:
 
     def bindings(self, keys: Keys) -> list[Binding]:
         """What each measure does with each of *keys*."""
+        self._bind(keys)
+        return self._bound
+
+    def fields_by_key(self, keys: Keys) -> list[tuple[object, ...]]:
+        """The run fields of an event with each of *keys*."""
+        self._bind(keys)
+        return self._fields
+
+    def _bind(self, keys: Keys) -> None:
         if self._keys is not keys:
-            self._keys = keys
+            self._keys, self._fields = keys, []
             self._bound = [Binding(self, measure) for measure in self.measures]
-        known = len(self._bound[0].target_of) if self._bound else 0
-        for key in list(keys)[known:]:
+        for key in islice(keys, len(self._fields), None):
+            self._fields.append(self._fields_of(key))
             for binding in self._bound:
                 binding.bind(key)
-        return self._bound
+
+    def _fields_of(self, key: Key) -> tuple[object, ...]:
+        return tuple(None if place is None else key[place] for place in self._known)
 
     def _price_places(self, event: EventType) -> PricePlaces | None:
         if event.price is None:

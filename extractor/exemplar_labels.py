@@ -46,8 +46,10 @@ def read_exemplar(
         return _NONE
     if declared is None:
         return _RUN
-    if value.run is not None or value.total is not None:
-        raise place.error("the exemplar of what a run adds up is the run", "drop it, or write false")
+    if value.run is not None or value.total is not None or value.repeated is not None:
+        raise place.error("the exemplar of what is found in a run is the run", "drop it, or write false")
+    if value.span is not None:
+        raise place.error("a span has no exemplars", "drop it")
     for label in declared:
         check_label_name(label, name, kind, place / label)
     used = sum(map(len, declared))

@@ -74,7 +74,6 @@ class _Fold:
     def __init__(self, columns: Columns, choices: Choices) -> None:
         self._columns = columns
         self._choices = choices
-        self._bound: Binding | None = None
         self._places = np.array(columns.places)  # of the key of each row
         self._slots = np.array(columns.slots)
         rows = np.bincount(self._places)
@@ -128,7 +127,7 @@ class _Fold:
         """The exemplar of each label set of a counter."""
         if rows is None:
             keys = self._choices.of_keys(sources)
-            targets, counts = self._of_keys(binding)
+            targets, counts = binding.arrays()
             counting = keys.only(counts[keys.codes])
             chosen = self._choices.among(sources, Chosen(counting.rows, targets[counting.codes]))
             return dict(self._choices.exemplars(sources, chosen))
@@ -150,7 +149,7 @@ class _Fold:
 
     def _touched(self, binding: Binding) -> Iterator[_Touched]:
         names, size = list(binding.targets), len(binding.targets)
-        targets, counts = self._of_keys(binding)
+        targets, counts = binding.arrays()
         target_of = targets[self._keys]
         counting = self._rows_of * counts[self._keys]
         events = np.bincount(target_of, weights=counting, minlength=size)
@@ -158,16 +157,9 @@ class _Fold:
         for target in np.flatnonzero(first < _LAST).tolist():
             yield _Touched(target, names[target], int(events[target]), int(first[target]))
 
-    def _of_keys(self, binding: Binding) -> tuple[Integers, NDArray[np.bool_]]:
-        """The target of each key, and whether such an event counts."""
-        if self._bound is not binding:
-            self._bound = binding
-            self._targets, self._counts = np.array(binding.target_of), np.array(binding.counts)
-        return self._targets, self._counts
-
     def _rows(self, binding: Binding) -> _Rows:
         column = binding.measure.column
-        targets, counts = self._of_keys(binding)
+        targets, counts = binding.arrays()
         counting = counts[self._places]
         numbers = np.zeros(len(counting)) if column is None else np.array(self._columns.numbers[column])
         places = np.flatnonzero(counting & ~np.isnan(numbers))

@@ -6,6 +6,7 @@ Knows nothing of clocks, signals or HTTP.
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Intake:
         self._on_fold = on_fold
         self._on_happening = on_happening
         self._packs: dict[Identity, Pack] = {}
+        self._scanned = -inf
         self.tail = Tail(
             tuple(roots),
             lambda name: self._catalog.pack_for(name) is not None,
@@ -63,7 +65,8 @@ class Intake:
         self._catalog, self._pipeline = catalog, pipeline
 
     def scan(self) -> None:
-        """Look at everything."""
+        """Look at everything; all that was written up to now will then have been read."""
+        self._scanned = self._pipeline.state.watermark
         self._count(self.tail.scan())
 
     def look(self, hints: frozenset[str]) -> None:
@@ -85,6 +88,7 @@ class Intake:
     def fold(self) -> None:
         """Make everything read visible."""
         with self._lock:
+            self._pipeline.state.read_to = min(self._scanned, self.tail.oldest())
             self._pipeline.fold()
             stats = self._pipeline.stats
             stats.files = dict(self.tail.states())

@@ -20,6 +20,9 @@ from extractor.steps import duration_seconds, step_seconds
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
+INCOMPLETE = 1
+"""The exit code when a file, or a part of it, could not be read: what is printed is true of the rest."""
+
 REJECTED = 3
 """The exit code of `--strict`, when something was rejected."""
 

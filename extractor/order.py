@@ -8,7 +8,8 @@ Knows nothing of folders or JSON; the time of a line is told to it.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
 
 from extractor.positions import Identity
 from extractor.sources import Source
@@ -44,6 +45,31 @@ class ReadingOrder:
         """The source to read from now, which is then no longer waiting; None if none has anything to read."""
         if len(self._waiting) == 1 and not self._timed:
             return self._waiting.popitem()[1]
+        self._time_all()
+        while self._heap:
+            identity = heapq.heappop(self._heap)[-1]
+            if identity in self._timed:
+                return self._timed.pop(identity)
+        return None
+
+    def oldest(self, undecided: Iterable[Source]) -> float:
+        """
+        No line that is to be read is older; infinite if there is none, minus that if it cannot be known.
+
+        *undecided* are sources that may come to be read, and do not wait here.
+        """
+        self._time_all()
+        if any(source.behind for source in undecided) or any(source.time is None for source in self._timed.values()):
+            return -inf
+        while self._heap and self._heap[0][-1] not in self._timed:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else inf
+
+    def bytes_behind(self) -> int:
+        """How much is known to be unread in all of them."""
+        return sum(source.behind for known in (self._waiting, self._timed) for source in known.values())
+
+    def _time_all(self) -> None:
         while self._waiting:
             source = self._waiting.popitem()[1]
             line = self._first_line(source)
@@ -52,12 +78,3 @@ class ReadingOrder:
             due = source.modified / 1e9 if source.time is None else source.time
             heapq.heappush(self._heap, (due, source.modified, source.path, source.identity))
             self._timed[source.identity] = source
-        while self._heap:
-            identity = heapq.heappop(self._heap)[-1]
-            if identity in self._timed:
-                return self._timed.pop(identity)
-        return None
-
-    def bytes_behind(self) -> int:
-        """How much is known to be unread in all of them."""
-        return sum(source.behind for known in (self._waiting, self._timed) for source in known.values())

@@ -14,6 +14,7 @@ from prometheus_client.core import Metric as Exposed
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from extractor.anomalies import KINDS
 from extractor.state import State
 from extractor.stats import OWN, Stats
 
@@ -75,6 +76,15 @@ class OwnCollector(Collector):
         )
         yield _own(
             "counter",
+            "extractor_run_anomalies_total",
+            "Runs whose start was never seen, that ended twice, or that went on after their end.",
+            [
+                ({"kind": kind}, sum(accounts.anomalies.runs[kind] for accounts in state.accounts.values()))
+                for kind in sorted(KINDS)
+            ],
+        )
+        yield _own(
+            "counter",
             "extractor_unended_intervals_total",
             "Events that begin an interval whose end did not come in time.",
             [({}, sum(accounts.unended for accounts in state.accounts.values()))],
@@ -85,6 +95,12 @@ class OwnCollector(Collector):
             "extractor_last_event_timestamp_seconds",
             "The latest event time seen; the sliding windows end there.",
             [({}, state.watermark)] if seen else [],
+        )
+        yield _own(
+            "gauge",
+            "extractor_runs_settled_timestamp_seconds",
+            "The event time up to which what runs added up, and their loops, are counted a linger later.",
+            [({}, state.settled_to)] if state.settled_to else [],
         )
         behind = max(0.0, self._now() - state.watermark) if seen and self._stats.bytes_behind else 0.0
         yield _own(

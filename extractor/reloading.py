@@ -76,5 +76,5 @@ def taken_over(before: State, lock: AbstractContextManager[Any], state: State) -
     with lock:
         dumped = before.dump()
     notes = state.load(as_read(dumped))
-    state.idle = before.idle
+    state.idle, state.read_to = before.idle, before.read_to
     return notes

@@ -49,10 +49,11 @@ class Calls(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """A loop that was found, and when."""
+    """A loop that was found in *run*, and when."""
 
     labels: tuple[str, ...]
     time: float
+    run: str
 
 
 class Repeats:
@@ -113,7 +114,7 @@ class Repeats:
         over = (of >= 0) & (slots >= first[of]) & (slots <= last[of])
         spans = {account.run: account for account in ours}
         loops = [
-            Loop(saying.labels, time)
+            Loop(saying.labels, time, run)
             for run, time, saying in self._found(rows, over & (slots <= until[of]))
             if not self._is_reported(time, saying, self._within_span(spans[run], spans[run].until))
         ]
@@ -134,7 +135,7 @@ class Repeats:
             return []
         opened = np.array([is_open(run) for run in self._names])[rows.runs]
         loops = [
-            Loop(saying.labels, time)
+            Loop(saying.labels, time, run)
             for run, time, saying in self._found(rows, due & opened, keep=True)
             if not self._is_reported(time, saying, self._reports.get(run, ()))
         ]

@@ -18,7 +18,16 @@ from extractor.blocks import Blocks
 from extractor.catalog import Catalog
 from extractor.document import Document
 from extractor.escapes import printable
-from extractor.options import REJECTED, backfill_options, collect_less, moment, option, paths_argument, reading_options
+from extractor.options import (
+    INCOMPLETE,
+    REJECTED,
+    backfill_options,
+    collect_less,
+    moment,
+    option,
+    paths_argument,
+    reading_options,
+)
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected
 from extractor.printing import FORMATS, said_of
@@ -76,6 +85,8 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
     else:
         replayed = read(catalog, paths, options)
         click.echo(FORMATS[form](replayed), nl=False)
+    if replayed.troubles:
+        sys.exit(INCOMPLETE)
     if strict and replayed.stats.rejects.total():
         sys.exit(REJECTED)
 

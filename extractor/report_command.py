@@ -17,6 +17,7 @@ from extractor.escapes import printable, printable_json
 from extractor.judgement import compared, rejected, rows
 from extractor.options import (
     BROKEN,
+    INCOMPLETE,
     collect_less,
     moment,
     objectives_option,
@@ -78,6 +79,8 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
         models = ", ".join(sorted(unpriced))
         _note(f"costs are without {unpriced.total():,} calls, of unknown price: {models}" if unpriced else "")
         _note(f"broken: {', '.join(row.title for row in table.broken)}" if table.broken else "")
+    if replayed.troubles:
+        sys.exit(INCOMPLETE)
     if table.broken:
         sys.exit(BROKEN)
 

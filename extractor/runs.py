@@ -13,9 +13,9 @@ Knows nothing of files, schemas or Prometheus.
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from extractor.endings import Ending, load_ending, order_of
+from extractor.endings import Ending, load_ending
+from extractor.run import NEVER, Known, Run, later
 
-_NEVER = float("inf")
 _EPOCHS = 20  # in a time-out
 _SHED = 10  # the part of all runs that is forgotten at once when there are too many
 
@@ -25,69 +25,14 @@ class Sighting(NamedTuple):
     One event of a run, or several in one epoch.
 
     *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the run fields,
-    if they are not said elsewhere; *ending* is the event itself if it ends the run.
+    if they are not said elsewhere; *ending* is the event itself if it ends the run, *starts* says that one starts it.
     """
 
     run: str
     time: float
     fields: tuple[object, ...]
     ending: Ending | None = None
-
-
-class Known(NamedTuple):
-    """The latest value of a run field, with the time of the event that carried it."""
-
-    time: float
-    value: object
-
-
-_UNKNOWN = Known(-_NEVER, None)
-
-
-class Run:
-    """
-    What is known of one run since its last long silence; times are event times in seconds since the epoch.
-
-    *ending* is the first event that ended it, *settled* says that its totals were observed.
-    """
-
-    __slots__ = ("ending", "fields", "first", "last", "settled")
-
-    def __init__(self, fields: int) -> None:
-        self.first = _NEVER
-        self.last = -_NEVER
-        self.ending: Ending | None = None
-        self.settled = False
-        self.fields = [_UNKNOWN] * fields
-
-    def extend(self, first: float, last: float) -> None:
-        """It was seen from *first* to *last*, too."""
-        self.first = min(self.first, first)
-        self.last = max(self.last, last)
-
-    def add(self, other: "Run") -> None:
-        """Take over what *other*, of the same stretch, says; of one that has ended nothing else matters."""
-        self.settled |= other.settled
-        if other.ending is not None:
-            self.end(other.ending)
-        if self.ending is None:
-            self.fields = [_later(mine, more) for mine, more in zip(self.fields, other.fields, strict=True)]
-
-    def end(self, ending: Ending) -> None:
-        """It ended; of several endings the first counts."""
-        if self.ending is None or order_of(ending) < order_of(self.ending):
-            self.ending = ending
-
-    def copy(self) -> "Run":
-        """The same, to be changed."""
-        other = Run(0)
-        other.first, other.last, other.fields = self.first, self.last, self.fields[:]
-        other.ending, other.settled = self.ending, self.settled
-        return other
-
-    def values(self) -> list[object]:
-        """The value of each run field; None where no event had it."""
-        return [known.value for known in self.fields]
+    starts: bool = False
 
 
 class Runs:
@@ -101,10 +46,11 @@ class Runs:
     def __init__(self, fields: int, timeout: float, *, keep_all: bool = False) -> None:
         self._fields = fields
         self._timeout = timeout
-        self._swept = -_NEVER
+        self._swept = -NEVER
         self.known: dict[str, Run] = {}
         self._earlier: dict[str, list[Run]] | None = {} if keep_all else None
         self._over: list[tuple[str, Run]] = []
+        self._again: dict[str, Run] = {}
 
     def epoch(self, time: float) -> int:
         """The number of the epoch in which *time* lies."""
@@ -112,18 +58,22 @@ class Runs:
 
     def see(self, sightings: Iterable[Sighting]) -> None:
         """Take events into account."""
-        for run_id, time, fields, ending in sorted(sightings, key=_time):
+        for run_id, time, fields, ending, starts in sorted(sightings, key=_time):
             run = self.known.get(run_id)
             if run is not None and not self._earlier and run.last <= time < run.last + self._timeout / 2:
                 run.last = time  # as nearly always
             elif (run := self._run(run_id, time, time)) is None:
                 continue
+            if run.settled:
+                self._again[run_id] = run
             if ending is not None:
                 run.end(ending)
+            if starts and time < run.started:
+                run.started = time
             for place, value in enumerate(fields):
                 if value is not None and time >= (before := run.fields[place]).time:
                     known = Known(time, value)
-                    run.fields[place] = known if time > before.time else _later(before, known)
+                    run.fields[place] = known if time > before.time else later(before, known)
 
     def merge(self, other: "Runs") -> None:
         """Take into account what *other* knows."""
@@ -144,14 +94,25 @@ class Runs:
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
         return [
-            [name, run.first, run.last, run.ending, run.settled, [] if run.ending else run.fields]
+            [
+                name,
+                run.first,
+                run.last,
+                run.ending,
+                run.settled,
+                [] if run.ending else run.fields,
+                run.started,
+                run.ends,
+                list(run.odd),
+            ]
             for name, run in self.stretches()
         ]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, with the same run fields."""
-        for run_id, first, last, ending, settled, fields in dumped:
+        for run_id, first, last, ending, settled, fields, started, ends, odd in dumped:
             run = Run(self._fields)
+            run.started, run.ends, run.odd = started, ends, set(odd)
             run.first, run.last, run.settled = first, last, settled
             if ending is not None:
                 run.ending = load_ending(ending)
@@ -189,6 +150,11 @@ class Runs:
             if run.ending is not None and not run.settled and run.ending.time + linger < moment
         )
 
+    def seen_again(self) -> list[tuple[str, Run]]:
+        """The runs of which an event came after they were settled, since this was asked last."""
+        again, self._again = self._again, {}
+        return list(again.items())
+
     def open(self, watermark: float) -> Iterator[Run]:
         """The runs that are open when the latest event time seen is *watermark*."""
         return (run for run in self.known.values() if run.ending is None and not self._silent(run.last, watermark))
@@ -197,7 +163,7 @@ class Runs:
         """Forget the runs without an event for the time-out; what is over."""
         over, self._over = self._over, []
         # To forget costs a look at every run, and within an epoch nothing becomes old.
-        if watermark > -_NEVER and (self._swept == -_NEVER or self.epoch(watermark) > self.epoch(self._swept)):
+        if watermark > -NEVER and (self._swept == -NEVER or self.epoch(watermark) > self.epoch(self._swept)):
             self._swept = watermark
             over += self._forgotten(watermark)
         return over
@@ -278,8 +244,3 @@ def _first(run: Run) -> float:
 
 def _time(sighting: Sighting) -> float:
     return sighting.time
-
-
-def _later(one: Known, other: Known) -> Known:
-    # The text breaks ties between values of any type.
-    return max(one, other, key=lambda known: (known.time, str(known.value)))

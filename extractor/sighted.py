@@ -60,6 +60,9 @@ def sightings(
     for plan, columns in parts:
         if plan.event.run == "end":
             yield from _endings(plan, columns, runs, time_of)
+        elif plan.event.run == "start":
+            starts = ((runs[run], time_of(slot)) for run, slot in zip(columns.runs, columns.slots, strict=True))
+            yield from (Sighting(name, time, (), starts=True) for name, time in starts if name is not None)
 
 
 def amounts(parts: Parts) -> Amounts:
@@ -110,8 +113,11 @@ def _given(columns: Columns, column: int) -> list[float | None]:
 
 def _sayings(plan: Plan, columns: Columns, sayings: dict[tuple[object, ...], int]) -> Integers:
     """The place in *sayings* of what an event with each key says of its run."""
-    said = [plan.fields_of(key) for key in columns.keys]
-    return np.array([sayings.setdefault(item, len(sayings)) for item in said], dtype=np.int64)
+    said = plan.fields_by_key(columns.keys)
+    places = np.zeros(len(said), dtype=np.int64)
+    for key in np.flatnonzero(np.bincount(columns.places)).tolist():
+        places[key] = sayings.setdefault(said[key], len(sayings))
+    return places
 
 
 def _last(code: Integers, size: int) -> Integers:

@@ -38,6 +38,7 @@ class State:
 
     *window_seconds* is the length of the sliding window, *run_timeout* how long a run without an event is open,
     *run_linger* how long events still count after its end. For runs, time goes on for `idle` seconds of nobody writing.
+    Of them nothing is settled that happened after `read_to`: older events may be in a file that was not read so far.
     With *limited* off no label is folded and no run is forgotten before `limit` is called: for the parts of one pass.
     """
 
@@ -56,6 +57,7 @@ class State:
         self._slot_seconds = window_seconds / _SLOTS
         self.watermark = -inf
         self.idle = 0.0
+        self.read_to = inf
         self.clamped = 0
         self.families = {name: Family(metric, _SLOTS, limited=limited) for name, metric in catalog.metrics.items()}
         self._limited = limited
@@ -79,6 +81,11 @@ class State:
     def newest_slot(self) -> int:
         """The slot of the watermark; 0 before the first event."""
         return self.slot(self.watermark) if self.watermark > -inf else 0
+
+    @property
+    def settled_to(self) -> float:
+        """The event time up to which runs are settled, but for their linger: when a slot began; 0 before any."""
+        return self._begin(min(self.watermark, self.read_to))
 
     def slot(self, time: float) -> int:
         """The slot of *time*, in seconds since the epoch."""
@@ -155,7 +162,7 @@ class State:
         """
         if not self._limited:
             return []
-        return self._settled(accounts.settle(self._moment, end=end) for accounts in self.accounts.values())
+        return self._settled(accounts.settle(self.settled_to, end=end) for accounts in self.accounts.values())
 
     def limit(self) -> None:
         """
@@ -273,7 +280,10 @@ class State:
     @property
     def _moment(self) -> float:
         """When the slot of now begins, by the time of events: what is known of runs is known by slots."""
-        return self.time_of(self.slot(self.watermark + self.idle)) if self.watermark > -inf else 0.0
+        return self._begin(self.watermark)
+
+    def _begin(self, time: float) -> float:
+        return self.time_of(self.slot(time + self.idle)) if time > -inf else 0.0
 
     def _settled(self, settled: Iterable[list[Update]]) -> list[Update]:
         updates = list(chain.from_iterable(settled))

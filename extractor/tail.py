@@ -171,9 +171,11 @@ class Tail:
 
     def bytes_behind(self) -> int:
         """How many bytes were seen and not read yet."""
-        return self._order.bytes_behind() + sum(
-            source.behind for source in self._known.unweighed() if source.state is not FileState.COPY
-        )
+        return self._order.bytes_behind() + sum(source.behind for source in self._undecided())
+
+    def oldest(self) -> float:
+        """No line is older that was seen and not read yet, if files are in order; infinite if there is none."""
+        return self._order.oldest(self._undecided())
 
     def close(self) -> None:
         """Let go of all files."""
@@ -183,6 +185,9 @@ class Tail:
     def _walk(self) -> list[Found]:
         inodes = self._known.inodes()
         return [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
+
+    def _undecided(self) -> Iterator[Source]:
+        return (source for source in self._known.unweighed() if source.state is not FileState.COPY)
 
     def _next(self) -> Source | None:
         if self._ending:
@@ -195,9 +200,7 @@ class Tail:
         return source
 
     def _next_ready(self) -> Source | None:
-        while (source := self._order.next()) is not None and not self._known.is_decided(source):
-            pass
-        return source
+        return next(filter(self._known.is_decided, iter(self._order.next, None)), None)
 
     def _read(self, source: Source, max_bytes: int, *, ending: bool) -> list[Piece]:
         pieces = source.read(max_bytes)

@@ -6,8 +6,13 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 IN_CI = bool(os.environ.get("CI"))
+
+if not IN_CI:  # where Hypothesis has a profile of its own
+    settings.register_profile("patient", deadline=None)  # how fast a busy machine is says nothing of a rule
+    settings.load_profile("patient")
 
 
 class Log:

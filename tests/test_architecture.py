@@ -27,7 +27,9 @@ ROOMS = {
     "exemplars": "",
     "lookback": "pointers",
     "endings": "",
-    "runs": "endings",
+    "run": "endings",
+    "runs": "endings run",
+    "anomalies": "run",
     # schemas: a pack of schema files in, a proved Catalog out
     "places": "errors pointers",
     "documents": "places",
@@ -79,7 +81,7 @@ ROOMS = {
     "sighted": "columns derive endings ledger runs sums",
     "repeated": "columns conditions derive patterns pointers repeats",
     "ledger": "sums",
-    "accounts": "catalog endings exemplars intervals ledger patterns repeats runs sums updates",
+    "accounts": "anomalies catalog endings exemplars intervals ledger patterns repeats run runs sums updates",
     "fastpath": "catalog columns conditions derive pointers structs",
     "series": "exemplars hdr sums",
     "families": "catalog series",
@@ -90,7 +92,7 @@ ROOMS = {
     "sequences sighted state stats structs",
     "repeats": "ledger sums",
     "run_counts": "catalog derive",
-    "bookkeeping": "accounts catalog derive intervals ledger patterns pointers repeats run_counts runs",
+    "bookkeeping": "accounts anomalies catalog derive intervals ledger patterns pointers repeats run_counts runs",
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
@@ -100,7 +102,7 @@ ROOMS = {
     "keeper": "checkpoint errors own_log pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "exposition": "catalog exemplars families hdr series state sums",
-    "own_metrics": "state stats",
+    "own_metrics": "anomalies state stats",
     "scrape": "catalog exemplars exposition families own_metrics series state",
     "report": "catalog hdr reporting series signals state sums",
     "landing": "report",

@@ -142,6 +142,19 @@ def test_what_a_run_adds_up_shows_the_run() -> None:
     assert ({"run_id": "lost"}, 1.0, T0) == lost
 
 
+def test_loop_shows_its_run() -> None:
+    """A loop that the agent did not report leads to its run, open or over: the latest, then the greatest id."""
+    again = {"args_hash": "x"}
+    calls = [tool_call(at, run_id=run, **again) for run in "acb" for at in range(3)]
+
+    open_runs = read([*calls, tool_call(3000, run_id="later")])
+    over = read([*calls, *(line("run.complete", 4, run_id=run, **DONE) for run in "acb")])
+    over.sweep(end=True)
+
+    for state in (open_runs, over):
+        assert [({"run_id": "c"}, 1.0, T0)] == list(shown(state, "agent_loop_detections_total").values())
+
+
 EXEMPLARS = st.builds(
     Exemplar, st.sampled_from([0.0, 10.0]), st.sampled_from([1.0, 2.0]), st.tuples(st.sampled_from("ab"))
 )
@@ -161,13 +174,14 @@ def test_merging_is_noting_all(one: list[tuple[int, Exemplar]], two: list[tuple[
     assert every == left
 
 
-TEXTS = st.one_of(st.none(), st.sampled_from(["", "a", "b", 'é"\\\n# {x="y"} 1', "a" * 118, "a" * 121]))
+IDS = st.sampled_from(["", "a", "b", 'é"\\\n# {x="y"} 1', "a" * 118, "a" * 121])
+TEXTS = st.one_of(st.none(), IDS)
 ODD = st.sampled_from([7, 1, 1.0, True, ["a"], {"a": 1}])
 JOBS = st.builds(
     job,
     st.integers(0, 30),
     ms=st.sampled_from([0, 50, 100, 500, 5000]),
-    run_id=TEXTS.filter(lambda text: text is not None),
+    run_id=IDS,
     trace_id=st.one_of(TEXTS, ODD),
     host=TEXTS,
 )

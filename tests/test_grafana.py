@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sys
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ FILE = Path("samples/grafana/agents.json")
 DASHBOARD = json.loads(FILE.read_text())
 TARGETS = {
     f"{panel['title']}, {target['refId']}": target["expr"]
+    for panel in DASHBOARD["panels"]
+    for target in panel.get("targets", ())
+}
+EXEMPLARS = {
+    f"{panel['title']}, {target['refId']}": target["exemplar"]
     for panel in DASHBOARD["panels"]
     for target in panel.get("targets", ())
 }
@@ -117,6 +123,19 @@ def test_every_panel_shows_something(scraped: Scraped, target: str, chosen: str)
 
 
 @needs_prometheus
+@pytest.mark.parametrize("target", [name for name in TARGETS if EXEMPLARS[name]])
+def test_every_exemplar_leads_to_a_run(scraped: Scraped, target: str):
+    """Where a panel asks for exemplars, Prometheus has some for its query, and each names a run."""
+    expr = asked(TARGETS[target], CHOICES["everything"])
+    words = urllib.parse.urlencode({"query": expr, "start": 0, "end": scraped.at + 60})
+    found = json.loads(get(f"{scraped.url}/api/v1/query_exemplars?{words}"))["data"]
+    labels = [exemplar["labels"] for series in found for exemplar in series["exemplars"]]
+
+    assert labels
+    assert all(each["run_id"].startswith("run_") for each in labels)
+
+
+@needs_prometheus
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_variable_has_values(scraped: Scraped, name: str):
     """The list of a variable holds what the lines say, and what the test chose from it."""
@@ -180,7 +199,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
               "--checkpoint-interval", "0.2", "--run-timeout", "30",
               "--run-linger", "0.1"]  # fmt: skip
     scrape = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-              f"--web.listen-address={address}", "--log.level=warn"]  # fmt: skip
+              f"--web.listen-address={address}", "--log.level=warn", "--enable-feature=exemplar-storage"]  # fmt: skip
     url = f"http://{address}"
     with ExitStack() as servers:
         servers.enter_context(running(follow, folder / "extractor.txt"))

@@ -33,9 +33,6 @@ SEED = int(os.environ.get("SEED", "1"))
 
 pytestmark = pytest.mark.timeout(120 + 5 * KILLS)
 
-LINGER = 30.0
-"""Seconds: the agents' time goes twice as fast as ours, and a file may be seen only by the next scan, 5 s later."""
-
 
 @dataclass
 class Survived:
@@ -104,7 +101,7 @@ def test_run_totals_equal_the_log(survived: Survived):
 def test_equals_history(survived: Survived):
     """Everything that is served of the pack, gauges and quantiles too, is what `replay` prints for the same files."""
     command = [sys.executable, "-m", "extractor", "replay", str(survived.logs), "--format", "prometheus"]
-    command += ["--max-line-bytes", str(MAX_LINE_BYTES), "--run-linger", str(LINGER)]
+    command += ["--max-line-bytes", str(MAX_LINE_BYTES)]
     replayed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=4 * DEADLINE).stdout
 
     assert [] == differing(replayed, of_the_pack(survived.served))
@@ -114,7 +111,7 @@ def test_equals_history(survived: Survived):
 def test_equals_history_in_shards(survived: Survived, jobs: int, monkeypatch: pytest.MonkeyPatch):
     """The same however small the shards are that history is cut into, and however many processes read them."""
     monkeypatch.setattr(shards, "_LEAST_BYTES", 50_000)
-    options = Options((str(survived.logs),), max_line_bytes=MAX_LINE_BYTES, run_linger=LINGER, jobs=jobs)
+    options = Options((str(survived.logs),), max_line_bytes=MAX_LINE_BYTES, jobs=jobs)
     replayed = Replay(default_catalog(), options).run()
 
     assert [] == differing(text(replayed.state), of_the_pack(survived.served))
@@ -188,7 +185,7 @@ def survived(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int
     folder = tmp_path_factory.mktemp("kill")
     logs, state_dir, said = folder / "logs", folder / "state", folder / "said"
     logs.mkdir()
-    options = ("--checkpoint-interval", "0.05", "--max-line-bytes", str(MAX_LINE_BYTES), "--run-linger", str(LINGER))
+    options = ("--checkpoint-interval", "0.05", "--max-line-bytes", str(MAX_LINE_BYTES))
     [port] = free_ports(1)
     victim = Victim(logs, state_dir, port, said, options)
     writer, scraper = Writer(logs, SEED), Scraper(victim.url)

@@ -218,6 +218,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
         eventually(
             lambda: query(url, "sum(extractor_events_total)"), expected={(): 1000.0 + len(appended) + len(written)}
         )
+        # What is counted of runs is so only when all files were looked at again.
+        waits = "max(extractor_last_event_timestamp_seconds - extractor_runs_settled_timestamp_seconds) > bool 10"
+        eventually(lambda: query(url, waits), expected={(): 0.0})
         at = query(url, "timestamp(up)").popitem()[1]
         yield Scraped(f"http://{served}", url, count([folder / "appended.jsonl"], words), truth, at)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.gen import lines
 from tests.conftest import Log
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually
@@ -93,6 +94,33 @@ def test_ctrl_c_ends_one_process(endless: Path) -> None:
 
     assert (b"", b"extractor: interrupted\n") == process.communicate(timeout=DEADLINE)
     assert 130 == process.returncode
+
+
+def test_ctrl_c_at_the_very_start() -> None:
+    """Ctrl-C while the program is still being loaded ends it, too, and without a traceback."""
+    command = [sys.executable, "-X", "importtime", "-m", "extractor", "replay", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.split()[-1:] == [b"click.core"])
+        process.send_signal(signal.SIGINT)
+
+        assert b"Traceback" not in process.stderr.read()
+        assert -signal.SIGINT == process.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("command", ["replay", "report"])
+def test_what_could_not_be_read_is_an_exit_code(tmp_path: Path, command: str) -> None:
+    """Of logs that could be read only in part the rest is printed, what is missing is named, and the exit code is 1."""
+    (tmp_path / "whole.jsonl").write_bytes(b"".join(lines(200, seed=1)))
+    packed = gzip.compress(b"".join(lines(2000, seed=2)))
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    arguments = [sys.executable, "-m", "extractor", command, str(tmp_path)]
+
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+    assert 1 == done.returncode
+    assert "cut.jsonl.gz breaks off" in done.stderr
+    assert "Success rate" in done.stdout
 
 
 def opened_by(process: int) -> list[str]:

@@ -39,6 +39,7 @@ _REJECTS: dict[str, bytes] = {
     "invalid": b'{"event":"tool.call","ts":1767607200,"run_id":"r","tool":5,"note":"reject-%d-"}\n',
 }
 _TIME = re.compile(rb'"ts":"([^"]+)"')
+_END = b'"event":"run.complete"'
 _SEQ = re.compile(rb'"seq":\d+')
 
 
@@ -97,7 +98,8 @@ class Writer(threading.Thread):
     def _last(self) -> bytes:
         """A line a minute later than all others: now every run that has ended is over for good, live and in history."""
         self.lines += 1
-        line = self._numbered(self._open[0], dice=100)
+        line = next(each for each in self._events if _END not in each)  # the run of an end would not be over itself
+        line = self._numbered(self._open[0], dice=100, line=line)
         time = _TIME.search(line)
         assert time is not None
         later = datetime.fromisoformat(time[1].decode()) + timedelta(minutes=1)
@@ -137,7 +139,7 @@ class Writer(threading.Thread):
             else:
                 yield self._numbered(log, dice)
 
-    def _numbered(self, log: _File, dice: int) -> bytes:
+    def _numbered(self, log: _File, dice: int, line: bytes = b"") -> bytes:
         log.seq += 1
         if dice in range(10, 30) and log.seq > 1:
             self.gaps += 1
@@ -145,7 +147,7 @@ class Writer(threading.Thread):
         elif dice in range(30, 50) and log.seq > 1:
             self.repeats += 1
             log.seq -= 1
-        line = _SEQ.sub(b'"seq":%d' % log.seq, next(self._events), count=1)
+        line = _SEQ.sub(b'"seq":%d' % log.seq, line or next(self._events), count=1)
         return b'{"writer":"%b",%b' % (log.writer, line[1:])
 
 
