@@ -7,6 +7,7 @@ PEERS   := .venv/.installed-peers
 ADDRESS ?= 127.0.0.1:9464
 DOCS    := $(wildcard README.md docs/*.md)
 SOURCES := extractor samples bench tests
+UNIT    := env -i $(BIN)/extractor systemd --program /opt/extractor/bin/extractor /var/log/agents
 
 .DEFAULT_GOAL := help
 .PHONY: help run test format lint type docs docs-check check coverage soak soak-replay bench bench-peers bench-live clean
@@ -41,9 +42,11 @@ lint: $(STAMP)  ## the linter, and whether the sources are formatted
 type: $(STAMP)  ## the types
 	@$(BIN)/mypy --no-error-summary
 
-docs: $(STAMP)  ## write the generated parts of the documentation, and the samples' rules and dashboard
+docs: $(STAMP)  ## write the generated parts of the documentation, and the samples' rules, dashboard and units
 	@$(BIN)/extractor rules --objectives samples/objectives.toml >samples/prometheus/rules.yml
 	@$(BIN)/python -m samples.grafana.dashboard --objectives samples/objectives.toml >samples/grafana/agents.json
+	@$(UNIT) >samples/systemd/extractor.service
+	@$(UNIT) --socket >samples/systemd/extractor.socket
 	@$(BIN)/cog -r $(DOCS)
 
 docs-check: $(STAMP)

@@ -77,7 +77,7 @@ class Accounts:
         due = list(self.runs.due(moment, -inf if end else self._linger))
         for _, run in due:
             run.settled = True
-        self._note([*due, *self.runs.seen_again()])
+        self.anomalies.note(run for _, run in (*due, *self.runs.seen_again()))
         updates = [*self._closed(due), *self._over(self.runs.sweep(moment))]
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
@@ -152,7 +152,7 @@ class Accounts:
 
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
         """What is observed of runs that are forgotten, some of which were *abandoned*."""
-        self._note(over)
+        self.anomalies.note(run for _, run in over)
         ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
         updates = self._closed(ended)
         rest = [(name, run) for name, run in over if run.ending is None or run.settled]
@@ -174,16 +174,6 @@ class Accounts:
                     for metric, labels in self._abandoned(run.values())
                 ]
         return updates
-
-    def _note(self, over: Over) -> None:
-        """Count what was wrong with runs."""
-        self.anomalies.note((run for _, run in over), self._is_late)
-
-    def _is_late(self, run: Run, time: float) -> bool:
-        """Whether *time* lies a linger after the end of *run*; without an end, whether it never came."""
-        if run.ending is None or time == inf:
-            return time == inf
-        return self._slot_of(time) > self._slot_of(run.ending.time + self._linger)
 
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""

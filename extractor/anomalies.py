@@ -7,7 +7,7 @@ Knows nothing of events.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from extractor.run import Run
 
@@ -16,21 +16,24 @@ NO_START, SECOND_END, AFTER_END = KINDS = ("no_start", "second_end", "after_end"
 
 
 class Anomalies:
-    """The runs of one pack by what is wrong with them; where nothing *starts* a run, no start is missed."""
+    """
+    The runs of one pack by what is wrong with them.
 
-    def __init__(self, *, starts: bool) -> None:
+    Where nothing *starts* a run, no start is missed. A run is over *linger* seconds after its end.
+    """
+
+    def __init__(self, linger: float, *, starts: bool) -> None:
+        self._linger = linger
         self._starts = starts
         self.runs: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
 
-    def note(self, runs: Iterable[Run], is_late: Callable[[Run, float], bool]) -> None:
-        """Look at *runs*, which are settled or given up; *is_late* says whether a time lies a linger after the end."""
+    def note(self, runs: Iterable[Run]) -> None:
+        """Look at *runs*, which are settled or given up."""
         for run in runs:
-            odd = {
-                NO_START: self._starts and is_late(run, run.started),
-                SECOND_END: run.ends > 1,
-                AFTER_END: is_late(run, run.last),
-            }
-            new = {kind for kind, is_so in odd.items() if is_so} - run.odd
-            if new:
+            over = run.last if run.ending is None else run.ending.time + self._linger
+            unstarted = self._starts and run.started > over
+            if unstarted or run.ends > 1 or run.last > over:
+                odd = {NO_START: unstarted, SECOND_END: run.ends > 1, AFTER_END: run.last > over}
+                new = {kind for kind, is_so in odd.items() if is_so} - run.odd
                 run.odd |= new
                 self.runs.update(new)

@@ -31,7 +31,7 @@ def open_accounts(  # noqa: PLR0913  # options, given by name
             for pattern in patterns(pack)
         ],
         [(interval, Intervals(timeout, linger, most)) for interval in intervals(pack)],
-        anomalies=Anomalies(starts=any(event.run == "start" for event in pack.events.values())),
+        anomalies=Anomalies(linger, starts=any(event.run == "start" for event in pack.events.values())),
         metrics=catalog.metrics,
         abandoned=lambda values: [(count.metric, count.labels_of(values)) for count in counts],
         linger=linger,

@@ -20,7 +20,7 @@ from extractor.run_options import Options
 from extractor.settings import Command
 
 _INTERRUPTED = 130
-_ELSEWHERE = ("check", "config", "replay", "report", "requeue", "rules")
+_ELSEWHERE = ("check", "config", "replay", "report", "requeue", "rules", "systemd")
 
 
 class _Commands(click.Group):

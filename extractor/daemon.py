@@ -5,6 +5,7 @@ Builds the rooms and owns the loop, the clocks, the signals and the order of sto
 server's thread renders under the same lock.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -12,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from extractor import __version__, landing, report
+from extractor import __version__, activation, landing, report
 from extractor.catalog import Catalog
 from extractor.intake import Intake
 from extractor.keeper import Keeper
+from extractor.notify import Notifier
 from extractor.own_log import Log, relay
 from extractor.own_metrics import OwnText
+from extractor.pace import Pace
 from extractor.pipeline import Pipeline
 from extractor.prices import Prices
 from extractor.reloading import Reloading, taken_over
@@ -53,11 +56,16 @@ class Daemon:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stats = Stats()
+        self._notifier = Notifier(os.environ)
         catalog = load(options.schemas)
         self._state = _empty(catalog, options)
-        self._listener = listen(options.listen_address)
+        activated = activation.handed_over(os.environ)
+        self._listener = activated or listen(options.listen_address)
+        self._is_activated = activated is not None
         self._keeper = self._make_keeper()
+        self._notifier.long_step("Restoring what was counted")
         positions = self._keeper.restore() if self._keeper else []
+        self._pace = Pace(self._stats)
         self._pipeline = self._make_pipeline(self._state, Prices.load(options.prices))
         if self._keeper:
             self._keeper.begin(self._pipeline)
@@ -73,7 +81,7 @@ class Daemon:
         )
         self._waker = Waker(options.logs)
         self._scrapes = Scrapes(*self._texts())
-        self._reloading = Reloading(self._reload, log, self._stats)
+        self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
         self._caught_up_to: float | None = None  # the time of the latest event in that; None before all was read
         self._ready = False
@@ -93,14 +101,16 @@ class Daemon:
         server = Server(self._listener, pages)
         server.start()
         where = url(self._listener)
+        whose = "the socket handed over, " if self._is_activated else ""
         self._log.info(f"following {', '.join(str(path) for path in self._options.logs)}")
-        self._log.info(f"serving {where}/metrics, and for people {where}/")
+        self._log.info(f"serving {whose}{where}/metrics, and for people {where}/")
         try:
             self._follow()
         finally:
             self._waker.close()
             server.stop()
             silence()
+            self._notifier.close()
 
     def stop(self) -> None:
         """Make `run` return, after the last whole line."""
@@ -119,18 +129,21 @@ class Daemon:
     def _follow(self) -> None:
         self._scan()
         self._to_catch_up = {source: source.size for source in self._intake.tail.sources()}
+        self._intake.fold()  # how far behind it is must be known while the first of it is read
         self._go_on()
         while not self._stopping.is_set():
-            hints = self._waker.wait(max(self._scan_at - time.monotonic(), 0.0))
+            hints = self._waker.wait(max(min(self._scan_at - time.monotonic(), self._notifier.pause()), 0.0))
             if time.monotonic() >= self._scan_at:
                 self._scan()
             else:
                 self._intake.look(hints)
             self._go_on()
+        self._notifier.stopping()
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._intake.scan()
-        self._intake.read(go_on=lambda: time.monotonic() < deadline)
+        self._intake.read(go_on=lambda: self._may_drain(deadline))
         if self._keeper:
+            self._notifier.long_step("Stopping: saving what was counted")
             self._keeper.finish(self._pipeline, self._intake.tail)
 
     def _go_on(self) -> None:
@@ -155,12 +168,21 @@ class Daemon:
             self._state.idle = max(self._quiet - _QUIET_SECONDS, 0.0)
         self._fold_at = now + _FOLD_SECONDS
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
+        self._step()
 
     def _may_read(self) -> bool:
+        self._step()
         if self._stopping.is_set() or self._reloading.asked:
             return False
         # However much there is to read, new files must be found before they are renamed and deleted.
         return time.monotonic() < self._scan_at
+
+    def _may_drain(self, deadline: float) -> bool:
+        self._step()
+        return time.monotonic() < deadline
+
+    def _step(self) -> None:
+        self._notifier.step(lambda: self._pace.words(catching_up=not self._ready))
 
     def _fold_due(self) -> bool:
         self._folding_since = time.monotonic()
@@ -187,6 +209,8 @@ class Daemon:
             self._caught_up_to = self._state.watermark
             self._scan_at = 0.0  # what is settled of runs is what was there when all files were looked at
         self._ready = self._caught_up_to is not None and self._state.read_to >= self._caught_up_to
+        if self._ready:
+            self._notifier.ready()
 
     def _reload(self) -> Callable[[], list[str]]:
         """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""

@@ -27,10 +27,9 @@ class Ending(NamedTuple):
     own: tuple[float | None, ...] = ()
 
 
-def load_ending(dumped: list[Any]) -> Ending:
-    """The ending that was dumped as a plain list."""
-    time, adds, own = dumped
-    return Ending(time, tuple(Add(metric, tuple(labels), place) for metric, labels, place in adds), tuple(own))
+def load_adds(dumped: list[Any]) -> tuple[Add, ...]:
+    """What was dumped as plain lists."""
+    return tuple(Add(metric, tuple(labels), place) for metric, labels, place in dumped)
 
 
 def order_of(ending: Ending) -> tuple[float, str]:

@@ -10,6 +10,7 @@ ExtractorError           exit 1, one line on stderr
 ├── ObjectivesError      a file of objectives is wrong: file, key, message, with what to write instead
 ├── WorkerError          a process of a parallel replay has died
 ├── PricesError          a file of prices is wrong, or needs what is not installed
+├── UnitError            what was given cannot be run as a service of systemd
 └── ServerError          the address cannot be listened on
 
 Bad input is not here: a line that is no event is a `Reject` value, is counted by its reason, and reading goes on.
@@ -53,6 +54,10 @@ class WorkerError(ExtractorError):
 
 class ServerError(ExtractorError):
     """The address to serve on cannot be listened on."""
+
+
+class UnitError(ExtractorError):
+    """What was given cannot be run as a service of systemd."""
 
 
 class ObjectivesError(ExtractorError):

@@ -9,7 +9,7 @@ Knows nothing of what is in force.
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from extractor.checkpoint import as_read
@@ -26,7 +26,7 @@ class Reloading:
     Reloads when it was asked to: what *read* gives puts what it has read into force.
 
     *read* raises where something is wrong, and changes nothing; what it gives cannot fail, and says what a person
-    should know. *tell* is told when a reload begins, and when it is done, whatever came of it. The outcome is in *log*
+    should know. *tell* is entered for as long as a reload lasts. The outcome is in *log*
     and *stats*.
     """
 
@@ -35,7 +35,7 @@ class Reloading:
         read: Callable[[], Callable[[], Notes]],
         log: Log,
         stats: Stats,
-        tell: Callable[[bool], None] = lambda _: None,
+        tell: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.asked = False
         self._read = read
@@ -51,20 +51,18 @@ class Reloading:
     def run(self) -> None:
         """Reload now."""
         self.asked = False  # whoever asks from now on may have changed what is being read
-        self._tell(True)
-        try:
-            apply = self._read()
-        except Exception as error:  # noqa: BLE001  # whatever stands in a file must not end what runs
-            self._stats.reloaded = 0
-            why = str(error) if isinstance(error, ExtractorError) else repr(error)
-            self._log.error(f"not reloaded, everything stays as it was: {why}")
-        else:
+        with self._tell():
+            try:
+                apply = self._read()
+            except Exception as error:  # noqa: BLE001  # whatever stands in a file must not end what runs
+                self._stats.reloaded = 0
+                why = str(error) if isinstance(error, ExtractorError) else repr(error)
+                self._log.error(f"not reloaded, everything stays as it was: {why}")
+                return
             for note in apply():
                 self._log.warning(note)
             self._stats.reloaded, self._stats.reloaded_at = 1, time.time()
             self._log.info("reloaded")
-        finally:
-            self._tell(False)
 
 
 def taken_over(before: State, lock: AbstractContextManager[Any], state: State) -> list[str]:

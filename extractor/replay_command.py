@@ -4,6 +4,7 @@ The command `extractor replay`, and how any command reads logs to their end.
 Knows nothing of how they are read.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from extractor.escapes import printable
 from extractor.options import (
     INCOMPLETE,
     REJECTED,
+    SELDOM,
     backfill_options,
     collect_less,
     moment,
@@ -98,13 +100,14 @@ def read(
     on_reject: Callable[[Rejected], None] = lambda _: None,
 ) -> Replayed:
     """Read *paths* as *options* say, with progress and troubles on standard error."""
-    collect_less()
+    collect_less(SELDOM)
     window = options.pop("quantile_window")
     job = Replay(catalog, Options(paths=paths, window=window, **options), on_reject)
     with shown(job.total_bytes) as progress:
         replayed = job.run(progress)
     for trouble in replayed.troubles:
         click.echo(f"extractor: {printable(trouble)}", err=True)
+    gc.freeze()  # or the interpreter looks for garbage among all that was counted before it ends
     return replayed
 
 
@@ -123,7 +126,7 @@ def _backfill(
     output: Document | Blocks,
     how: dict[str, Any],
 ) -> Replayed:
-    collect_less()
+    collect_less(SELDOM)
     window = options.pop("quantile_window")
     with TemporaryDirectory(prefix="extractor-") as folder, output:
         asked = Options(paths=paths, window=window, **options)

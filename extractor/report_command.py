@@ -18,6 +18,7 @@ from extractor.judgement import compared, rejected, rows
 from extractor.options import (
     BROKEN,
     INCOMPLETE,
+    SELDOM,
     collect_less,
     moment,
     objectives_option,
@@ -86,7 +87,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
 
 
 def _read(paths: tuple[str, ...], window: float, options: dict[str, Any]) -> tuple[Cut, Replayed]:
-    collect_less()
+    collect_less(SELDOM)
     since, until = options.pop("since"), options.pop("until")
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until")

@@ -13,7 +13,7 @@ Knows nothing of files, schemas or Prometheus.
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from extractor.endings import Ending, load_ending
+from extractor.endings import Add, Ending, load_adds
 from extractor.run import NEVER, Known, Run, later
 
 _EPOCHS = 20  # in a time-out
@@ -93,31 +93,27 @@ class Runs:
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        return [
-            [
-                name,
-                run.first,
-                run.last,
-                run.ending,
-                run.settled,
-                [] if run.ending else run.fields,
-                run.started,
-                run.ends,
-                list(run.odd),
-            ]
-            for name, run in self.stretches()
-        ]
+        adds: dict[tuple[Add, ...], int] = {}  # the same for many runs
+        kept = []
+        for name, run in self.stretches():
+            ending = run.ending
+            said = run.fields if ending is None else (ending.time, adds.setdefault(ending.adds, len(adds)), ending.own)
+            seen = (run.first, run.last, run.started, run.ends, run.settled, list(run.odd))
+            kept.append((name, seen, ending is None, said))
+        return [list(adds), kept]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, with the same run fields."""
-        for run_id, first, last, ending, settled, fields, started, ends, odd in dumped:
+        adds, kept = [load_adds(each) for each in dumped[0]], dumped[1]
+        for run_id, seen, is_open, said in kept:
             run = Run(self._fields)
-            run.started, run.ends, run.odd = started, ends, set(odd)
-            run.first, run.last, run.settled = first, last, settled
-            if ending is not None:
-                run.ending = load_ending(ending)
+            run.first, run.last, run.started, run.ends, run.settled, odd = seen
+            run.odd.update(odd)
+            if is_open:
+                run.fields = [Known(time, value) for time, value in said]
             else:
-                run.fields = [Known(time, value) for time, value in fields]
+                time, place, own = said
+                run.ending = Ending(time, adds[place], tuple(own))
             self._keep(run_id, run)
 
     @property

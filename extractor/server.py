@@ -7,6 +7,7 @@ Knows nothing of how the state is kept.
 """
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -67,6 +68,8 @@ def listen(address: str) -> socket.socket:
 
 def url(listener: socket.socket) -> str:
     """Where a browser finds what *listener* serves."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{os.fsdecode(listener.getsockname()).replace(chr(0), '@')}:"
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
         host = "127.0.0.1"

@@ -22,8 +22,9 @@ from extractor.errors import ConfigurationError, ExtractorError
 from extractor.options import PATH_TEXT, PathText
 from extractor.properties import did_you_mean
 
-_ARGUMENTS = "extractor.arguments"
+_ARGUMENTS, _FILE = "extractor.arguments", "extractor.file"
 _CONFIG = "config"
+_LIKE = {"systemd": "run"}  # what prints how another command is run is told what that one would be
 _RELATIVE = "a path is relative to the file"
 
 
@@ -78,6 +79,12 @@ class Setting(NamedTuple):
     key: str
     value: object
     origin: str
+
+
+def file_of(ctx: click.Context) -> Path | None:
+    """The file that the command of *ctx* was told of."""
+    path: Path | None = ctx.meta.get(_FILE)
+    return path
 
 
 def key_of(parameter: click.Parameter) -> str:
@@ -171,10 +178,13 @@ def in_force(
 def _take_file(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    checked = check(path, commands_of(ctx.find_root().command), ctx.info_name or "")
+    name = ctx.info_name or ""
+    used = _LIKE.get(name, name)
+    checked = check(path, commands_of(ctx.find_root().command), used)
     if checked.problems:
         raise checked.problems[0]
-    said = checked.by_command.get(ctx.info_name or "", {})
+    said = checked.by_command.get(used, {})
+    ctx.meta[_FILE] = path
     ctx.default_map = {name: each.value for name, each in said.items()}
 
 

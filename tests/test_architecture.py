@@ -107,6 +107,13 @@ ROOMS = {
     "report": "catalog hdr reporting series signals state sums",
     "landing": "report",
     "server": "errors",
+    # what the service manager gives and is told
+    "activation": "errors",
+    "notify": "",
+    "pace": "stats",
+    "quoting": "errors",
+    "unit": "errors quoting",
+    "systemd_command": "cli options settings unit",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
     "recordings": "",
@@ -129,8 +136,8 @@ ROOMS = {
     "run_options": "",
     "telling": "happenings own_log sources",
     "reloading": "checkpoint errors own_log state stats",
-    "daemon": "catalog intake keeper landing own_log own_metrics pipeline prices reloading report run_options schemas "
-    "scrape server sources state stats telling waker",
+    "daemon": "activation catalog intake keeper landing notify own_log own_metrics pace pipeline prices reloading "
+    "report run_options schemas scrape server sources state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -167,12 +174,12 @@ ROOMS = {
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
     "click": "check_command cli config_command options progress replay_command report_command requeue_command "
-    "rules_command settings",
+    "rules_command settings systemd_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint parts period spill structs workers",
-    "numpy": "accounts charges choices elapsed fastpath folding hdr intervals ledger repeated repeats series "
+    "numpy": "accounts charges choices derive elapsed fastpath folding hdr intervals ledger repeated repeats series "
     "sighted sums tariffs updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics",

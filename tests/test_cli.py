@@ -54,7 +54,7 @@ def test_help_names_every_command(extractor: Callable[..., Result]) -> None:
     """The commands are named, each with what it does."""
     result = extractor("--help")
 
-    assert ["check", "config", "replay", "report", "requeue", "rules", "run"] == COMMANDS
+    assert ["check", "config", "replay", "report", "requeue", "rules", "run", "systemd"] == COMMANDS
     assert all(re.search(rf"^  {command} +\w", result.output, re.MULTILINE) for command in COMMANDS)
 
 
