@@ -13,7 +13,9 @@ from extractor.cli import main
 from extractor.objectives import Objectives
 from extractor.options import BROKEN
 from extractor.own_metrics import OwnCollector
+from extractor.run_options import RELOADED
 from extractor.schemas import load
+from extractor.settings import commands_of, configurable
 from extractor.state import State
 from extractor.stats import Stats
 from samples.grafana.panels import ROWS
@@ -98,6 +100,33 @@ def panels() -> str:
             queries = "<br>".join(f"`{query.expr}`".replace("|", "\\|") for query in panel.queries)
             rows.append(f"| {row.title} | {panel.title} | {queries} |")
     return "\n".join(rows)
+
+
+def options() -> str:
+    """The options of all commands, in a table."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, command in commands_of(main).items():
+        for key, parameter in configurable(command).items():
+            rows.setdefault((key, *_said_of(parameter, command)), []).append(name)
+    lines = []
+    for (key, option, variable, default, meaning, field), names in sorted(rows.items()):
+        reload = ("yes" if field in RELOADED else "restart") if "run" in names else ""
+        commands = " ".join(names)
+        lines.append(f"| `{option}` | `{variable}` | `{key}` | {default} | {commands} | {reload} | {meaning} |")
+    head = "| option | variable | key | default | commands | reload | meaning |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *lines])
+
+
+def _said_of(parameter: click.Parameter, command: click.Command) -> tuple[str, ...]:
+    # The window of the quantiles is the only window that `run` has.
+    field = "window" if parameter.name == "quantile_window" else str(parameter.name)
+    if not isinstance(parameter, click.Option):
+        return str(parameter.metavar).removesuffix("..."), str(parameter.envvar), "", "What to read.", field
+    record = parameter.get_help_record(click.Context(command))
+    assert record is not None
+    meaning, _, extra = record[1].rpartition("  [")
+    default = re.search(r"default: \(?([^;\])]+)", extra)
+    return parameter.opts[0], str(parameter.envvar), f"`{default[1]}`" if default else "", meaning, field
 
 
 def _plain(template: str) -> str:

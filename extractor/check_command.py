@@ -11,19 +11,26 @@ from typing import Any
 import click
 
 from extractor.advice import Advice, advice, counting
-from extractor.options import REJECTED, option, reading_options
+from extractor.escapes import printable
+from extractor.options import PATH_TEXT, REJECTED, option, reading_options
 from extractor.pipeline import Rejected
-from extractor.printing import printable
 from extractor.replay_command import read
 from extractor.schemas import load
+from extractor.settings import Command
 
 _SHOWN_REJECTS = 20
 _SHOWN_BYTES = 200
 _SHOWN_NAMES = 4
 
 
-@click.command()
-@option("--logs", multiple=True, metavar="PATH", help="Also say which lines of PATH would be rejected, and why.")
+@click.command(cls=Command)
+@option(
+    "--logs",
+    type=PATH_TEXT,
+    multiple=True,
+    metavar="PATH",
+    help="Also say which lines of PATH would be rejected, and why.",
+)
 @option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
 @reading_options
 def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:

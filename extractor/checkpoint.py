@@ -127,6 +127,11 @@ class StateDirectory:
         self._lock = lock
 
 
+def as_read(value: Any) -> Any:  # noqa: ANN401  # whatever MessagePack can say
+    """*value* as it would come back from the disk."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(value))
+
+
 def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever MessagePack can say
     head, _, body = content.partition(b"\n")
     words = head.split(b" ")

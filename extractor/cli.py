@@ -13,11 +13,14 @@ import click
 
 from extractor import __version__
 from extractor.errors import ExtractorError
-from extractor.options import collect_less, option, reading_options
-from extractor.printing import printable
+from extractor.escapes import printable
+from extractor.options import collect_less, option, paths_argument, reading_options
+from extractor.own_log import FORMS, PRIORITIES, Log
+from extractor.run_options import Options
+from extractor.settings import Command
 
 _INTERRUPTED = 130
-_ELSEWHERE = ("check", "replay", "report", "requeue", "rules", "systemd")
+_ELSEWHERE = ("check", "config", "replay", "report", "requeue", "rules", "systemd")
 
 
 class _Commands(click.Group):
@@ -53,8 +56,8 @@ def main() -> None:
     """Prometheus metrics from the event logs of AI agents."""
 
 
-@main.command()
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG_DIR...")
+@main.command(cls=Command)
+@paths_argument("logs", "LOG_DIR", click.Path(path_type=Path))
 @option(
     "--web.listen-address",
     "listen_address",
@@ -97,8 +100,23 @@ def main() -> None:
     metavar="N",
     help="Forget the runs that were silent for longest when more are open.",
 )
+@option(
+    "--log.level",
+    "log_level",
+    type=click.Choice(list(PRIORITIES)),
+    default="info",
+    help="Say what is so bad or worse, on standard error.",
+)
+@option(
+    "--log.format",
+    "log_format",
+    type=click.Choice(FORMS),
+    default="auto",
+    help="How to say it. By default as the journal wants it if that is where it goes, else as text.",
+)
 @reading_options
-def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
+@click.pass_context
+def run(ctx: click.Context, /, **options: Any) -> None:
     """
     Follow LOG_DIR and serve its metrics.
 
@@ -111,7 +129,13 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
         extractor run /var/log/agents --state-dir /var/lib/extractor
         curl localhost:9464/metrics
     """
-    from extractor.daemon import Daemon, Options  # noqa: PLC0415  # a tenth of the start-up time of every other command
+    from extractor.daemon import Daemon  # noqa: PLC0415  # a tenth of the start-up time of every other command
 
     collect_less()
-    Daemon(Options(logs=logs, window=quantile_window, **options), lambda text: click.echo(text, err=True)).run()
+    command, log = ctx.command, Log(level=options["log_level"], form=options["log_format"])
+    assert isinstance(command, Command)
+    Daemon(_options(**options), log, lambda: _options(**command.reread(ctx))).run()
+
+
+def _options(quantile_window: float, **options: Any) -> Options:
+    return Options(window=quantile_window, **options)

@@ -7,28 +7,31 @@ server's thread renders under the same lock.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
-from extractor import __version__, activation, happenings, landing, report
-from extractor.happenings import Happening
+from extractor import __version__, activation, landing, report
+from extractor.catalog import Catalog
 from extractor.intake import Intake
 from extractor.keeper import Keeper
 from extractor.notify import Notifier
+from extractor.own_log import Log, relay
 from extractor.own_metrics import OwnText
 from extractor.pace import Pace
 from extractor.pipeline import Pipeline
 from extractor.prices import Prices
+from extractor.reloading import Reloading, taken_over
+from extractor.run_options import Options
 from extractor.schemas import load
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
 from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.telling import Telling
 from extractor.waker import Waker
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
@@ -38,44 +41,24 @@ _QUIET_SECONDS = 30.0  # without a line, until time goes on for runs: what agent
 _DRAIN_SECONDS = 5.0  # for what was written before the signal; a long catch-up is cut short
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `extractor run` was told; times in seconds."""
-
-    logs: tuple[Path, ...]
-    schemas: tuple[Path, ...] = ()
-    listen_address: str = "127.0.0.1:9464"
-    window: float = 300.0
-    run_timeout: float = 3600.0
-    run_linger: float = 5.0
-    max_open_runs: int = 100_000
-    prices: Path | None = None
-    max_clock_skew: float = 300.0
-    max_line_bytes: int = 1 << 20
-    poll_interval: float = 5.0
-    state_dir: Path | None = None
-    checkpoint_interval: float = 5.0
-    max_reject_bytes: int = 100 << 20
-
-
 class Daemon:
-    """Follows and serves; `run` returns after `stop`. *say* is told, once, what a person wants to know at the start."""
+    """
+    Follows and serves; `run` returns after `stop`. *log* is told what a person should know.
 
-    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+    *reread* is what was told, read again: for a reload. It may raise `ExtractorError`.
+    """
+
+    def __init__(self, options: Options, log: Log, reread: Callable[[], Options] | None = None) -> None:
         self._options = options
-        self._say = say
+        self._log = log
+        self._telling = Telling(log)
+        self._reread = reread or (lambda: options)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stats = Stats()
         self._notifier = Notifier(os.environ)
         catalog = load(options.schemas)
-        self._state = State(
-            catalog,
-            window_seconds=options.window,
-            run_timeout=options.run_timeout,
-            run_linger=options.run_linger,
-            max_open_runs=options.max_open_runs,
-        )
+        self._state = _empty(catalog, options)
         activated = activation.handed_over(os.environ)
         self._listener = activated or listen(options.listen_address)
         self._is_activated = activated is not None
@@ -83,13 +66,7 @@ class Daemon:
         self._notifier.long_step("Restoring what was counted")
         positions = self._keeper.restore() if self._keeper else []
         self._pace = Pace(self._stats)
-        self._pipeline = Pipeline(
-            self._state,
-            self._stats,
-            latest=lambda: time.time() + options.max_clock_skew,
-            on_reject=self._keeper.reject if self._keeper else lambda _: None,
-            prices=Prices.load(options.prices),
-        )
+        self._pipeline = self._make_pipeline(self._state, Prices.load(options.prices))
         if self._keeper:
             self._keeper.begin(self._pipeline)
         self._intake = Intake(
@@ -100,14 +77,17 @@ class Daemon:
             max_line_bytes=options.max_line_bytes,
             positions=positions,
             on_fold=self._after_fold,
-            on_happening=self._tell,
+            on_happening=self._telling.happening,
         )
         self._waker = Waker(options.logs)
+        self._scrapes = Scrapes(*self._texts())
+        self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
         self._caught_up_to: float | None = None  # the time of the latest event in that; None before all was read
         self._ready = False
         self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
         self._scan_at = 0.0
+        self._in_terminal = sys.stderr.isatty()
         self._fold_at = 0.0
         self._folding_since = 0.0
 
@@ -115,20 +95,21 @@ class Daemon:
         """Follow and serve until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        own = OwnText(self._state, self._stats, self._lock, time.time, __version__)
-        scrapes = Scrapes(SeriesText(self._state, self._lock), own)
-        pages = Pages(metrics=scrapes, not_ready=self._not_ready, landing=self._landing)
+        signal.signal(signal.SIGHUP, self._on_hangup)
+        silence = relay(self._log)
+        pages = Pages(metrics=self._scrapes, not_ready=self._not_ready, landing=self._landing)
         server = Server(self._listener, pages)
         server.start()
         where = url(self._listener)
         whose = "the socket handed over, " if self._is_activated else ""
-        self._say(f"following {', '.join(str(path) for path in self._options.logs)}")
-        self._say(f"serving {whose}{where}/metrics, and for people {where}/")
+        self._log.info(f"following {', '.join(str(path) for path in self._options.logs)}")
+        self._log.info(f"serving {whose}{where}/metrics, and for people {where}/")
         try:
             self._follow()
         finally:
             self._waker.close()
             server.stop()
+            silence()
             self._notifier.close()
 
     def stop(self) -> None:
@@ -139,18 +120,24 @@ class Daemon:
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop()
 
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        if self._in_terminal and not sys.stderr.isatty():
+            self.stop()  # it was closed
+        self._reloading.ask()
+        self._waker.wake()
+
     def _follow(self) -> None:
         self._scan()
         self._to_catch_up = {source: source.size for source in self._intake.tail.sources()}
         self._intake.fold()  # how far behind it is must be known while the first of it is read
-        self._read()
+        self._go_on()
         while not self._stopping.is_set():
             hints = self._waker.wait(max(min(self._scan_at - time.monotonic(), self._notifier.pause()), 0.0))
             if time.monotonic() >= self._scan_at:
                 self._scan()
             else:
                 self._intake.look(hints)
-            self._read()
+            self._go_on()
         self._notifier.stopping()
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._intake.scan()
@@ -159,8 +146,15 @@ class Daemon:
             self._notifier.long_step("Stopping: saving what was counted")
             self._keeper.finish(self._pipeline, self._intake.tail)
 
+    def _go_on(self) -> None:
+        self._read()
+        while self._reloading.asked and not self._stopping.is_set():
+            self._reloading.run()
+            self._read()
+
     def _scan(self) -> None:
         self._intake.scan()
+        self._telling.scanned(self._intake.tail.sources(), self._waker.problem)
         self._scan_at = time.monotonic() + self._options.poll_interval
 
     def _read(self) -> None:
@@ -178,8 +172,10 @@ class Daemon:
 
     def _may_read(self) -> bool:
         self._step()
+        if self._stopping.is_set() or self._reloading.asked:
+            return False
         # However much there is to read, new files must be found before they are renamed and deleted.
-        return not self._stopping.is_set() and time.monotonic() < self._scan_at
+        return time.monotonic() < self._scan_at
 
     def _may_drain(self, deadline: float) -> bool:
         self._step()
@@ -216,21 +212,51 @@ class Daemon:
         if self._ready:
             self._notifier.ready()
 
-    def _tell(self, happening: Happening) -> None:
-        text = happenings.trouble(happening)
-        if text:
-            self._say(text)
+    def _reload(self) -> Callable[[], list[str]]:
+        """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
+        options, left = self._options.reloaded(self._reread())
+        catalog, prices = load(options.schemas), Prices.load(options.prices)
+        state = _empty(catalog, options)
+        notes = [f"{key} has changed, which needs a restart" for key in left]
+        notes += taken_over(self._state, self._lock, state)
+        pipeline = self._make_pipeline(state, prices)
+        pipeline.sequences = self._pipeline.sequences
+
+        def apply() -> list[str]:
+            self._options, self._state, self._pipeline = options, state, pipeline
+            self._log.set(level=options.log_level, form=options.log_format)
+            self._intake.go_on(catalog, pipeline)
+            if self._keeper:
+                self._keeper.go_on(pipeline, self._intake.tail, options.checkpoint_interval)
+            self._scrapes.show(*self._texts())  # what was seen in a scrape is never taken back: it is saved first
+            self._scan()
+            return notes
+
+        return apply
+
+    def _texts(self) -> tuple[SeriesText, OwnText]:
+        own = OwnText(self._state, self._stats, self._lock, time.time, __version__)
+        return SeriesText(self._state, self._lock), own
+
+    def _make_pipeline(self, state: State, prices: Prices) -> Pipeline:
+        return Pipeline(
+            state,
+            self._stats,
+            latest=lambda: time.time() + self._options.max_clock_skew,
+            on_reject=self._keeper.reject if self._keeper else lambda _: None,
+            prices=prices,
+        )
 
     def _make_keeper(self) -> Keeper | None:
         options = self._options
         if options.state_dir is None:
-            self._say("no --state-dir: after a restart the logs are counted again from their first lines")
+            self._log.info("no --state-dir: after a restart the logs are counted again from their first lines")
             return None
         return Keeper(
             options.state_dir,
             self._state,
             self._stats,
-            self._say,
+            self._log,
             self._lock,
             interval=options.checkpoint_interval,
             max_reject_bytes=options.max_reject_bytes,
@@ -256,3 +282,13 @@ class Daemon:
         yield from ((f"Files {state}", f"{files:,}") for state, files in sorted(stats.files.items()))
         if self._waker.problem:
             yield "Watching", self._waker.problem
+
+
+def _empty(catalog: Catalog, options: Options) -> State:
+    return State(
+        catalog,
+        window_seconds=options.window,
+        run_timeout=options.run_timeout,
+        run_linger=options.run_linger,
+        max_open_runs=options.max_open_runs,
+    )

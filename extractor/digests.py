@@ -4,13 +4,13 @@ A catalog in, digests of what each metric means out: what was saved under anothe
 Knows nothing of how they are saved.
 """
 
-from functools import cache
+from functools import lru_cache
 from hashlib import sha256
 
 from extractor.catalog import Catalog
 
 
-@cache
+@lru_cache(maxsize=4)  # a process has one, and during a reload two
 def digests(catalog: Catalog) -> dict[str, str]:
     """A digest of what each metric means: how it is kept, and what feeds it."""
     feeds: dict[str, list[str]] = {name: [] for name in catalog.metrics}

@@ -3,6 +3,7 @@ What ends the program.
 
 ExtractorError           exit 1, one line on stderr
 ├── SchemaError          a schema or pack file is wrong: `file#/json/pointer: message`, with what to write instead
+├── ConfigurationError   the configuration file is wrong: file:line, key, message, with what to write instead
 ├── CheckpointError  the state directory cannot be used, or not by this program
 ├── SourceError          a path given on the command line cannot be read
 ├── OutputError          what was asked for cannot be written
@@ -71,3 +72,10 @@ class PricesError(ExtractorError):
 
     def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
         super().__init__(": ".join(part for part in (file, key, message) if part), hint)
+
+
+class ConfigurationError(ExtractorError):
+    """The configuration file is wrong; *place* is the file with the line, *key* the dotted key, empty for the whole."""
+
+    def __init__(self, place: str, key: str, message: str, hint: str = "") -> None:
+        super().__init__(": ".join(part for part in (place, key, message) if part), hint)

@@ -9,7 +9,7 @@ Knows nothing of HTTP, files or lines.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from math import inf, nan
 from types import MappingProxyType
@@ -65,7 +65,7 @@ def is_openmetrics(content_type: str) -> bool:
     return "openmetrics" in content_type
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def header(metric: Metric, *, openmetrics: bool) -> str:
     """What stands before the samples of *metric*: its type, unit and help."""
     collectors = CollectorRegistry(auto_describe=False)
@@ -144,7 +144,7 @@ def parts(metric: Metric, series: Series, newest: int) -> Iterator[tuple[str, Ma
         yield suffix, extra, number
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def shapes(metric: Metric) -> list[tuple[str, Mapping[str, str]]]:
     """The samples of each series of *metric*: suffix, and labels besides the series' own."""
     match metric.kind:

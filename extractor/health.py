@@ -75,6 +75,11 @@ def _reading() -> Iterator[Alert]:
 
 
 def _telling(objectives: Objectives) -> Iterator[Alert]:
+    yield Alert(
+        "ExtractorReloadFailed", "extractor_config_last_reload_successful == 0", "5m", "warning",
+        f"The extractor {_INSTANCE} refused to reload",
+        "Its configuration, schemas or prices are wrong; those from before are in force. It would not start with them.",
+    )  # fmt: skip
     for objective, broken in beyond(r.REJECTED, "reject_rate", objectives):
         yield Alert(
             "ExtractorRejectsRising", broken, "5m", "warning",

@@ -52,11 +52,17 @@ class Intake:
         self._scanned = -inf
         self.tail = Tail(
             tuple(roots),
-            lambda name: catalog.pack_for(name) is not None,
+            lambda name: self._catalog.pack_for(name) is not None,
             self._time_of,
             max_line_bytes=max_line_bytes,
             positions=positions,
         )
+
+    def go_on(self, catalog: Catalog, pipeline: Pipeline) -> None:
+        """Feed another *pipeline* from now on, of another *catalog*; everything read so far must have been folded."""
+        packs = {pack.name: pack for pack in catalog.packs}
+        self._packs = {file: packs[pack.name] for file, pack in self._packs.items() if pack.name in packs}
+        self._catalog, self._pipeline = catalog, pipeline
 
     def scan(self) -> None:
         """Look at everything; all that was written up to now will then have been read."""

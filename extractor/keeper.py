@@ -8,7 +8,6 @@ Knows nothing of signals, HTTP or what the numbers mean.
 """
 
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from extractor.checkpoint import StateDirectory
 from extractor.errors import CheckpointError
+from extractor.own_log import Log
 from extractor.pipeline import Pipeline, Rejected
 from extractor.positions import Position
 from extractor.rejects import RejectFile
@@ -24,13 +24,14 @@ from extractor.stats import Stats
 from extractor.tail import Tail
 
 _NOTHING = (-1, -1)
+_CHECKPOINT, _REJECTS = "checkpoint", "rejects"
 
 
 class Keeper:
     """
     Keeps *state* and *stats* in *directory*, at most every *interval* seconds.
 
-    *say* is told what a person should know, each trouble once. *lock* is held while the value is put together, because
+    *log* is told what a person should know. *lock* is held while the value is put together, because
     a scrape, too, moves what is in a sliding window. `restore` comes first, before anything is read.
     """
 
@@ -39,7 +40,7 @@ class Keeper:
         directory: Path,
         state: State,
         stats: Stats,
-        say: Callable[[str], None],
+        log: Log,
         lock: AbstractContextManager[Any],
         *,
         interval: float,
@@ -48,15 +49,16 @@ class Keeper:
         self._directory = StateDirectory(directory)
         self._state = state
         self._stats = stats
-        self._say = say
+        self._log = log
         self._lock = lock
         self._interval = interval
         self._rejects = RejectFile(directory, max_reject_bytes)
         self._saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
         self._saving: Future[None] | None = None
         self._began = time.monotonic()
-        self._failing = ""
+        self._failing = False
         self._saved = _NOTHING
+        self._rejected = False
         self._noted = stats.unshown()
         self._numbers: dict[str, int] = {}
 
@@ -64,10 +66,10 @@ class Keeper:
         """Take over what was saved last; where to read on in each file."""
         value, notes = self._directory.load()
         for note in notes:
-            self._say(note)
+            self._log.warning(note)
         if value is None:
             if notes:
-                self._say("no checkpoint can be used: counting the logs again from their first lines")
+                self._log.warning("no checkpoint can be used: counting the logs again from their first lines")
             self._restore_rejects(None)
             return []
         packs = {pack.name for pack in self._state.catalog.packs}
@@ -77,7 +79,7 @@ class Keeper:
                 "give the same --schemas as before, or another --state-dir",
             )
         for note in self._state.load(value["state"]):
-            self._say(note)
+            self._log.warning(note)
         self._stats.load(value["stats"])
         self._stats.saved_at = value["time"]
         self._numbers = value["sequences"]
@@ -100,10 +102,18 @@ class Keeper:
     def reject(self, rejected: Rejected) -> None:
         """Keep a rejected line."""
         self._rejects.write(rejected)
+        self._rejected = True
 
     def flush(self) -> None:
         """Write the rejected lines where a person can read them."""
-        self._stats.lost_rejects += self._rejects.flush()
+        if not self._rejected:
+            return
+        self._rejected, lost = False, self._rejects.flush()
+        self._stats.lost_rejects += lost
+        if lost:
+            self._log.trouble(_REJECTS, f"rejected lines cannot be kept in {self._directory.path}", "error")
+        else:
+            self._log.over(_REJECTS, f"rejected lines can be kept again in {self._directory.path}")
 
     def tick(self, pipeline: Pipeline, tail: Tail) -> None:
         """Between two chunks, everything folded: save if it is time to and the last save has ended."""
@@ -115,14 +125,23 @@ class Keeper:
         if time.monotonic() >= self._began + self._interval or self._rejects.full:
             self._save(pipeline, tail)
 
+    def go_on(self, pipeline: Pipeline, tail: Tail, interval: float) -> None:
+        """Keep the state of *pipeline* from now on, at most every *interval* seconds; save it, and wait for that."""
+        self._wait()
+        self._state, self._interval, self._saved = pipeline.state, interval, _NOTHING
+        self._finish(pipeline, tail)
+
     def finish(self, pipeline: Pipeline, tail: Tail) -> None:
         """Save once more, and wait for it."""
+        self._finish(pipeline, tail)
+        self._saver.shutdown()
+        self._directory.close()
+
+    def _finish(self, pipeline: Pipeline, tail: Tail) -> None:
         self.flush()
         self._wait()
         self._save(pipeline, tail)
         self._wait()
-        self._saver.shutdown()
-        self._directory.close()
 
     def _save(self, pipeline: Pipeline, tail: Tail) -> None:
         self._began = time.monotonic()
@@ -173,9 +192,8 @@ class Keeper:
             return
         self._stats.saves += 1
         self._stats.show(self._noted)
-        if self._failing:
-            self._say(f"checkpoints are saved again in {self._directory.path}")
-            self._failing = ""
+        self._failing = False
+        self._log.over(_CHECKPOINT, f"checkpoints are saved again in {self._directory.path}")
         try:
             self._rejects.rotate()
         except OSError as refusal:
@@ -184,6 +202,7 @@ class Keeper:
     def _failed(self, error: BaseException) -> None:
         self._stats.failed_saves += 1
         self._saved = _NOTHING
-        if self._failing != str(error):
-            self._say(f"cannot save a checkpoint in {self._directory.path}: {error}; following goes on without")
-        self._failing = str(error)
+        self._failing = True
+        where = self._directory.path
+        text = f"cannot save a checkpoint in {where}: {error}; following goes on without"
+        self._log.trouble(_CHECKPOINT, text, "error", directory=str(where))

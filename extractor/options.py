@@ -7,6 +7,7 @@ Knows nothing of what is done with them.
 """
 
 import gc
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +32,34 @@ REJECTED = 3
 BROKEN = 3
 """The exit code of `report`, when an objective is broken."""
 
+
+class PathText(click.types.StringParamType):
+    """A path, a pattern of paths, or - for standard input or output."""
+
+    name = "path"
+    envvar_list_splitter = os.pathsep
+
+
+PATH_TEXT = PathText()
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def variable(name: str) -> str:
+    """What the option or argument *name* is called in the environment."""
+    return "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+
+
+def paths_argument(name: str, metavar: str, kind: click.Path | PathText = PATH_TEXT) -> Callable[[F], F]:
+    """The paths that a command cannot do without."""
+    return click.argument(name, nargs=-1, required=True, type=kind, envvar=variable(name), metavar=f"{metavar}...")
 
 
 def option(name: str, *parameter: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401  # click's own
     """An option of a command, with its variable in the environment."""
-    variable = "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
-    return click.option(name, *parameter, envvar=variable, show_envvar=True, **({"show_default": True} | settings))
+    return click.option(
+        name, *parameter, envvar=variable(name), show_envvar=True, **({"show_default": True} | settings)
+    )
 
 
 def schemas_option(command: F) -> F:
@@ -145,6 +167,7 @@ def backfill_options(command: F) -> F:
         option(
             "--backfill",
             "document",
+            type=PATH_TEXT,
             metavar="OUT",
             help="Write samples as if the logs had been scraped back then to the file OUT, - for standard output: "
             "OpenMetrics with times.",

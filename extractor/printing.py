@@ -15,6 +15,7 @@ from math import isfinite
 
 from extractor import exposition, report
 from extractor.backfill import Written
+from extractor.escapes import printable, printable_json
 from extractor.replay import Replayed
 
 
@@ -53,7 +54,7 @@ def _json(replayed: Replayed) -> str:
         "report": list(figures),
         "samples": list(samples),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _number(value: float) -> float | str:
@@ -70,11 +71,6 @@ def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
         return
     first, last = (f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}" for time in (written.first, written.last))
     yield f"{written.samples:,} samples of {written.series:,} series, from {first} to {last}"
-
-
-def printable(text: str) -> str:
-    """*text* without what could drive a terminal."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 FORMATS: dict[str, Callable[[Replayed], str]] = {

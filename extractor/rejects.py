@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from extractor.escapes import printable_json
 from extractor.pipeline import Rejected
 
 _NAME, _ROTATED, _NEW = "rejects.jsonl", "rejects.jsonl.1", "rejects.jsonl.new"
@@ -150,7 +151,7 @@ def entry_of(rejected: Rejected) -> bytes:
         entry["line"] = rejected.line.decode()
     except UnicodeDecodeError:
         entry["line_base64"] = b64encode(rejected.line).decode()
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+    return printable_json(json.dumps(entry, ensure_ascii=False)).encode() + b"\n"
 
 
 def line_of(entry: dict[str, Any]) -> bytes:

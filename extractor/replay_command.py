@@ -18,6 +18,7 @@ from extractor.backfill import Backfill
 from extractor.blocks import Blocks
 from extractor.catalog import Catalog
 from extractor.document import Document
+from extractor.escapes import printable
 from extractor.options import (
     INCOMPLETE,
     REJECTED,
@@ -26,18 +27,20 @@ from extractor.options import (
     collect_less,
     moment,
     option,
+    paths_argument,
     reading_options,
 )
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected
-from extractor.printing import FORMATS, printable, said_of
+from extractor.printing import FORMATS, said_of
 from extractor.progress import counted, shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
+from extractor.settings import Command
 
 
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.command(cls=Command)
+@paths_argument("paths", "PATH")
 @option(
     "--format",
     "form",

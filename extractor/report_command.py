@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from extractor import objectives as ob
+from extractor.escapes import printable, printable_json
 from extractor.judgement import compared, rejected, rows
 from extractor.options import (
     BROKEN,
@@ -22,22 +23,23 @@ from extractor.options import (
     moment,
     objectives_option,
     option,
+    paths_argument,
     reading_options,
     window_option,
 )
 from extractor.period import ALWAYS, Period
-from extractor.printing import printable
 from extractor.progress import shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
+from extractor.settings import Command
 from extractor.tabulation import Status, Table, as_json, lines, period_text
 from extractor.windows import Cut, Windows
 
 _COLOURS = {Status.OK: "green", Status.BROKEN: "red"}
 
 
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.command(cls=Command)
+@paths_argument("paths", "PATH")
 @window_option
 @option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="What to print.")
 @option("--since", callback=moment, metavar="TIME", help="Only events at TIME or later: as in `extractor replay`.")
@@ -72,7 +74,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
             "rejects": rejects,
             "unpriced": dict(sorted(unpriced.items())),
         }
-        click.echo(json.dumps(read | as_json(table), indent=1, ensure_ascii=False))
+        click.echo(printable_json(json.dumps(read | as_json(table), indent=1, ensure_ascii=False)))
     else:
         _print(table, cut)
         models = ", ".join(sorted(unpriced))

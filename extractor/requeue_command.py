@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from extractor.checkpoint import StateDirectory
+from extractor.escapes import printable
 from extractor.options import option, schemas_option
-from extractor.printing import printable
 from extractor.requeue import requeue as judge_again
 from extractor.schemas import load
+from extractor.settings import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @option(
     "--state-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

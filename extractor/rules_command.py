@@ -11,9 +11,10 @@ import click
 from extractor import objectives as ob
 from extractor.options import objectives_option, option
 from extractor.rules import rules as text_of
+from extractor.settings import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @objectives_option
 @option("--job", default="extractor", metavar="NAME", help="The job name under which Prometheus scrapes extractors.")
 def rules(objectives: Path | None, job: str) -> None:

@@ -9,6 +9,7 @@ Knows nothing of lines and series.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load(directories: Sequence[Path] = ()) -> Catalog:
     A directory with a `pack.json` is a pack of its own, and replaces the pack of the same name. A directory without
     one adds its event types to the default pack, and replaces those of the same name.
     """
-    event_check, pack_check = _MetaSchema("event.meta.json"), _MetaSchema("pack.meta.json")
+    event_check, pack_check = _meta_schema("event.meta.json"), _meta_schema("pack.meta.json")
     packs = []
     declarations: list[Declaration] = []
     for folder in gather(default_pack(), directories, pack_check):
@@ -150,6 +151,11 @@ def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Viol
             return Violation("", "cannot be validated")
 
     return violation
+
+
+@cache  # jsonschema-rs never frees a validator of a schema that refers to itself, as these do: 280 KB each
+def _meta_schema(name: str) -> "_MetaSchema":
+    return _MetaSchema(name)
 
 
 class _MetaSchema:

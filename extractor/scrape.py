@@ -105,9 +105,12 @@ class Scrapes:
     """The ASGI application that answers scrapes with what *series* and *own* write."""
 
     def __init__(self, series: SeriesText, own: OwnText) -> None:
-        self._series = series
-        self._own = own
         self._one = threading.Lock()  # what is remembered of the series is written by one scrape at a time
+        self.show(series, own)
+
+    def show(self, series: SeriesText, own: OwnText) -> None:
+        """Answer with these from the next scrape on; one scrape is all of the old or all of the new."""
+        self._texts = series, own
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -122,8 +125,9 @@ class Scrapes:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # for to_thread
-        kind, own = self._own.write(accept)
+        series, own = self._texts
+        kind, rest = own.write(accept)
         with self._one:
-            series = self._series.write(openmetrics=exposition.is_openmetrics(kind))
-        body = series.encode() + own
+            text = series.write(openmetrics=exposition.is_openmetrics(kind))
+        body = text.encode() + rest
         return kind, gzip.compress(body, _FAST) if compressed else body

@@ -270,7 +270,7 @@ class State:
         notes += [f"{name} is new: it starts at 0" for name in self.families if name not in dumped["families"]]
         slots = dumped["window_seconds"] / self.window_seconds
         for name, pack in self._packs():
-            known, accounts = dumped["runs"].get(name, ([], None))
+            known, accounts = dumped["runs"].get(name, (None, None))
             if known == known_of_runs(pack):
                 self.accounts[name].load(accounts, slots)
             elif accounts is not None:

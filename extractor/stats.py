@@ -44,6 +44,14 @@ OWN = (
     Own("failed_saves", "counter", "extractor_checkpoint_failures_total", "", "Checkpoints that could not be saved."),
     Own("saved_at", "gauge", "extractor_checkpoint_timestamp_seconds", "", "When the last good checkpoint was made."),
     Own("stall", "gauge", "extractor_checkpoint_stall_seconds", "", "How long the last checkpoint held up reading."),
+    Own("reloaded", "gauge", "extractor_config_last_reload_successful", "", "Whether the last reload was applied."),
+    Own(
+        "reloaded_at",
+        "gauge",
+        "extractor_config_last_reload_success_timestamp_seconds",
+        "",
+        "When what is in force was read.",
+    ),
     Own("happenings", "counter", "extractor_file_changes_total", "kind", "Happenings to log files, by kind."),
     Own("lost_bytes", "counter", "extractor_lost_bytes_total", "kind", "Bytes that were gone before they were read."),
     Own("files", "gauge", "extractor_files", "state", "Log files known, by state."),
@@ -76,6 +84,8 @@ class Stats:
     failed_saves: int = 0
     saved_at: float = 0.0
     stall: float = 0.0
+    reloaded: int = 1
+    reloaded_at: float = 0.0
     happenings: Tally[str] = field(default_factory=Tally)
     lost_bytes: Tally[str] = field(default_factory=Tally)
     noted: dict[str, Tally[str]] = field(default_factory=lambda: {"happenings": Tally(), "lost_bytes": Tally()})

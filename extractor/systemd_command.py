@@ -18,8 +18,12 @@ from click.core import ParameterSource
 from extractor import unit
 from extractor.cli import run
 from extractor.options import option
+from extractor.settings import file_of
 
 _ENTRY = "extractor"
+_UNSAID = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+"""What need not be said to the service: it reads the same file, also when it is to reload."""
+
 _CHECKOUT = Path(__file__).parents[1]
 """Of an editable installation, where the sources are; else part of what is installed."""
 
@@ -93,11 +97,16 @@ def systemd(ctx: click.Context, /, **options: Any) -> None:
     program = _absolute(options["program"] or _running())
     # Of an environment of Python all is needed; of ours also what it is made from.
     code = [program.parent.parent] if options["program"] else [Path(sys.prefix), Path(sys.base_prefix), _CHECKOUT]
+    file = file_of(ctx)
     service = unit.Service(
         program=program,
         arguments=[*map(str, logs), "--state-dir", str(state_dir), *_differing(ctx)],
         logs=logs,
-        files=[*code, *(path for parameter in run.params for path in _files(parameter, options))],
+        files=[
+            *code,
+            *([_absolute(file)] if file else []),
+            *(path for parameter in run.params for path in _files(parameter, options)),
+        ],
         state_dir=state_dir,
         address=options["listen_address"],
         clients=options["clients"],
@@ -109,13 +118,14 @@ def systemd(ctx: click.Context, /, **options: Any) -> None:
 
 def _differing(ctx: click.Context) -> list[str]:
     """The options of `run` that are not as they would be anyway, as words; without those of which paths are made."""
-    words: list[str] = []
+    file = file_of(ctx)
+    words = [] if file is None else ["--config", str(_absolute(file))]
     for parameter in run.params:
-        if not isinstance(parameter, click.Option) or parameter.name == "state_dir":
+        if not isinstance(parameter, click.Option) or parameter.name in ("state_dir", "config"):
             continue
         name = parameter.name or ""
         value = ctx.params[name]
-        if ctx.get_parameter_source(name) is ParameterSource.DEFAULT or value == parameter.get_default(ctx):
+        if ctx.get_parameter_source(name) in _UNSAID or value == parameter.get_default(ctx):
             continue
         if parameter.is_flag:
             words.append((parameter.opts if value else parameter.secondary_opts)[0])

@@ -57,6 +57,9 @@ class Waker:
         """Block until something may have changed, `stop` was called or *timeout* seconds passed; the hinted paths."""
         hints = self._arm().union(self._roots) if self._tops != self._identities() else set()
         hints |= self._changes(1 if hints else round(timeout * 1000))
+        if self._stop.woken and not self._stop.stopped:
+            os.read(self._stop_reader, 1)  # first: whoever wakes in between has its say in what this wait ends
+            self._stop.woken = False
         if any(hint in self._armed or _is_folder(hint) for hint in hints):
             # What happened in a new folder before it was armed is found by looking at it: its own path is a hint.
             hints |= self._arm()
@@ -66,6 +69,12 @@ class Waker:
         """End the running wait and every later one at once; may be called from a signal handler or another thread."""
         self._stop.stopped = True
         os.write(self._stop_writer, b"\0")
+
+    def wake(self) -> None:
+        """End the running wait at once, or else the next one; may be called from where `stop` may."""
+        if not self._stop.woken:
+            self._stop.woken = True
+            os.write(self._stop_writer, b"\0")
 
     def close(self) -> None:
         """Let go of all watches; nothing can be waited for afterwards."""
@@ -134,13 +143,13 @@ class Waker:
 
 
 class _Stop:
-    """What watchfiles asks on every step. A plain flag: the thread that a signal interrupts may be holding a lock."""
+    """What watchfiles asks on every step. Plain flags: the thread that a signal interrupts may be holding a lock."""
 
     def __init__(self) -> None:
-        self.stopped = False
+        self.stopped = self.woken = False
 
     def is_set(self) -> bool:
-        return self.stopped
+        return self.stopped or self.woken
 
 
 def _top(root: str) -> str:

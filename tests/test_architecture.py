@@ -13,6 +13,7 @@ PACKAGE = Path("extractor")
 ROOMS = {
     "__init__": "",
     "errors": "",
+    "escapes": "",
     "pointers": "",
     "sums": "",
     "lines": "",
@@ -95,9 +96,10 @@ ROOMS = {
     "intake": "catalog events happenings pipeline positions sources tail",
     # what survives
     "checkpoint": "errors",
-    "rejects": "pipeline",
+    "rejects": "escapes pipeline",
     "requeue": "catalog checkpoint errors events lines pipeline rejects state stats",
-    "keeper": "checkpoint errors pipeline positions rejects state stats tail",
+    "own_log": "escapes",
+    "keeper": "checkpoint errors own_log pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "exposition": "catalog exemplars families hdr series state sums",
     "own_metrics": "anomalies state stats",
@@ -111,7 +113,7 @@ ROOMS = {
     "pace": "stats",
     "quoting": "errors",
     "unit": "errors quoting",
-    "systemd_command": "cli options unit",
+    "systemd_command": "cli options settings unit",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
     "recordings": "",
@@ -119,7 +121,7 @@ ROOMS = {
     "alerts": "objectives promql recordings",
     "health": "alerts objectives promql recordings",
     "rules": "alerts health objectives recordings",
-    "rules_command": "objectives options rules",
+    "rules_command": "objectives options rules settings",
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog spans state stats",
@@ -130,8 +132,12 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "activation happenings intake keeper landing notify own_metrics pace pipeline prices report schemas "
-    "scrape server sources state stats waker",
+    # the service
+    "run_options": "",
+    "telling": "happenings own_log sources",
+    "reloading": "checkpoint errors own_log state stats",
+    "daemon": "activation catalog intake keeper landing notify own_log own_metrics pace pipeline prices reloading "
+    "report run_options schemas scrape server sources state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -144,14 +150,18 @@ ROOMS = {
     "measures": "catalog families hdr reporting series state sums",
     "judgement": "catalog measures objectives reporting signals state windows",
     "tabulation": "catalog judgement objectives report",
-    "printing": "backfill exposition replay report",
+    "printing": "backfill escapes exposition replay report",
     "options": "period steps",
-    "replay_command": "backfill blocks catalog document options period pipeline printing progress replay schemas",
-    "report_command": "judgement objectives options period printing progress replay schemas tabulation windows",
+    "configuration": "errors",
+    "settings": "configuration errors options properties",
+    "config_command": "errors escapes options properties settings",
+    "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress replay "
+    "schemas settings",
+    "report_command": "escapes judgement objectives options period progress replay schemas settings tabulation windows",
     "advice": "catalog pointers reporting series state",
-    "check_command": "advice options pipeline printing replay_command schemas",
-    "requeue_command": "checkpoint options printing requeue schemas",
-    "cli": "daemon errors options printing",
+    "check_command": "advice escapes options pipeline replay_command schemas settings",
+    "requeue_command": "checkpoint escapes options requeue schemas settings",
+    "cli": "daemon errors escapes options own_log run_options settings",
     "__main__": "cli",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "",
@@ -163,8 +173,8 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
-    "click": "check_command cli options progress replay_command report_command requeue_command rules_command "
-    "systemd_command",
+    "click": "check_command cli config_command options progress replay_command report_command requeue_command "
+    "rules_command settings systemd_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",

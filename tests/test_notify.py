@@ -1,6 +1,7 @@
 """The service manager is told the truth: when /metrics is there, where reading is, that it goes on, that it ends."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -110,12 +111,33 @@ def test_a_stopped_process_falls_silent(manager: Manager, log: Log, address: str
 STUCK = """
 import signal, sys
 from pathlib import Path
-from extractor.daemon import Daemon, Options
+from extractor.daemon import Daemon
+from extractor.own_log import Log
+from extractor.run_options import Options
 
-daemon = Daemon(Options(logs=(Path(sys.argv[1]),), listen_address=sys.argv[2]), print)
+daemon = Daemon(Options(logs=(Path(sys.argv[1]),), listen_address=sys.argv[2]), Log())
 signal.signal(signal.SIGUSR1, lambda *_: daemon._lock.acquire())
 daemon.run()
 """
+
+
+@pytest.mark.parametrize("manager", ["path"], indirect=True)
+def test_a_reload_is_told(manager: Manager, log: Log, address: str, tmp_path: Path) -> None:
+    """A reload, whatever comes of it, begins with RELOADING=1 and ends with READY=1."""
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[models]\n")
+    with managed(manager, following(log, address, "--prices", prices), tmp_path / "said") as process:
+        manager.hears("READY")
+        for reloads in (1, 2):
+            process.send_signal(signal.SIGHUP)
+            told = ["READY", *["RELOADING", "READY"] * reloads]
+            eventually(
+                lambda: [name for each in manager.heard for name in each if name in {"READY", "RELOADING"}], told
+            )
+            prices.write_text("broken")
+    said = (tmp_path / "said").read_text()
+
+    assert ["INFO    reloaded", "ERROR   not reloaded"] == re.findall(r"INFO +reloaded|ERROR +not reloaded", said)
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from extractor.checkpoint import StateDirectory
 from extractor.cli import main
-from extractor.daemon import Daemon, Options
+from extractor.daemon import Daemon
+from extractor.own_log import Log as OwnLog
+from extractor.run_options import Options
 from tests.conftest import Log
 from tests.reading import line, tool_call
 
@@ -44,11 +46,11 @@ def follow(monkeypatch: pytest.MonkeyPatch, log: Log, tmp_path: Path) -> Callabl
 
     def once(folder: Path) -> dict:
         def say(text: str) -> None:
-            if text.startswith("serving"):
+            if "serving" in text:
                 daemon.stop()
 
         options = Options((log.path.parent,), (folder,), "127.0.0.1:0", state_dir=tmp_path / "state")
-        daemon = Daemon(options, say)
+        daemon = Daemon(options, OwnLog(say))
         daemon.run()
         directory = StateDirectory(tmp_path / "state")
         value = directory.load().value

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor.daemon import Daemon, Options
+from extractor.daemon import Daemon
+from extractor.own_log import Log as OwnLog
+from extractor.run_options import Options
 from tests.conftest import Log
 from tests.reading import line, sampled, tool_call
 from tests.servers import DEADLINE, eventually, get
@@ -139,12 +141,12 @@ def test_stopping_reads_to_the_last_whole_line(log: Log, monkeypatch: pytest.Mon
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
     def say(text: str) -> None:
-        if text.startswith("serving"):
+        if "serving" in text:
             log.append(*[tool_call()] * BULK)
             log.tear(tool_call())
             daemon.stop()
 
-    daemon = Daemon(Options(logs=(log.path.parent,), listen_address="127.0.0.1:0"), say)
+    daemon = Daemon(Options(logs=(log.path.parent,), listen_address="127.0.0.1:0"), OwnLog(say))
     daemon.run()
 
     assert BULK == sampled(daemon._state, "agent_tool_calls_total")["unknown", "search", "unknown", "ok"]

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from extractor.daemon import Daemon, Options
+from extractor.daemon import Daemon
+from extractor.own_log import Log as OwnLog
+from extractor.run_options import Options
 from extractor.state import State
 from tests.conftest import Log
 from tests.killing import Victim
@@ -84,12 +86,14 @@ def test_checkpoint_is_of_one_moment(log: Log, tmp_path: Path, monkeypatch: pyte
         return dump(state)
 
     def say(text: str) -> None:
-        if text.startswith("serving"):
+        if "serving" in text:
             log.append(tool_call())
             daemon.stop()
 
     monkeypatch.setattr(State, "dump", watched)
-    daemon = Daemon(Options((log.path.parent,), listen_address="127.0.0.1:0", state_dir=tmp_path / "state"), say)
+    daemon = Daemon(
+        Options((log.path.parent,), listen_address="127.0.0.1:0", state_dir=tmp_path / "state"), OwnLog(say)
+    )
     daemon.run()
 
     assert {True} == held

@@ -30,6 +30,28 @@ def printed(*arguments: object) -> dict[str, list[str]]:
     return settings(result.output)
 
 
+def test_a_configuration_file(tmp_path: Path) -> None:
+    """The service reads the file that was given, sees what that names, and is not told again what stands in it."""
+    path = tmp_path / "extractor.toml"
+    (tmp_path / "more").mkdir()
+    path.write_text('schemas = ["more"]\n[run]\nlogs = ["/var/log/a"]\npoll-interval = 7\nmax-open-runs = 9\n')
+    unit = printed("--config", path, "--max-open-runs", "8")
+    [started] = unit["ExecStart"]
+    shown = " ".join(unit["BindReadOnlyPaths"])
+
+    assert [
+        "/opt/x/bin/extractor",
+        "run",
+        "/var/log/a",
+        "--state-dir",
+        "/var/lib/extractor",
+        "--config",
+        str(path),
+    ] == (words(started)[:7])
+    assert ["--max-open-runs", "8"] == words(started)[7:]
+    assert all(str(each) in shown for each in (path, tmp_path / "more"))
+
+
 @given(st.lists(ODD, max_size=4))
 def test_arguments_come_back_as_they_were(arguments: list[str]) -> None:
     """Whatever an argument is made of, systemd hands it over unchanged."""

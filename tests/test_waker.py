@@ -151,6 +151,25 @@ def test_stop_ends_the_wait(tmp_path: Path, waker_of: Callable[..., Waker], ther
     thread.join()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_wake_ends_one_wait(tmp_path: Path, waker_of: Callable[..., Waker], there: bool) -> None:
+    """A wait that goes on is ended from another thread, or else the next one; the one after that is not."""
+    waker = waker_of(tmp_path if there else tmp_path / "missing" / "folder")
+    timer = threading.Timer(0.05, waker.wake)
+    timer.start()
+    assert frozenset() == waker.wait(LONG)
+    timer.join()
+    waker.wake()
+    waker.wake()
+    assert frozenset() == waker.wait(LONG)
+    timer = threading.Timer(0.05, waker.stop)
+    timer.start()
+    waker.wait(LONG)
+
+    assert not timer.is_alive()
+    timer.join()
+
+
 def test_an_interrupt_gets_through(
     tmp_path: Path, waker_of: Callable[..., Waker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,44 @@
+"""
+What happens to log files and to the watching of them in, what a person should know of it in the log.
+
+Knows nothing of how it is found out.
+"""
+
+import os
+from collections.abc import Iterable
+
+from extractor import happenings
+from extractor.happenings import Happening, Unreadable
+from extractor.own_log import Log
+from extractor.sources import FileState, Source
+
+_UNREADABLE = "unreadable "
+_WATCHING = "watching"
+
+
+class Telling:
+    """Tells *log*: what recurs once, and its end once."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def happening(self, happening: Happening) -> None:
+        """Something has happened to a file."""
+        text = happenings.trouble(happening)
+        if isinstance(happening, Unreadable):
+            self._log.trouble(_UNREADABLE + happening.path, text, kind="unreadable", file=happening.path)
+        elif text:
+            kind = type(happening).__name__.lower()
+            self._log.warning(text, kind=kind, file=happening.path, lost_bytes=happening.lost)
+
+    def scanned(self, sources: Iterable[Source], problem: str) -> None:
+        """All was looked at: there are these files, and watching has this problem, if any."""
+        if problem:
+            self._log.trouble(_WATCHING, problem)
+        else:
+            self._log.over(_WATCHING, "watching for changes again")
+        if troubles := self._log.troubles(_UNREADABLE):
+            still = {source.path for source in sources if source.state is FileState.UNREADABLE}
+            for path in troubles:
+                if path not in still and (os.access(path, os.R_OK) or not os.path.lexists(path)):
+                    self._log.over(_UNREADABLE + path, f"{path}: no longer unreadable")
