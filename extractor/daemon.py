@@ -23,12 +23,12 @@ from extractor.own_metrics import OwnText
 from extractor.pace import Pace
 from extractor.pipeline import Pipeline
 from extractor.prices import Prices
+from extractor.readiness import Readiness
 from extractor.reloading import Reloading, taken_over
 from extractor.run_options import Options
 from extractor.schemas import load
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
-from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.telling import Telling
@@ -82,9 +82,7 @@ class Daemon:
         self._waker = Waker(options.logs)
         self._scrapes = Scrapes(*self._texts())
         self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
-        self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
-        self._caught_up_to: float | None = None  # the time of the latest event in that; None before all was read
-        self._ready = False
+        self._readiness = Readiness()
         self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
         self._scan_at = 0.0
         self._in_terminal = sys.stderr.isatty()
@@ -128,7 +126,7 @@ class Daemon:
 
     def _follow(self) -> None:
         self._scan()
-        self._to_catch_up = {source: source.size for source in self._intake.tail.sources()}
+        self._readiness.begin(self._intake.tail.sources())
         self._intake.fold()  # how far behind it is must be known while the first of it is read
         self._go_on()
         while not self._stopping.is_set():
@@ -182,7 +180,7 @@ class Daemon:
         return time.monotonic() < deadline
 
     def _step(self) -> None:
-        self._notifier.step(lambda: self._pace.words(catching_up=not self._ready))
+        self._notifier.step(lambda: self._pace.words(catching_up=not self._readiness.is_ready))
 
     def _fold_due(self) -> bool:
         self._folding_since = time.monotonic()
@@ -193,24 +191,15 @@ class Daemon:
         now = time.monotonic()
         pause = _FOLD_SHARE * (now - self._folding_since)
         self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
-        if not self._ready and self._to_catch_up is not None:
-            self._catch_up(self._to_catch_up)
+        if not self._readiness.is_ready:
+            if self._readiness.folded(self._intake.tail.sources(), self._state):
+                self._scan_at = 0.0
+            if self._readiness.is_ready:
+                self._notifier.ready()
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
         else:
             self._stats.show(self._stats.unshown())
-
-    def _catch_up(self, waiting: dict[Source, int]) -> None:
-        """Ready once all that was there at the start is counted, and settled what it says of runs."""
-        known = set(self._intake.tail.sources())
-        waiting = {source: size for source, size in waiting.items() if source in known and not source.has_reached(size)}
-        self._to_catch_up = waiting
-        if not waiting and self._caught_up_to is None:
-            self._caught_up_to = self._state.watermark
-            self._scan_at = 0.0  # what is settled of runs is what was there when all files were looked at
-        self._ready = self._caught_up_to is not None and self._state.read_to >= self._caught_up_to
-        if self._ready:
-            self._notifier.ready()
 
     def _reload(self) -> Callable[[], list[str]]:
         """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
@@ -263,7 +252,7 @@ class Daemon:
         )
 
     def _not_ready(self) -> str:
-        if self._ready:
+        if self._readiness.is_ready:
             return ""
         return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
 

@@ -136,8 +136,9 @@ ROOMS = {
     "run_options": "",
     "telling": "happenings own_log sources",
     "reloading": "checkpoint errors own_log state stats",
-    "daemon": "activation catalog intake keeper landing notify own_log own_metrics pace pipeline prices reloading "
-    "report run_options schemas scrape server sources state stats telling waker",
+    "readiness": "sources state",
+    "daemon": "activation catalog intake keeper landing notify own_log own_metrics pace pipeline prices readiness "
+    "reloading report run_options schemas scrape server state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
