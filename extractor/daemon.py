@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from extractor import __version__, happenings, landing, report
+from extractor.errors import WebConfigError
 from extractor.happenings import Happening
 from extractor.intake import Intake
 from extractor.keeper import Keeper
@@ -27,6 +29,9 @@ from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.waker import Waker
+
+if TYPE_CHECKING:
+    from extractor.access import Access
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
 _FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
@@ -42,6 +47,7 @@ class Options:
     logs: tuple[Path, ...]
     schemas: tuple[Path, ...] = ()
     listen_address: str = "127.0.0.1:9464"
+    web_config: Path | None = None
     window: float = 300.0
     run_timeout: float = 3600.0
     run_linger: float = 5.0
@@ -72,6 +78,7 @@ class Daemon:
             run_linger=options.run_linger,
             max_open_runs=options.max_open_runs,
         )
+        self._access = self._make_access()
         self._listener = listen(options.listen_address)
         self._keeper = self._make_keeper()
         positions = self._keeper.restore() if self._keeper else []
@@ -107,9 +114,9 @@ class Daemon:
         own = OwnText(self._state, self._stats, self._lock, time.time, __version__)
         scrapes = Scrapes(SeriesText(self._state, self._lock), own)
         pages = Pages(metrics=scrapes, not_ready=self._not_ready, landing=self._landing)
-        server = Server(self._listener, pages)
+        server = Server(self._listener, pages, self._access, self._stats.refuse)
         server.start()
-        where = url(self._listener)
+        where = url(self._listener, secure=bool(self._access and self._access.context()))
         self._say(f"following {', '.join(str(path) for path in self._options.logs)}")
         self._say(f"serving {where}/metrics, and for people {where}/")
         try:
@@ -198,6 +205,17 @@ class Daemon:
             interval=options.checkpoint_interval,
             max_reject_bytes=options.max_reject_bytes,
         )
+
+    def _make_access(self) -> "Access | None":
+        file = self._options.web_config
+        if file is None:
+            return None
+        try:
+            from extractor.access import Access  # noqa: PLC0415  # needs what only this option needs
+        except ImportError as error:
+            hint = "pip install 'extractor[web]'"
+            raise WebConfigError(str(file), "", f"cannot be used: {error.name} is not installed", hint) from error
+        return Access(file, self._say, self._stats.count_bad_web_config)
 
     def _not_ready(self) -> str:
         if self._to_catch_up == {}:

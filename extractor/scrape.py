@@ -8,9 +8,8 @@ a fifth of the time. The extractor's own metrics are few; prometheus-client writ
 Knows nothing of sockets.
 """
 
-import asyncio
 import gzip
-import threading
+import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -22,6 +21,7 @@ from extractor.exemplars import Exemplar, Exemplars
 from extractor.families import Family, Labels
 from extractor.own_metrics import OwnText
 from extractor.series import Series
+from extractor.sharing import Shared
 from extractor.state import State
 
 Scope = MutableMapping[str, Any]
@@ -29,6 +29,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Found = list[tuple[Labels, Sequence[float], Exemplars]]
 
+_VERSION = re.compile(r";\s*version=([^;\s]*)")
+_VERSIONS = {"0.0.1", "0.0.4", "1.0.0"}
 _FAST = 1  # of gzip's levels: a tenth larger than the best, in a tenth of the time
 
 _NO_EXEMPLARS = Exemplars()
@@ -107,23 +109,31 @@ class Scrapes:
     def __init__(self, series: SeriesText, own: OwnText) -> None:
         self._series = series
         self._own = own
-        self._one = threading.Lock()  # what is remembered of the series is written by one scrape at a time
+        self._shared = Shared()  # also because what is remembered of the series is written by one scrape at a time
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
         wanted = {name: value.decode("latin-1") for name, value in scope["headers"]}
         compressed = "gzip" in wanted.get(b"accept-encoding", "")
         # Elsewhere, so that whoever asks for the health meanwhile need not wait.
-        kind, body = await asyncio.to_thread(self._answer, wanted.get(b"accept", ""), compressed)
+        accept = _known(wanted.get(b"accept", ""))
+        kind, body = await self._shared.get(
+            (self._own.kind(accept), compressed), lambda: self._answer(accept, compressed)
+        )
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
         if compressed:
             headers.append((b"content-encoding", b"gzip"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # for to_thread
+    def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # in a thread
         kind, own = self._own.write(accept)
-        with self._one:
-            series = self._series.write(openmetrics=exposition.is_openmetrics(kind))
+        series = self._series.write(openmetrics=exposition.is_openmetrics(kind))
         body = series.encode() + own
         return kind, gzip.compress(body, _FAST) if compressed else body
+
+
+def _known(accept: str) -> str:
+    # A version that there is not would be believed, or would end in an error.
+    parts = accept.split(",")
+    return ",".join(part for part in parts if {*_VERSION.findall(part)} <= _VERSIONS)

@@ -99,10 +99,16 @@ ROOMS = {
     # state to what people and Prometheus see
     "exposition": "catalog exemplars families hdr series state sums",
     "own_metrics": "state stats",
-    "scrape": "catalog exemplars exposition families own_metrics series state",
+    "sharing": "",
+    "scrape": "catalog exemplars exposition families own_metrics series sharing state",
     "report": "catalog hdr reporting series signals state sums",
     "landing": "report",
-    "server": "errors",
+    "web_config": "errors",
+    "tls": "errors web_config",
+    "passwords": "",
+    "access": "errors passwords tls web_config",
+    "connections": "access",
+    "server": "access connections errors sharing",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
     "recordings": "",
@@ -121,7 +127,7 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "happenings intake keeper landing own_metrics pipeline prices report schemas scrape server "
+    "daemon": "access errors happenings intake keeper landing own_metrics pipeline prices report schemas scrape server "
     "sources state stats waker",
     # state by state to samples of the past
     "spill": "errors",
@@ -154,6 +160,7 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
+    "bcrypt": "passwords",
     "click": "check_command cli options progress replay_command report_command requeue_command rules_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
@@ -163,8 +170,9 @@ KNOWN_IN = {
     "sighted sums tariffs updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics",
-    "uvicorn": "server",
+    "uvicorn": "connections server",
     "watchfiles": "waker",
+    "yaml": "web_config",
     "zstandard": "packed parts",
 }
 
