@@ -2,18 +2,19 @@
 TCP connections in, requests for uvicorn out, from clients that keep to the deadlines.
 
 Uvicorn speaks HTTP; what it does not have is here. A request has to arrive, an answer to be taken and a silence to end
-in time; so many connections are open at once, and so many with an answer that nobody reads, that neither memory nor
-file descriptors grow. When it is full there is still room for who comes: of the host with the most connections, the one
-that has waited for longest is closed. TLS is spoken as it is configured when the client connects.
+in time. Only so many connections are open, and only so many answers held for who does not read them, that neither
+memory nor file descriptors grow. When it is full there is still room for who comes: of the host with most connections,
+the one that has waited for longest is closed. TLS is spoken as it is configured when the client connects.
 
 Knows nothing of what is asked for or answered.
 """
 
 import asyncio
 import resource
+import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, cast
@@ -34,8 +35,9 @@ _CLOSING_SECONDS = 5.0  # for uvicorn to close by itself
 _MOST = 128
 _IDLE = "idle"  # a phase that may end so
 _DESCRIPTORS_SHARE = 8  # of those that the process may have: the logs need most
-_MOST_STALLED = 16  # each holds a whole answer
-_UNSENT_BYTES = 1 << 16
+_MOST_BODIES = 8  # long ones that are being sent; those of the same moment are one
+_PORTION_BYTES = 1 << 17
+_KERNEL_BYTES = 1 << 18  # of an answer; by itself it takes megabytes for each client that does not read
 
 
 class Connections:
@@ -45,10 +47,10 @@ class Connections:
         self.access = access
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         unlimited = descriptors == resource.RLIM_INFINITY
-        self._most = _MOST if unlimited else max(1, min(_MOST, descriptors // _DESCRIPTORS_SHARE))
+        self.most = _MOST if unlimited else max(1, min(_MOST, descriptors // _DESCRIPTORS_SHARE))
         self._count = count
         self._open: dict[Connection, None] = {}
-        self._stalled: dict[Connection, None] = {}
+        self._bodies: dict[int, dict[Connection, None]] = {}
         self._of_host: Counter[str] = Counter()
 
     def protocol(self) -> type[asyncio.Protocol]:
@@ -59,7 +61,7 @@ class Connections:
         """A new one; another goes if there are too many."""
         self._open[connection] = None
         self._of_host[connection.host] += 1
-        if len(self._open) > self._most:
+        if len(self._open) > self.most:
             others = (each for each in self._open if each is not connection)
             self.close(max(others, key=lambda each: (self._of_host[each.host], each.waits, -each.since)), "full")
 
@@ -70,17 +72,24 @@ class Connections:
             self._of_host[connection.host] -= 1
             if not self._of_host[connection.host]:
                 del self._of_host[connection.host]
-        self._stalled.pop(connection, None)
 
-    def stall(self, connection: "Connection") -> None:
-        """Its client does not read its answer; another goes if there are too many such."""
-        self._stalled[connection] = None
-        if len(self._stalled) > _MOST_STALLED:
-            self.close(max(self._stalled, key=lambda each: (self._of_host[each.host], -each.since)), "slow_reader")
-
-    def flow(self, connection: "Connection") -> None:
-        """Its client has read on."""
-        self._stalled.pop(connection, None)
+    async def send(self, connection: "Connection", body: bytes, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """Send a long *body*, a portion whenever the client has read one; it is let go if too many others are held."""
+        holders = self._bodies.setdefault(id(body), {})
+        holders[connection] = None
+        if len(self._bodies) > _MOST_BODIES:
+            # The oldest of those that only hosts with many connections wait for.
+            for each in list(max(self._bodies.values(), key=lambda holds: min(self._of_host[c.host] for c in holds))):
+                self.close(each, "slow_reader")
+        try:
+            for start in range(0, len(body), _PORTION_BYTES):
+                if connection.is_gone():
+                    break
+                await send(body[start : start + _PORTION_BYTES])
+        finally:
+            holders.pop(connection, None)
+            if not holders:
+                self._bodies.pop(id(body), None)
 
     def close(self, connection: "Connection", reason: str) -> None:
         """Close it now, with all that it holds."""
@@ -107,7 +116,7 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
         self._connections = connections
         self._wire: asyncio.Transport | None = None
         self._speaks = False  # HTTP
@@ -116,6 +125,8 @@ class Connection(H11Protocol):
         self._phase = ""
         self._asked: object = None
         self._handshake: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """What makes the answer; of no use when the client has gone."""
         self.host = ""
         self.since = self.loop.time()
 
@@ -128,6 +139,12 @@ class Connection(H11Protocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def is_gone(self) -> bool:
+        """Whether nobody is there any more; uvicorn, too, hears of it then."""
+        if self.transport.is_closing():
+            self.cycle.disconnected = True
+        return self.cycle.disconnected
+
     def abort(self) -> None:
         """Close it without another word."""
         if self._due:
@@ -138,7 +155,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """TCP is there."""
         self._wire = transport
-        self.host = _host(transport.get_extra_info("peername"))
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+        self.host = client_of(transport.get_extra_info("peername"))
         self._enter("slow_request", _REQUEST_SECONDS)
         self._connections.enter(self)
         access = self._connections.access
@@ -158,7 +176,7 @@ class Connection(H11Protocol):
         if secured is None or (access and not access.admits(secured.get_extra_info("ssl_object"))):
             self._connections.close(self, "tls")
             return
-        secured.set_write_buffer_limits(_UNSENT_BYTES)
+        secured.set_write_buffer_limits(_PORTION_BYTES)
         self._speak(secured)
 
     def _speak(self, transport: asyncio.Transport) -> None:
@@ -172,6 +190,8 @@ class Connection(H11Protocol):
         """It is closed."""
         if self._due:
             self._due.cancel()
+        if self.task:
+            self.task.cancel()
         self._connections.leave(self)
         if self._speaks:
             super().connection_lost(exc)
@@ -198,15 +218,9 @@ class Connection(H11Protocol):
         elif not self.flow.write_paused and not self.transport.is_closing():
             self._enter(_IDLE, IDLE_SECONDS + _CLOSING_SECONDS)
 
-    def pause_writing(self) -> None:
-        """The client does not read."""
-        super().pause_writing()
-        self._connections.stall(self)
-
     def resume_writing(self) -> None:
-        """The client has read."""
+        """The client has read on."""
         super().resume_writing()
-        self._connections.flow(self)
         if not self._answering:
             self._enter(_IDLE, IDLE_SECONDS + _CLOSING_SECONDS)
 
@@ -218,9 +232,9 @@ class Connection(H11Protocol):
         self._due = self.loop.call_later(seconds, self._connections.close, self, phase)
 
 
-def _host(peer: object) -> str:
-    # Who has one IPv6 address has 2 to the 64.
+def client_of(peer: object) -> str:
+    """What is one client: an IPv4 address, or a network of IPv6, as who has one address there has 2 to the 64."""
     if not isinstance(peer, tuple):
         return ""
-    host = str(peer[0]).partition("%")[0]
-    return str(int(IPv6Address(host)) >> 64) if ":" in host else host
+    address = str(peer[0]).partition("%")[0]
+    return str(int(IPv6Address(address)) >> 64) if ":" in address else address

@@ -30,6 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Found = list[tuple[Labels, Sequence[float], Exemplars]]
 
 _VERSION = re.compile(r";\s*version=([^;\s]*)")
+_ESCAPING = re.compile(r";\s*escaping=[^;,]*")
 _VERSIONS = {"0.0.1", "0.0.4", "1.0.0"}
 _FAST = 1  # of gzip's levels: a tenth larger than the best, in a tenth of the time
 
@@ -134,6 +135,7 @@ class Scrapes:
 
 
 def _known(accept: str) -> str:
-    # A version that there is not would be believed, or would end in an error.
-    parts = accept.split(",")
+    # A version that there is not would be believed, or would end in an error. No name needs escaping, and few kinds of
+    # answers are shared by many.
+    parts = _ESCAPING.sub("", accept).split(",")
     return ",".join(part for part in parts if {*_VERSION.findall(part)} <= _VERSIONS)

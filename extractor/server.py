@@ -11,12 +11,13 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from extractor.connections import IDLE_SECONDS, Connections
+from extractor.connections import IDLE_SECONDS, Connection, Connections, client_of
 from extractor.errors import ServerError
 from extractor.sharing import Shared
 
@@ -31,7 +32,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
 _BACKLOG = 1024  # of connections that the kernel holds for us
-_ACCEPTED = 16  # of them at once: each takes a file descriptor before one too many can be closed
 _HEADER_BYTES = 1 << 14
 _LAST_PORT = 65535
 _EXTRA = {
@@ -87,7 +87,7 @@ def url(listener: socket.socket, *, secure: bool = False) -> str:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Accepts few at once, and lets many wait."""
+    """Accepts some at once, and lets many wait."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -112,7 +112,7 @@ class Server:
         self._connections = Connections(access, count)
         app = _routes(pages)
         config = uvicorn.Config(
-            _guarded(app, access, count) if access else app,
+            _portioned(_guarded(app, access, count) if access else app, self._connections),
             http=self._connections.protocol(),
             lifespan="off",
             log_config=None,
@@ -121,7 +121,7 @@ class Server:
             server_header=False,
             proxy_headers=False,
             ws="none",
-            backlog=_ACCEPTED,
+            backlog=self._connections.most,  # accepted at once, before one too many is closed
             h11_max_incomplete_event_size=_HEADER_BYTES,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=1,
@@ -150,10 +150,30 @@ class Server:
             self._connections.end()
 
 
+def _portioned(app: App, connections: Connections) -> App:
+    async def portioned(scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection = scope["state"]["connection"]
+
+        async def send_portion(body: bytes) -> None:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        async def send_in_portions(message: MutableMapping[str, Any]) -> None:
+            if body := message.get("body"):
+                await connections.send(connection, body, send_portion)
+            await send({**message, "body": b""} if body else message)
+
+        connection.task = asyncio.current_task()
+        with suppress(asyncio.CancelledError):  # by a client that has gone
+            await app(scope, receive, send_in_portions)
+        connection.task = None
+
+    return portioned
+
+
 def _guarded(app: App, access: "Access", count: Callable[[str], None]) -> App:
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        verdict = await access.judge(authorization, (scope["client"] or ("",))[0])
+        verdict = await access.judge(authorization, client_of(scope["client"]))
         asked_for = [(name.lower().encode(), value.encode()) for name, value in access.headers.items()]
         names = {name for name, _ in asked_for}
 

@@ -116,17 +116,18 @@ def load(path: Path) -> WebConfig:
 
 
 class _Place:
-    """A place in *file*: its dotted *key* and what stands there."""
+    """A place in *file*: its dotted *key*, what stands there, and its line, unless it is the whole file."""
 
-    def __init__(self, file: str, key: str, node: yaml.Node | None) -> None:
+    def __init__(self, file: str, key: str, node: yaml.Node | None, line: int = 0) -> None:
         self.file = file
         self.key = key
+        self._line = line
         self._node = node
         self.is_null = node is None or node.tag == "tag:yaml.org,2002:null"
 
     def error(self, message: str, hint: str = "") -> WebConfigError:
         """The error to raise for what stands here."""
-        line = f":{self._node.start_mark.line + 1}" if self._node is not None and self.key else ""
+        line = f":{self._line}" if self._line else ""
         return WebConfigError(f"{self.file}{line}", self.key, message, hint)
 
     def items(self) -> Iterator[tuple[str, "_Place"]]:
@@ -138,7 +139,7 @@ class _Place:
         seen = set()
         for name, value in self._node.value:
             key = name.value if isinstance(name, yaml.ScalarNode) else "?"
-            place = _Place(self.file, f"{self.key}.{key}".lstrip("."), value)
+            place = _Place(self.file, f"{self.key}.{key}".lstrip("."), value, name.start_mark.line + 1)
             if key in seen:
                 raise place.error("stands there twice", "remove one of the two")
             seen.add(key)
@@ -179,7 +180,10 @@ class _Place:
         """The places of a list's items, of which there is at least one."""
         if not isinstance(self._node, yaml.SequenceNode) or not self._node.value:
             raise self.error("is no list of strings", "write [one, two], or leave the key out")
-        return [_Place(self.file, f"{self.key}[{number}]", node) for number, node in enumerate(self._node.value)]
+        return [
+            _Place(self.file, f"{self.key}[{number}]", node, node.start_mark.line + 1)
+            for number, node in enumerate(self._node.value)
+        ]
 
 
 def _tls(place: _Place, folder: Path) -> Tls | None:
