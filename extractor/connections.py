@@ -32,9 +32,9 @@ IDLE_SECONDS = 75
 _REQUEST_SECONDS = 10.0  # from the first byte of a request, or from the connection, TLS included
 _ANSWER_SECONDS = 30.0  # from the request until all is sent but what the kernel holds
 _CLOSING_SECONDS = 5.0  # for uvicorn to close by itself
-_MOST = 128
+_MOST = 256
 _IDLE = "idle"  # a phase that may end so
-_DESCRIPTORS_SHARE = 8  # of those that the process may have: the logs need most
+_DESCRIPTORS_SHARE = 4  # of those that the process may have: the logs need some, too
 _MOST_BODIES = 8  # long ones that are being sent; those of the same moment are one
 _PORTION_BYTES = 1 << 17
 _KERNEL_BYTES = 1 << 18  # of an answer; by itself it takes megabytes for each client that does not read
@@ -63,6 +63,7 @@ class Connections:
         self._of_host[connection.host] += 1
         if len(self._open) > self.most:
             others = (each for each in self._open if each is not connection)
+            # Who is being answered goes last. What matters is when it last got on, not when it came.
             self.close(max(others, key=lambda each: (self._of_host[each.host], each.waits, -each.since)), "full")
 
     def leave(self, connection: "Connection") -> None:
@@ -78,18 +79,22 @@ class Connections:
         holders = self._bodies.setdefault(id(body), {})
         holders[connection] = None
         if len(self._bodies) > _MOST_BODIES:
-            # The oldest of those that only hosts with many connections wait for.
-            for each in list(max(self._bodies.values(), key=lambda holds: min(self._of_host[c.host] for c in holds))):
+            for each in [*max(self._bodies.values(), key=self._tiresome)]:
                 self.close(each, "slow_reader")
         try:
             for start in range(0, len(body), _PORTION_BYTES):
                 if connection.is_gone():
                     break
                 await send(body[start : start + _PORTION_BYTES])
+                connection.since = connection.loop.time()
         finally:
             holders.pop(connection, None)
             if not holders:
                 self._bodies.pop(id(body), None)
+
+    def _tiresome(self, holders: dict["Connection", None]) -> tuple[int, float]:
+        # Held for hosts with many connections only, and none of them has read on for long.
+        return min(self._of_host[each.host] for each in holders), -max(each.since for each in holders)
 
     def close(self, connection: "Connection", reason: str) -> None:
         """Close it now, with all that it holds."""
@@ -129,6 +134,7 @@ class Connection(H11Protocol):
         """What makes the answer; of no use when the client has gone."""
         self.host = ""
         self.since = self.loop.time()
+        """When it last got on."""
 
     @property
     def waits(self) -> bool:

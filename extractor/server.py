@@ -121,7 +121,7 @@ class Server:
             server_header=False,
             proxy_headers=False,
             ws="none",
-            backlog=self._connections.most,  # accepted at once, before one too many is closed
+            backlog=max(1, self._connections.most // 4),  # at once: each is heard before it is one too many
             h11_max_incomplete_event_size=_HEADER_BYTES,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=1,
