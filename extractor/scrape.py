@@ -121,7 +121,11 @@ class Scrapes:
         kind, body = await self._shared.get(
             (self._own.kind(accept), compressed), lambda: self._answer(accept, compressed)
         )
-        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        headers = [
+            (b"content-type", kind.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ]
         if compressed:
             headers.append((b"content-encoding", b"gzip"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
