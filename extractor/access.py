@@ -33,8 +33,9 @@ class Access:
         self._file = file
         self._say = say
         self._count = count
-        self._settings = _settings(load(file), None)
-        self._seen = self._look()
+        self._files: tuple[Path, ...] = (file,)
+        self._seen: tuple[object, ...] = ()
+        self._settings = _settings(self._load(), None)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -59,26 +60,31 @@ class Access:
 
     def refresh(self) -> str:
         """Take over what has changed in the files; why not, if it is wrong."""
-        seen = self._look()
-        if seen == self._seen:
+        if self._look() == self._seen:
             return ""
-        self._seen = seen
         old = self._settings
         try:
-            config = load(self._file)
+            config = self._load()
             _check_not_weaker(str(self._file), config, old.config)
             self._settings = _settings(config, old)
         except WebConfigError as error:
             self._count()
             self._say(f"{error}; what was in force before stays so")
             return str(error)
-        if config.tls != old.config.tls:
-            self._seen = self._look()  # other files count now
         return ""
 
+    def _load(self) -> WebConfig:
+        # Looked at first and read afterwards, all files that are named: a change in between is found the next time.
+        while True:
+            self._seen = self._look()
+            config = load(self._file)
+            files = (self._file, *(config.tls.files if config.tls else ()))
+            if files == self._files:
+                return config
+            self._files = files
+
     def _look(self) -> tuple[object, ...]:
-        told = self._settings.config.tls
-        return tuple(_identity(path) for path in (self._file, *(told.files if told else ())))
+        return tuple(_identity(path) for path in self._files)
 
 
 def _identity(path: Path) -> tuple[int, ...]:

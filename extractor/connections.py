@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from ipaddress import IPv6Address
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
@@ -75,7 +76,10 @@ class Connections:
                 del self._of_host[connection.host]
 
     async def send(self, connection: "Connection", body: bytes, send: Callable[[bytes], Awaitable[None]]) -> None:
-        """Send a long *body*, a portion whenever the client has read one; it is let go if too many others are held."""
+        """Send *body*, if it is long a portion whenever the client has read one, or let it go for others."""
+        if len(body) <= _PORTION_BYTES:
+            await send(body)
+            return
         holders = self._bodies.setdefault(id(body), {})
         holders[connection] = None
         if len(self._bodies) > _MOST_BODIES:
@@ -131,7 +135,8 @@ class Connection(H11Protocol):
         self._asked: object = None
         self._handshake: asyncio.Task[None] | None = None
         self.task: asyncio.Task[Any] | None = None
-        """What makes the answer; of no use when the client has gone."""
+        """What makes the answer."""
+        self.context: ssl.SSLContext | None = None
         self.host = ""
         self.since = self.loop.time()
         """When it last got on."""
@@ -166,17 +171,20 @@ class Connection(H11Protocol):
         self._enter("slow_request", _REQUEST_SECONDS)
         self._connections.enter(self)
         access = self._connections.access
-        context = access.context() if access else None
-        if context is None:
+        self.context = access.context() if access else None
+        if self.context is None:
             self._speak(transport)
         else:
             transport.pause_reading()
-            self._handshake = self.loop.create_task(self._secure(transport, context))
+            self._handshake = self.loop.create_task(self._secure(transport, self.context))
 
     async def _secure(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        if transport.is_closing():
+            return
         try:
             secured = await self.loop.start_tls(transport, self, context, server_side=True)
-        except OSError:
+        except OSError as error:
+            clear_frames(error.__traceback__)  # else they hold buffers until the garbage collector comes
             secured = None
         access = self._connections.access
         if secured is None or (access and not access.admits(secured.get_extra_info("ssl_object"))):
@@ -197,10 +205,14 @@ class Connection(H11Protocol):
         if self._due:
             self._due.cancel()
         if self.task:
-            self.task.cancel()
+            self.task.cancel()  # of no use any more
+        self.app_state.clear()  # of the way back to us, which else the garbage collector has to find
+        if self.scope is not None:
+            self.scope["state"].clear()
         self._connections.leave(self)
         if self._speaks:
             super().connection_lost(exc)
+            self._unset_keepalive_if_required()  # it would hold us for as long, if this was an error
 
     def data_received(self, data: bytes) -> None:
         """Some of a request."""
@@ -243,4 +255,7 @@ def client_of(peer: object) -> str:
     if not isinstance(peer, tuple):
         return ""
     address = str(peer[0]).partition("%")[0]
-    return str(int(IPv6Address(address)) >> 64) if ":" in address else address
+    if ":" not in address:
+        return address
+    of_six = IPv6Address(address)
+    return str(of_six.ipv4_mapped or int(of_six) >> 64)

@@ -172,8 +172,12 @@ def _portioned(app: App, connections: Connections) -> App:
 
 def _guarded(app: App, access: "Access", count: Callable[[str], None]) -> App:
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection = scope["state"]["connection"]
         authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         verdict = await access.judge(authorization, client_of(scope["client"]))
+        if connection.context is not access.context():
+            connection.abort()  # it was made when less was needed, perhaps; its client makes another
+            return
         asked_for = [(name.lower().encode(), value.encode()) for name, value in access.headers.items()]
         names = {name for name, _ in asked_for}
 

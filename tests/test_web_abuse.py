@@ -295,7 +295,7 @@ def test_every_kind_of_answer_at_once(target: Target):
             with attackers(target, kind, number=1):
                 pass
 
-    with going_on(ask), going_on(ask):
+    with going_on(ask):
         for _ in range(3):
             target.holds()
 

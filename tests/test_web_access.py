@@ -208,6 +208,23 @@ def test_tls_is_switched_on_without_a_restart(start: Start):
     assert "all users would be taken away (restart extractor if that is meant)" in guarded.said()
 
 
+def test_who_is_connected_needs_what_is_needed_now(start: Start):
+    """A connection that was made before more was needed is closed at its next request, without an answer."""
+    guarded = start("{}")
+    eventually(guarded.status, 200)
+    kept = HTTPConnection("127.0.0.1", guarded.port, timeout=DEADLINE)
+    kept.request("GET", "/-/healthy")
+    kept.getresponse().read()
+    guarded.configure(TLS)
+    kept.request("GET", "/metrics")
+    with pytest.raises(ConnectionError):
+        kept.getresponse()
+    kept.close()
+
+    assert 200 == guarded.status(secure=True)
+    assert "Traceback" not in guarded.said()
+
+
 @pytest.mark.parametrize(
     "broken", ["", "tls_server_config: [\n", USERS.replace("$2b", "$3b"), None], ids=["empty", "YAML", "hash", "gone"]
 )

@@ -233,6 +233,23 @@ def test_a_broken_change_is_told_once(folder: Path, tmp_path: Path, told: Told, 
     assert 1 == told.counted
 
 
+def test_a_file_that_comes_late_is_found(folder: Path, tmp_path: Path, told: Told, access: Callable[[Path], Access]):
+    """A configuration that names a file which is not there yet is in force as soon as it is."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "tls.good.yml"
+    made = access(file)
+    before = made.context()
+    file.write_text(file.read_text().replace("server.", "late."))
+    between = made.context()
+    for kind in ("key", "crt"):
+        shutil.copy(tmp_path / f"server.{kind}", tmp_path / f"late.{kind}")
+    after = made.context()
+
+    assert before is between is not after
+    assert after is made.context()
+    assert 1 == told.counted
+
+
 @pytest.mark.parametrize(
     ("before", "after", "lost"),
     [
