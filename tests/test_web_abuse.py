@@ -115,7 +115,7 @@ def ready(target: Target) -> Iterator[None]:
     eventually(lambda: target.descriptors() < 100, expected=True)
     target.calm()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 3 * ATTACKERS
+    wanted = ATTACKERS + 200
     if hard != resource.RLIM_INFINITY and hard < wanted:
         pytest.skip(f"ulimit -Hn is {hard}: attackers need {wanted}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -259,6 +259,21 @@ def test_a_wrong_configuration_at_the_start(tmp_path: Path):
     assert f"{file}:1: basic_auth_user: there is no such key (did you mean basic_auth_users?)\n" in done.stderr
 
 
+@pytest.mark.parametrize("package", ["yaml", "bcrypt"])
+def test_what_the_option_needs_is_missing(package: str, tmp_path: Path):
+    """Without the packages of the extra `web` the option is an error that says how to install them."""
+    file = tmp_path / "web.yml"
+    file.write_text("{}")
+    main = f"import sys; sys.modules[{package!r}] = None; from extractor.__main__ import main; main()"
+    command = [sys.executable, "-c", main, "run", str(tmp_path), "--web.config.file", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+
+    assert 1 == done.returncode
+    assert (
+        f"extractor: {file}: cannot be used: {package} is not installed (pip install 'extractor[web]')" in done.stderr
+    )
+
+
 def test_guesses_do_not_delay_scrapes(start: Start):
     """While others guess passwords, who is known is answered before any of them."""
     slow = USERS.replace("$2b$04", "$2b$12")
