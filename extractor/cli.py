@@ -66,6 +66,14 @@ def main() -> None:
     help="Where to serve metrics.",
 )
 @option(
+    "--web.config.file",
+    "web_config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Who may look: TLS and users, in the format of Prometheus' exporter-toolkit; see docs/web.md.",
+)
+@option(
     "--state-dir",
     type=click.Path(path_type=Path),
     default=None,

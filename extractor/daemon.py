@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from extractor import __version__, activation, landing, report
 from extractor.catalog import Catalog
+from extractor.errors import ExtractorError, WebConfigError
 from extractor.intake import Intake
 from extractor.keeper import Keeper
 from extractor.notify import Notifier
@@ -33,6 +35,9 @@ from extractor.state import State
 from extractor.stats import Stats
 from extractor.telling import Telling
 from extractor.waker import Waker
+
+if TYPE_CHECKING:
+    from extractor.access import Access
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
 _FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
@@ -59,6 +64,7 @@ class Daemon:
         self._notifier = Notifier(os.environ)
         catalog = load(options.schemas)
         self._state = _empty(catalog, options)
+        self._access = self._make_access()
         activated = activation.handed_over(os.environ)
         self._listener = activated or listen(options.listen_address)
         self._is_activated = activated is not None
@@ -96,9 +102,9 @@ class Daemon:
         signal.signal(signal.SIGHUP, self._on_hangup)
         silence = relay(self._log)
         pages = Pages(metrics=self._scrapes, not_ready=self._not_ready, landing=self._landing)
-        server = Server(self._listener, pages)
+        server = Server(self._listener, pages, self._access, self._stats.refuse)
         server.start()
-        where = url(self._listener)
+        where = url(self._listener, secure=bool(self._access and self._access.context()))
         whose = "the socket handed over, " if self._is_activated else ""
         self._log.info(f"following {', '.join(str(path) for path in self._options.logs)}")
         self._log.info(f"serving {whose}{where}/metrics, and for people {where}/")
@@ -194,16 +200,21 @@ class Daemon:
         if not self._readiness.is_ready:
             if self._readiness.folded(self._intake.tail.sources(), self._state):
                 self._scan_at = 0.0
-            if self._readiness.is_ready:
-                self._notifier.ready()
+            self._tell_ready()
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
         else:
             self._stats.show(self._stats.unshown())
 
+    def _tell_ready(self) -> None:
+        if self._readiness.is_ready:
+            self._notifier.ready()
+
     def _reload(self) -> Callable[[], list[str]]:
         """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
         options, left = self._options.reloaded(self._reread())
+        if self._access and (problem := self._access.refresh()):
+            raise ExtractorError(problem)
         catalog, prices = load(options.schemas), Prices.load(options.prices)
         state = _empty(catalog, options)
         notes = [f"{key} has changed, which needs a restart" for key in left]
@@ -250,6 +261,17 @@ class Daemon:
             interval=options.checkpoint_interval,
             max_reject_bytes=options.max_reject_bytes,
         )
+
+    def _make_access(self) -> "Access | None":
+        file = self._options.web_config
+        if file is None:
+            return None
+        try:
+            from extractor.access import Access  # noqa: PLC0415  # needs what only this option needs
+        except ImportError as error:
+            hint = "pip install 'extractor[web]'"
+            raise WebConfigError(str(file), "", f"cannot be used: {error.name} is not installed", hint) from error
+        return Access(file, self._log.error, self._stats.count_bad_web_config)
 
     def _not_ready(self) -> str:
         if self._readiness.is_ready:

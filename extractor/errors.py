@@ -11,6 +11,7 @@ ExtractorError           exit 1, one line on stderr
 ├── WorkerError          a process of a parallel replay has died
 ├── PricesError          a file of prices is wrong, or needs what is not installed
 ├── UnitError            what was given cannot be run as a service of systemd
+├── WebConfigError       a web configuration is wrong: file, key, message, with what to write instead
 └── ServerError          the address cannot be listened on
 
 Bad input is not here: a line that is no event is a `Reject` value, is counted by its reason, and reading goes on.
@@ -79,3 +80,10 @@ class ConfigurationError(ExtractorError):
 
     def __init__(self, place: str, key: str, message: str, hint: str = "") -> None:
         super().__init__(": ".join(part for part in (place, key, message) if part), hint)
+
+
+class WebConfigError(ExtractorError):
+    """A web configuration is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
+
+    def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
+        super().__init__(": ".join(part for part in (file, key, message) if part), hint)

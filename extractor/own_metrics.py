@@ -121,6 +121,10 @@ class OwnText:
         self._collectors.register(OwnCollector(state, stats, lock, now, version))
         ProcessCollector(registry=self._collectors)
 
+    def kind(self, accept: str) -> str:
+        """The content type for who accepts *accept*."""
+        return choose_encoder(accept)[1]
+
     def write(self, accept: str) -> tuple[str, bytes]:
         """The content type for who accepts *accept*, and the text with its end mark, if it has one."""
         encoder, kind = choose_encoder(accept)

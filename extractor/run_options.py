@@ -15,6 +15,7 @@ class Options:
     logs: tuple[Path, ...]
     schemas: tuple[Path, ...] = ()
     listen_address: str = "127.0.0.1:9464"
+    web_config: Path | None = None
     window: float = 300.0
     run_timeout: float = 3600.0
     run_linger: float = 5.0
@@ -37,9 +38,12 @@ class Options:
         )
 
 
+_DOTTED = {"listen_address": "web.listen-address", "web_config": "web.config.file"}
+
+
 def _key(name: str) -> str:
-    """What the option *name* is called in the configuration file; no other has a dot."""
-    return "web.listen-address" if name == "listen_address" else name.replace("_", "-")
+    """What the option *name* is called in the configuration file."""
+    return _DOTTED.get(name, name.replace("_", "-"))
 
 
 RELOADED = frozenset(

@@ -8,9 +8,8 @@ a fifth of the time. The extractor's own metrics are few; prometheus-client writ
 Knows nothing of sockets.
 """
 
-import asyncio
 import gzip
-import threading
+import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -22,6 +21,7 @@ from extractor.exemplars import Exemplar, Exemplars
 from extractor.families import Family, Labels
 from extractor.own_metrics import OwnText
 from extractor.series import Series
+from extractor.sharing import Shared
 from extractor.state import State
 
 Scope = MutableMapping[str, Any]
@@ -29,6 +29,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Found = list[tuple[Labels, Sequence[float], Exemplars]]
 
+_VERSION = re.compile(r";\s*version=([^;\s]*)")
+_ESCAPING = re.compile(r";\s*escaping=[^;,]*")
+_VERSIONS = {"0.0.1", "0.0.4", "1.0.0"}
 _FAST = 1  # of gzip's levels: a tenth larger than the best, in a tenth of the time
 
 _NO_EXEMPLARS = Exemplars()
@@ -105,7 +108,7 @@ class Scrapes:
     """The ASGI application that answers scrapes with what *series* and *own* write."""
 
     def __init__(self, series: SeriesText, own: OwnText) -> None:
-        self._one = threading.Lock()  # what is remembered of the series is written by one scrape at a time
+        self._shared = Shared()  # also because what is remembered of the series is written by one scrape at a time
         self.show(series, own)
 
     def show(self, series: SeriesText, own: OwnText) -> None:
@@ -117,17 +120,29 @@ class Scrapes:
         wanted = {name: value.decode("latin-1") for name, value in scope["headers"]}
         compressed = "gzip" in wanted.get(b"accept-encoding", "")
         # Elsewhere, so that whoever asks for the health meanwhile need not wait.
-        kind, body = await asyncio.to_thread(self._answer, wanted.get(b"accept", ""), compressed)
-        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        accept = _known(wanted.get(b"accept", ""))
+        kind, body = await self._shared.get(
+            (self._texts[1].kind(accept), compressed), lambda: self._answer(accept, compressed)
+        )
+        headers = [
+            (b"content-type", kind.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ]
         if compressed:
             headers.append((b"content-encoding", b"gzip"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # for to_thread
+    def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # in a thread
         series, own = self._texts
         kind, rest = own.write(accept)
-        with self._one:
-            text = series.write(openmetrics=exposition.is_openmetrics(kind))
-        body = text.encode() + rest
+        body = series.write(openmetrics=exposition.is_openmetrics(kind)).encode() + rest
         return kind, gzip.compress(body, _FAST) if compressed else body
+
+
+def _known(accept: str) -> str:
+    # A version that there is not would be believed, or would end in an error. No name needs escaping, and few kinds of
+    # answers are shared by many.
+    parts = _ESCAPING.sub("", accept).split(",")
+    return ",".join(part for part in parts if {*_VERSION.findall(part)} <= _VERSIONS)

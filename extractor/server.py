@@ -1,7 +1,8 @@
 """
 Requests in, the four pages out: `/metrics`, `/-/healthy`, `/-/ready` and `/`.
 
-It is handed what to show and runs in a thread of its own; a slow client waits for nobody but itself.
+It is handed what to show and who may look, and runs in a thread of its own; a slow client waits for nobody but itself.
+What comes after the headers of a request is not read.
 
 Knows nothing of how the state is kept.
 """
@@ -11,12 +12,18 @@ import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from extractor.connections import IDLE_SECONDS, Connection, Connections, client_of
 from extractor.errors import ServerError
+from extractor.sharing import Shared
+
+if TYPE_CHECKING:
+    from extractor.access import Access
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,10 +32,15 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
-_KEEP_ALIVE_SECONDS = 75
-_BACKLOG = 128
+_BACKLOG = 1024  # of connections that the kernel holds for us
+_HEADER_BYTES = 1 << 14
 _LAST_PORT = 65535
-_EXTRA = {405: [(b"allow", b"GET, HEAD")], 503: [(b"retry-after", b"1")]}
+_EXTRA = {
+    401: [(b"www-authenticate", b'Basic realm="extractor"')],
+    405: [(b"allow", b"GET, HEAD")],
+    503: [(b"retry-after", b"1")],
+}
+_CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +78,60 @@ def listen(address: str) -> socket.socket:
     return listener
 
 
-def url(listener: socket.socket) -> str:
-    """Where a browser finds what *listener* serves."""
+def url(listener: socket.socket, *, secure: bool = False) -> str:
+    """Where a browser finds what *listener* serves, with TLS if it is *secure*."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{os.fsdecode(listener.getsockname()).replace(chr(0), '@')}:"
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class _Uvicorn(uvicorn.Server):
+    """Accepts some at once, and lets many wait."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
 
 
 class Server:
-    """Serves *pages* on *listener* until it is stopped."""
+    """
+    Serves *pages* on *listener* to those who have *access*, everybody if that is None, until it is stopped.
 
-    def __init__(self, listener: socket.socket, pages: Pages) -> None:
+    *count* is told each time somebody is turned away, and why.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        pages: Pages,
+        access: "Access | None" = None,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._connections = Connections(access, count)
+        app = _routes(pages)
         config = uvicorn.Config(
-            _routes(pages),
+            _portioned(_guarded(app, access, count) if access else app, self._connections),
+            http=self._connections.protocol(),
             lifespan="off",
             log_config=None,
+            log_level="error",  # what clients do wrong is counted
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             ws="none",
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            backlog=max(1, self._connections.most // 4),  # at once: each is heard before it is one too many
+            h11_max_incomplete_event_size=_HEADER_BYTES,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Uvicorn(config)
         self._listener = listener
-        self._thread = threading.Thread(target=self._serve, name="server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     def start(self) -> None:
         """Serve from now on, in a thread."""
@@ -104,14 +143,75 @@ class Server:
         self._thread.join()
         self._listener.close()
 
-    def _serve(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._listener]))
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            self._connections.end()
+
+
+def _portioned(app: App, connections: Connections) -> App:
+    async def portioned(scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection = scope["state"]["connection"]
+
+        async def send_portion(body: bytes) -> None:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        async def send_in_portions(message: MutableMapping[str, Any]) -> None:
+            if body := message.get("body"):
+                await connections.send(connection, body, send_portion)
+            await send({**message, "body": b""} if body else message)
+
+        connection.task = asyncio.current_task()
+        with suppress(asyncio.CancelledError):  # by a client that has gone
+            await app(scope, receive, send_in_portions)
+        connection.task = None
+
+    return portioned
+
+
+def _guarded(app: App, access: "Access", count: Callable[[str], None]) -> App:
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection = scope["state"]["connection"]
+        authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        verdict = await access.judge(authorization, client_of(scope["client"]))
+        if connection.context is not access.context():
+            connection.abort()  # it was made when less was needed, perhaps; its client makes another
+            return
+        asked_for = [(name.lower().encode(), value.encode()) for name, value in access.headers.items()]
+        names = {name for name, _ in asked_for}
+
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                ours = [header for header in message["headers"] if header[0] not in names]
+                message = {**message, "headers": [*ours, *asked_for]}
+            await send(message)
+
+        match verdict.value:
+            case "admitted":
+                await app(scope, receive, send_with_headers)
+            case "busy":
+                count("busy")
+                await _answer(send_with_headers, scope, 503, "Too many wrong passwords; try again.\n")
+            case _:
+                count("unauthorized")
+                await _answer(send_with_headers, scope, 401, "Name and password, please.\n")
+
+    return guarded
 
 
 def _routes(pages: Pages) -> App:
+    shared = Shared()
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, scope, 405, "Only GET and HEAD.\n")
+            return
+        if _has_body(scope):
+            await _answer(send, scope, 413, "A request has no body here.\n")
             return
         match scope["path"]:
             case "/metrics" if reason := pages.not_ready():
@@ -124,11 +224,16 @@ def _routes(pages: Pages) -> App:
                 reason = pages.not_ready()
                 await _answer(send, scope, 503 if reason else 200, f"{reason or 'Ready.'}\n")
             case "/":
-                await _answer(send, scope, 200, await asyncio.to_thread(pages.landing), _HTML)
+                await _answer(send, scope, 200, await shared.get("/", pages.landing), _HTML)
             case _:
                 await _answer(send, scope, 404, "Not here; see /\n")
 
     return app
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
 
 
 async def _answer(send: Send, scope: Scope, status: int, body: str, kind: str = _TEXT) -> None:
@@ -141,5 +246,7 @@ async def _answer(send: Send, scope: Scope, status: int, body: str, kind: str = 
         (b"cache-control", b"no-store"),
         *_EXTRA.get(status, []),
     ]
+    if _has_body(scope):
+        headers.append(_CLOSE)  # else it would have to be read to the end, and there may be none
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 UNPRICED_MODELS = 100
 """Models without a price that are told apart: their names come out of logs."""
 
+REFUSALS = ("busy", "full", "slow_reader", "slow_request", "tls", "unauthorized")
+"""Why somebody was turned away: docs/web.md says what each means."""
+
 OTHER = "__other__"
 
 
@@ -54,6 +57,8 @@ OWN = (
     ),
     Own("happenings", "counter", "extractor_file_changes_total", "kind", "Happenings to log files, by kind."),
     Own("lost_bytes", "counter", "extractor_lost_bytes_total", "kind", "Bytes that were gone before they were read."),
+    Own("refusals", "counter", "extractor_web_refusals_total", "reason", "Requests and connections turned away."),
+    Own("bad_web_configs", "counter", "extractor_web_config_failures_total", "", "Changed web files that were wrong."),
     Own("files", "gauge", "extractor_files", "state", "Log files known, by state."),
     Own("bytes_behind", "gauge", "extractor_behind_bytes", "", "Bytes in log files that are not read yet."),
 )
@@ -89,6 +94,8 @@ class Stats:
     happenings: Tally[str] = field(default_factory=Tally)
     lost_bytes: Tally[str] = field(default_factory=Tally)
     noted: dict[str, Tally[str]] = field(default_factory=lambda: {"happenings": Tally(), "lost_bytes": Tally()})
+    refusals: Tally[str] = field(default_factory=lambda: Tally(dict.fromkeys(REFUSALS, 0)))
+    bad_web_configs: int = 0
     files: dict[str, int] = field(default_factory=dict)
     bytes_behind: int = 0
 
@@ -96,6 +103,14 @@ class Stats:
         """Something happened to a file, and *lost* bytes of it with that."""
         self.noted["happenings"][kind] += 1
         self.noted["lost_bytes"][kind] += lost
+
+    def refuse(self, reason: str) -> None:
+        """Somebody was turned away."""
+        self.refusals[reason] += 1
+
+    def count_bad_web_config(self) -> None:
+        """A changed web configuration cannot be used."""
+        self.bad_web_configs += 1
 
     def unpriced_calls(self, calls: Tally[str]) -> None:
         """Count calls without a price, of a limited number of models."""

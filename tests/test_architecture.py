@@ -103,10 +103,16 @@ ROOMS = {
     # state to what people and Prometheus see
     "exposition": "catalog exemplars families hdr series state sums",
     "own_metrics": "anomalies state stats",
-    "scrape": "catalog exemplars exposition families own_metrics series state",
+    "sharing": "",
+    "scrape": "catalog exemplars exposition families own_metrics series sharing state",
     "report": "catalog hdr reporting series signals state sums",
     "landing": "report",
-    "server": "errors",
+    "web_config": "errors",
+    "tls": "errors web_config",
+    "passwords": "",
+    "access": "errors passwords tls web_config",
+    "connections": "access",
+    "server": "access connections errors sharing",
     # what the service manager gives and is told
     "activation": "errors",
     "notify": "",
@@ -137,8 +143,8 @@ ROOMS = {
     "telling": "happenings own_log sources",
     "reloading": "checkpoint errors own_log state stats",
     "readiness": "sources state",
-    "daemon": "activation catalog intake keeper landing notify own_log own_metrics pace pipeline prices readiness "
-    "reloading report run_options schemas scrape server state stats telling waker",
+    "daemon": "access activation catalog errors intake keeper landing notify own_log own_metrics pace pipeline prices "
+    "readiness reloading report run_options schemas scrape server state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -174,6 +180,7 @@ ROOMS = {
 
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
+    "bcrypt": "passwords",
     "click": "check_command cli config_command options progress replay_command report_command requeue_command "
     "rules_command settings systemd_command",
     "genai_prices": "price_table",
@@ -184,8 +191,9 @@ KNOWN_IN = {
     "sighted sums tariffs updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics",
-    "uvicorn": "server",
+    "uvicorn": "connections server",
     "watchfiles": "waker",
+    "yaml": "web_config",
     "zstandard": "packed parts",
 }
 
