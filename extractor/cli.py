@@ -13,7 +13,7 @@ import click
 
 from extractor import __version__
 from extractor.errors import ExtractorError
-from extractor.options import collect_less, option, reading_options
+from extractor.options import collect_less, objectives_option, option, reading_options
 from extractor.printing import printable
 
 _INTERRUPTED = 130
@@ -97,6 +97,8 @@ def main() -> None:
     metavar="N",
     help="Forget the runs that were silent for longest when more are open.",
 )
+@option("--web.disable-page", "disable_page", is_flag=True, help="Serve metrics only, and no status page at /.")
+@objectives_option
 @reading_options
 def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
     """

@@ -8,17 +8,19 @@ server's thread renders under the same lock.
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from extractor import __version__, happenings, landing, report
+from extractor import __version__, happenings, objectives
 from extractor.happenings import Happening
 from extractor.intake import Intake
 from extractor.keeper import Keeper
+from extractor.overview import Overview
 from extractor.own_metrics import OwnText
-from extractor.pipeline import Pipeline
+from extractor.page import POLICY
+from extractor.pipeline import Pipeline, Rejected
 from extractor.prices import Prices
 from extractor.schemas import load
 from extractor.scrape import Scrapes, SeriesText
@@ -26,6 +28,7 @@ from extractor.server import Pages, Server, listen, url
 from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.vitals import Moment
 from extractor.waker import Waker
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
@@ -53,6 +56,8 @@ class Options:
     state_dir: Path | None = None
     checkpoint_interval: float = 5.0
     max_reject_bytes: int = 100 << 20
+    objectives: Path | None = None
+    disable_page: bool = False
 
 
 class Daemon:
@@ -79,7 +84,7 @@ class Daemon:
             self._state,
             self._stats,
             latest=lambda: time.time() + options.max_clock_skew,
-            on_reject=self._keeper.reject if self._keeper else lambda _: None,
+            on_reject=self._reject,
             prices=Prices.load(options.prices),
         )
         if self._keeper:
@@ -95,9 +100,10 @@ class Daemon:
             on_happening=self._tell,
         )
         self._waker = Waker(options.logs)
+        self._overview = None if options.disable_page else self._make_overview()
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
         self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
-        self._fold_at = 0.0
+        self._fold_at = self._fold_earliest = 0.0
         self._folding_since = 0.0
 
     def run(self) -> None:
@@ -106,12 +112,13 @@ class Daemon:
             signal.signal(number, self._on_signal)
         own = OwnText(self._state, self._stats, self._lock, time.time, __version__)
         scrapes = Scrapes(SeriesText(self._state, self._lock), own)
-        pages = Pages(metrics=scrapes, not_ready=self._not_ready, landing=self._landing)
+        page = self._overview.page if self._overview else None
+        pages = Pages(metrics=scrapes, not_ready=self._not_ready, page=page, policy=POLICY)
         server = Server(self._listener, pages)
         server.start()
         where = url(self._listener)
         self._say(f"following {', '.join(str(path) for path in self._options.logs)}")
-        self._say(f"serving {where}/metrics, and for people {where}/")
+        self._say(f"serving {where}/metrics" + (f", and for people {where}/" if page else ""))
         try:
             self._follow()
         finally:
@@ -160,13 +167,18 @@ class Daemon:
 
     def _fold_due(self) -> bool:
         self._folding_since = time.monotonic()
-        return self._folding_since >= self._fold_at
+        if self._folding_since >= self._fold_at:
+            return True
+        # The trends of the page are those of event time, also of what is read in one go at the start.
+        is_due = self._overview is not None and self._overview.due(self._pipeline.reached)
+        return is_due and self._folding_since >= self._fold_earliest
 
     def _after_fold(self) -> None:
         # With many series a fold takes long, however little was read; reading must come first all the same.
         now = time.monotonic()
         pause = _FOLD_SHARE * (now - self._folding_since)
         self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
+        self._fold_earliest = now + pause
         if self._to_catch_up:
             known = set(self._intake.tail.sources())
             self._to_catch_up = {
@@ -174,6 +186,8 @@ class Daemon:
                 for source, size in self._to_catch_up.items()
                 if source in known and not source.has_reached(size)
             }
+        if self._overview:
+            self._overview.folded(self._intake.tail.sources)
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
         else:
@@ -204,18 +218,21 @@ class Daemon:
             return ""
         return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
 
-    def _landing(self) -> str:
-        with self._lock:
-            figures = list(report.figures(self._state))
-            own = list(self._own_rows())
-        return landing.page(__version__, [str(path) for path in self._options.logs], figures, own)
+    def _reject(self, rejected: Rejected) -> None:
+        if self._keeper:
+            self._keeper.reject(rejected)
+        if self._overview:
+            self._overview.reject(rejected)
 
-    def _own_rows(self) -> Iterator[tuple[str, str]]:
-        stats = self._stats
-        yield "Lines read", f"{stats.lines_read:,}"
-        yield "Lines rejected", f"{stats.rejects.total():,}"
-        yield from ((f"… {reason}", f"{lines:,}") for reason, lines in stats.rejects.most_common() if lines)
-        yield "Bytes behind", f"{stats.bytes_behind:,}"
-        yield from ((f"Files {state}", f"{files:,}") for state, files in sorted(stats.files.items()))
-        if self._waker.problem:
-            yield "Watching", self._waker.problem
+    def _make_overview(self) -> Overview:
+        options = self._options
+        return Overview(
+            self._state,
+            self._stats,
+            self._lock,
+            objectives.load(options.objectives) if options.objectives else objectives.Objectives(),
+            lambda: Moment(self._not_ready(), self._waker.problem, time.time()),
+            version=__version__,
+            followed=[str(path) for path in options.logs],
+            keeps=options.state_dir is not None,
+        )

@@ -105,6 +105,11 @@ class Pipeline:
         stats.rejects.update(dict.fromkeys(map(str, Reason), 0))
         self._watermark = state.watermark  # ahead of the state's by what is not folded yet
 
+    @property
+    def reached(self) -> float:
+        """The latest event time read, of what is not folded yet, too."""
+        return self._watermark
+
     def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:
         """Read *pieces* of the file at *path*, whose lines are those of *pack*."""
         reader = self._readers[pack.name]
