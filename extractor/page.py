@@ -102,18 +102,23 @@ def _main(known: Known) -> Iterator[str]:
 def _verdict(known: Known) -> str:
     if known.not_ready:
         return f'<div class="verdict wait"><strong>Catching up</strong><p>{escape(known.not_ready)}</p></div>\n'
-    broken = [f"{text(each.row.title)}: {text(said(each.row))}" for each in known.status.signals if each.row.is_broken]
+    broken = [
+        f"{text(each.row.title)}: {text(said(each.row).removeprefix('broken: '))}"
+        for each in known.status.signals
+        if each.row.is_broken
+    ]
     own = [f"{escape(each.title)}: {text(each.value)}. {text(each.note)}" for each in known.vitals if not each.well]
     if broken or own:
-        what = [f"{len(broken)} of the objectives broken"] if broken else []
-        what += (
-            [f"{len(own)} troubles of the extractor" if len(own) > 1 else "a trouble of the extractor"] if own else []
-        )
+        what = " and ".join(filter(None, (_many(len(broken), "broken objective"), _many(len(own), "trouble"))))
         items = "".join(f"<li>{each}</li>" for each in (*broken, *own))
-        return f'<div class="verdict bad"><strong>Needs a look: {" and ".join(what)}</strong><ul>{items}</ul></div>\n'
+        return f'<div class="verdict bad"><strong>Needs a look: {what}</strong><ul>{items}</ul></div>\n'
     if known.status.until == -inf:
         return '<div class="verdict wait"><strong>No events yet</strong><p>Waiting for agents to write.</p></div>\n'
     return '<div class="verdict"><strong>All is well</strong><p>Every objective holds.</p></div>\n'
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
 def _cards(known: Known) -> Iterator[str]:

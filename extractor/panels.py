@@ -17,6 +17,7 @@ from extractor.tabulation import number, said, status, trend, value
 from extractor.wording import clock, duration, plain, text
 
 _SHARES = 5  # of a distribution
+_KINDS = ("n rare", "n", "n rare", "n", "n rare", "n")  # of the numbers of a curve; there is no room for all on a phone
 
 
 def signals(of: Status, window: float) -> Iterator[str]:
@@ -79,7 +80,7 @@ def latencies(plots: Sequence[Plot]) -> Iterator[str]:
     yield "took longer.</p>\n"
     if not any(plot.curves for plot in plots):
         yield "<p>No durations yet.</p>\n"
-    yield '<div class="columns">\n'
+    yield '<div class="plots">\n'
     for place, plot in enumerate(plots):
         if plot.curves:
             yield from _latency(place, plot)
@@ -98,14 +99,14 @@ def _latency(place: int, plot: Plot) -> Iterator[str]:
         duration,
     )
     yield f'\n<table class="latency"><caption class="hidden">{text(title)}</caption><thead><tr><th scope="col">'
-    yield f'{text(plot.label)}</th><th scope="col" class="n">Count</th>'
-    for column, rare in (("50%", ""), ("90%", ""), ("99%", ""), ("99.9%", " rare"), ("Worst", "")):
-        yield f'<th scope="col" class="n{rare}">{column}</th>'
+    yield f"{text(plot.label)}</th>"
+    for column, kind in zip(("Count", "50%", "90%", "99%", "99.9%", "Worst"), _KINDS, strict=True):
+        yield f'<th scope="col" class="{kind}">{column}</th>'
     yield "</tr></thead>\n<tbody>\n"
     for color, curve in enumerate(plot.curves):
-        yield f'<tr><th scope="row">{swatch(color)}{text(curve.name)}</th><td class="n">{curve.values:,}</td>'
-        for at, took in enumerate(curve.quantiles):
-            yield f'<td class="n{" rare" if at == 3 else ""}">{duration(took)}</td>'
+        yield f'<tr><th scope="row" class="name">{swatch(color)}{text(curve.name)}</th>'
+        for cell, kind in zip((f"{curve.values:,}", *map(duration, curve.quantiles)), _KINDS, strict=True):
+            yield f'<td class="{kind}">{cell}</td>'
         yield "</tr>\n"
     yield "</tbody></table>"
     yield f'<p class="soft">And {plot.left_out} more.</p>' if plot.left_out else ""
@@ -115,7 +116,7 @@ def _latency(place: int, plot: Plot) -> Iterator[str]:
 def _period(of: Status, window: float) -> str:
     if of.until == -inf:
         return "No events yet."
-    length = duration(window)
+    length = f"{window / 60:g} min" if window >= 60 else f"{window:g} s"
     until = datetime.fromtimestamp(of.until).astimezone()
     now = (
         f"Now: the last {length} of event time, up to {until:%Y-%m-%d %H:%M:%S %Z}. Change: against the window before."

@@ -71,7 +71,7 @@ class Taken(NamedTuple):
     sample: Sample
     trends: Trends
     piles: Mapping[int, dict[str, Pile]]
-    plots: Sequence[tuple[str, str, dict[str, Pile]]]
+    plots: Mapping[str, tuple[str, str, dict[str, Pile]]]
     in_progress: Mapping[str, int]
 
 
@@ -95,7 +95,7 @@ class Monitor:
     def take(self) -> Taken:
         """What `status` is made of."""
         piles = self._piles(apart=True)
-        return Taken(self._sample(piles), self.trends.copy(), piles, [*self._plots()], self._in_progress())
+        return Taken(self._sample(piles), self.trends.copy(), piles, self._plots(), self._in_progress())
 
     def status(self, taken: Taken) -> Status:
         """What *taken* says; needs no lock."""
@@ -115,7 +115,7 @@ class Monitor:
             signals=(*signals, Shown(row, ever.part / ever.whole if ever.whole else None, tuple(lines))),
             in_progress=tuple(sorted(taken.in_progress.items(), key=lambda item: (-item[1], item[0]))),
             spent=self._spent(taken),
-            plots=tuple(_plot(*plot) for plot in taken.plots),
+            plots=tuple(_plot(*plot) for plot in taken.plots.values()),
         )
 
     def _sample(self, piles: Mapping[int, dict[str, Pile]]) -> Sample:
@@ -148,15 +148,15 @@ class Monitor:
                 found[place] = made[key]
         return found
 
-    def _plots(self) -> list[tuple[str, str, dict[str, Pile]]]:
-        plots = []
+    def _plots(self) -> dict[str, tuple[str, str, dict[str, Pile]]]:
+        plots = {}
         for pack in self._state.catalog.packs:
             for row in pack.report:
                 metric = self._state.families[row.metric].metric
                 if metric.kind is Kind.SUMMARY and base_unit(metric) == "seconds" and metric.label_names:
                     common = ("agent", pack.release)
                     label = next((n for n in metric.label_names if n not in common), metric.label_names[0])
-                    plots.append((row.title, label, self._tallies.everything(row.metric, label)))
+                    plots[row.metric] = row.title, label, self._tallies.everything(row.metric, label)
         return plots
 
     def _in_progress(self) -> dict[str, int]:
@@ -174,7 +174,7 @@ class Monitor:
         totals, level = now.totals[place], now.levels[place]
         if totals is None or level is not None:
             points = [(time, value) for time, value in taken.trends.of_level(place, now) if value is not None]
-            overall = None
+            overall: Measured = self._overall_level(signal, taken)
             piles = taken.piles.get(place, {})
             measured = {who: _quantile(pile, signal.quantile or 0.0) for who, pile in piles.items()}
             value: Measured = level
@@ -212,6 +212,13 @@ class Monitor:
         if signal.by is not None:
             return _shares({who: total.part for who, total in totals.items() if who})
         return None if signal.hourly else self._number(signal, totals[""])
+
+    @staticmethod
+    def _overall_level(signal: Signal, taken: Taken) -> float | None:
+        if signal.quantile is None or signal.where or signal.metric not in taken.plots:
+            return None
+        _, _, piles = taken.plots[signal.metric]
+        return _quantile(piles[""], signal.quantile)
 
     def _is_seen(self, signal: Signal, total: Total) -> bool:
         # As in the report: of what adds up to nothing one cannot say whether it was 0 or was never written.

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from extractor.tallies import Total, Totals
 
-_SHORTEST = 30.0  # seconds between two samples
-_PARTS = 10  # of a window, at most so far apart
+_SHORTEST = 10.0  # seconds between two samples
+_PARTS = 30  # of a window: so far apart, as its slots are
 _SPAN = 3600.0  # of the trend lines, in seconds of event time; at least so many windows:
 _WINDOWS = 12
 _NONE = Total()
