@@ -80,12 +80,14 @@ class Daemon:
         self._listener = listen(options.listen_address)
         self._keeper = self._make_keeper()
         positions = self._keeper.restore() if self._keeper else []
+        self._overview = None if options.disable_page else self._make_overview()
         self._pipeline = Pipeline(
             self._state,
             self._stats,
             latest=lambda: time.time() + options.max_clock_skew,
             on_reject=self._reject,
             prices=Prices.load(options.prices),
+            listener=self._overview.trends if self._overview else None,
         )
         if self._keeper:
             self._keeper.begin(self._pipeline)
@@ -100,10 +102,9 @@ class Daemon:
             on_happening=self._tell,
         )
         self._waker = Waker(options.logs)
-        self._overview = None if options.disable_page else self._make_overview()
         self._to_catch_up: dict[Source, int] | None = None  # how far each file reached at the start; None before
         self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
-        self._fold_at = self._fold_earliest = 0.0
+        self._fold_at = 0.0
         self._folding_since = 0.0
 
     def run(self) -> None:
@@ -167,18 +168,13 @@ class Daemon:
 
     def _fold_due(self) -> bool:
         self._folding_since = time.monotonic()
-        if self._folding_since >= self._fold_at:
-            return True
-        # The trends of the page are those of event time, also of what is read in one go at the start.
-        is_due = self._overview is not None and self._overview.due(self._pipeline.reached)
-        return is_due and self._folding_since >= self._fold_earliest
+        return self._folding_since >= self._fold_at
 
     def _after_fold(self) -> None:
         # With many series a fold takes long, however little was read; reading must come first all the same.
         now = time.monotonic()
         pause = _FOLD_SHARE * (now - self._folding_since)
         self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
-        self._fold_earliest = now + pause
         if self._to_catch_up:
             known = set(self._intake.tail.sources())
             self._to_catch_up = {

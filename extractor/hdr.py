@@ -193,6 +193,11 @@ def pile(parts: Iterable[Counts]) -> Pile:
     return Pile(counted, recent)
 
 
+def joined(piles: Sequence[Pile]) -> Pile:
+    """All values of all *piles*."""
+    return Pile([pair for each in piles for pair in each.counted], [some for each in piles for some in each.recent])
+
+
 def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] | None:
     """The *wanted* quantiles, in base units, of all values in *parts*; None when there are none."""
     return pile(parts).quantiles(wanted)

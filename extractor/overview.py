@@ -23,11 +23,11 @@ from extractor.state import State
 from extractor.stats import Stats
 from extractor.status import Monitor
 from extractor.tables import Behind, Refused
+from extractor.trends import Trends
 from extractor.vitals import Moment, vitals
 
 _FRESH = 1.0  # seconds for which a page is good enough for the next who asks
 _BEHIND = 10  # files that are named
-_NEAR = 32 << 20  # bytes behind: so near to the end of the logs samples are worth a fold of their own
 
 
 class Overview:
@@ -67,18 +67,18 @@ class Overview:
         """Remember where a line was rejected: for each reason, the last place."""
         self._rejected[rejected.reject.reason] = rejected
 
-    def due(self, reached: float) -> bool:
-        """Whether a fold is due because of the event time that was *reached*."""
-        return self._stats.bytes_behind <= _NEAR and self._monitor.trends.due(reached)
+    @property
+    def trends(self) -> Trends:
+        """Must hear of all updates."""
+        return self._monitor.trends
 
     def folded(self, sources: Callable[[], Iterable[Source]]) -> None:
-        """Take a sample if it is time to, after a fold."""
-        if self._monitor.trends.due(self._state.watermark):
-            with self._lock:
-                self._monitor.trends.add(self._monitor.sample())
+        """After a fold: note how far everything is, now and then."""
         now = time.monotonic()
-        if now >= self._looked + _FRESH or not self._stats.bytes_behind:
+        if now >= self._looked + _FRESH:
             self._looked = now
+            with self._lock:
+                self._monitor.tick()
             self._behind = [] if not self._stats.bytes_behind else _most_behind(sources())
 
     def page(self) -> str:
@@ -105,7 +105,7 @@ class Overview:
             status=self._monitor.status(taken),
             refused=[self._refused(*each) for each in sorted(rejects.items()) if each[1]],
             files=files,
-            behind=self._behind,
+            behind=self._behind if behind else [],
             bytes_behind=behind,
             vitals=own,
         )

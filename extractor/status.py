@@ -7,7 +7,7 @@ says is worked out afterwards. "Now" is the sliding window of the quantiles, for
 Knows nothing of HTML or HTTP.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
@@ -16,12 +16,13 @@ from extractor.curves import Curve, curves
 from extractor.hdr import Pile
 from extractor.judgement import Measured, Row, rejected, verdicts, whose_label
 from extractor.objectives import Objectives
+from extractor.past import Past, Points
 from extractor.reporting import Signal
 from extractor.signals import base_unit, unit_of
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.tallies import Tallies, Total, Totals
-from extractor.trends import Sample, Trends
+from extractor.trends import Trends
 
 _CURVES = 6  # of a plot
 _HOUR = 3600
@@ -46,11 +47,11 @@ class Plot(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """An *amount*, in dollars, of the day that begins at *midnight*, known *since* then or later."""
+    """An *amount*, in dollars, of the day that begins at *midnight*; of what was read *since* the start, if later."""
 
-    amount: float
     midnight: float
     since: float
+    amount: float
 
 
 class Status(NamedTuple):
@@ -68,15 +69,17 @@ class Status(NamedTuple):
 class Taken(NamedTuple):
     """What was taken under the lock."""
 
-    sample: Sample
-    trends: Trends
+    past: Past
+    levels: Mapping[int, float]
+    totals: Mapping[int, Totals]
+    lines: Total
     piles: Mapping[int, dict[str, Pile]]
     plots: Mapping[str, tuple[str, str, dict[str, Pile]]]
     in_progress: Mapping[str, int]
 
 
 class Monitor:
-    """Watches *state*; `sample` and `take` are called with its lock held."""
+    """Watches *state*; `tick` and `take` are called with its lock held."""
 
     def __init__(self, state: State, stats: Stats, objectives: Objectives) -> None:
         self._state = state
@@ -85,63 +88,74 @@ class Monitor:
         self._tallies = Tallies(state)
         self._signals = [signal for pack in state.catalog.packs for signal in pack.signals]
         self._labels = [(whose_label(s, objectives) or "agent") if s.objective else None for s in self._signals]
-        self.trends = Trends(state.window_seconds)
-        self.trends.add(self.sample())
+        self._lines = self._read_lines()
+        self.trends = Trends(state, self._signals, self._labels)
 
-    def sample(self) -> Sample:
-        """What is counted now; of quantiles that of all together."""
-        return self._sample(self._piles(apart=False))
+    def tick(self) -> None:
+        """Something was folded: note what has no time of its own."""
+        lines = self._read_lines()
+        self.trends.add(lines.since(self._lines), self._levels())
+        self._lines = lines
 
     def take(self) -> Taken:
         """What `status` is made of."""
-        piles = self._piles(apart=True)
-        return Taken(self._sample(piles), self.trends.copy(), piles, self._plots(), self._in_progress())
+        self.tick()
+        totals = {
+            place: self._tallies.totals(signal, signal.by)
+            for place, signal in enumerate(self._signals)
+            if self._is_sum(signal)
+        }
+        return Taken(
+            self.trends.past(),
+            self._levels(),
+            totals,
+            self._read_lines(),
+            self._piles(),
+            self._plots(),
+            self._in_progress(),
+        )
 
     def status(self, taken: Taken) -> Status:
         """What *taken* says; needs no lock."""
-        now, trends = taken.sample, taken.trends
-        begin = trends.begin(now)
-        signals = [self._signal(place, taken, begin) for place in range(len(self._signals))]
-        line = len(self._signals)  # the place of the lines that were read
-        read = now.totals[line][""].since(begin.totals[line][""])  # type: ignore[index]
-        ever = now.totals[line][""]  # type: ignore[index]
-        lines = [(time, total.part / total.whole) for time, total in trends.of_total(line, now) if total.whole]
+        past, line = taken.past, len(self._signals)
+        read = past.window(line)[""]
         row = rejected(int(read.whole), int(read.part), self._objectives)
-        points = [point for shown in signals for point in shown.points[:1]]
+        points = tuple((time, total.part / total.whole) for time, total in past.totals(line) if total.whole)
+        ever = taken.lines.part / taken.lines.whole if taken.lines.whole else None
         return Status(
-            since=begin.time,
-            until=now.time,
-            trend_since=min((time for time, _ in points), default=now.time),
-            signals=(*signals, Shown(row, ever.part / ever.whole if ever.whole else None, tuple(lines))),
+            since=past.since,
+            until=past.until,
+            trend_since=past.begins,
+            signals=(
+                *(self._signal(place, signal, taken) for place, signal in enumerate(self._signals)),
+                Shown(row, ever, points),
+            ),
             in_progress=tuple(sorted(taken.in_progress.items(), key=lambda item: (-item[1], item[0]))),
-            spent=self._spent(taken),
+            spent=self._spent(past),
             plots=tuple(_plot(*plot) for plot in taken.plots.values()),
         )
 
-    def _sample(self, piles: Mapping[int, dict[str, Pile]]) -> Sample:
-        totals: list[Totals | None] = []
-        levels: list[float | None] = []
+    def _levels(self) -> dict[int, float]:
+        found = {}
         for place, signal in enumerate(self._signals):
-            level, total = None, None
-            if signal.quantile is not None:
-                level = _quantile(piles[place].get(""), signal.quantile)
-            elif self._metric(signal).run == "open":
-                level = float(sum(self._state.count_open(signal.metric).values()))
-            else:
-                total = self._tallies.totals(signal, self._labels[place])
-                if self._metric(signal).kind is Kind.GAUGE:
-                    level = total[""].part
-            totals.append(total)
-            levels.append(level)
-        totals.append({"": Total(self._stats.rejects.total(), self._stats.lines_read)})
-        return Sample(self._state.watermark, tuple(totals), tuple(levels))
+            if self._metric(signal).run == "open":
+                found[place] = float(sum(self._state.count_open(signal.metric).values()))
+            elif self._metric(signal).kind is Kind.GAUGE:
+                found[place] = self._tallies.totals(signal, None)[""].part
+        return found
 
-    def _piles(self, *, apart: bool) -> dict[int, dict[str, Pile]]:
+    def _read_lines(self) -> Total:
+        return Total(self._stats.rejects.total(), self._stats.lines_read)
+
+    def _is_sum(self, signal: Signal) -> bool:
+        return self._metric(signal).kind in (Kind.COUNTER, Kind.HISTOGRAM)
+
+    def _piles(self) -> dict[int, dict[str, Pile]]:
         found: dict[int, dict[str, Pile]] = {}
         made: dict[tuple[object, ...], dict[str, Pile]] = {}
         for place, signal in enumerate(self._signals):
             if signal.quantile is not None:
-                label = self._labels[place] if apart else None
+                label = self._labels[place]
                 key = signal.metric, signal.where, label
                 if key not in made:
                     made[key] = self._tallies.window(signal, label)
@@ -168,53 +182,47 @@ class Monitor:
                     found[name] = found.get(name, 0) + runs
         return found
 
-    def _signal(self, place: int, taken: Taken, begin: Sample) -> Shown:
-        signal, now = self._signals[place], taken.sample
-        unit = unit_of(signal, self._state.catalog.metrics)
-        totals, level = now.totals[place], now.levels[place]
-        if totals is None or level is not None:
-            points = [(time, value) for time, value in taken.trends.of_level(place, now) if value is not None]
-            overall: Measured = self._overall_level(signal, taken)
-            piles = taken.piles.get(place, {})
-            measured = {who: _quantile(pile, signal.quantile or 0.0) for who, pile in piles.items()}
-            value: Measured = level
-        elif not self._is_seen(signal, totals[""]):
-            return Shown(Row(signal.title, unit, None), None, ())
+    def _signal(self, place: int, signal: Signal, taken: Taken) -> Shown:
+        past, unit = taken.past, unit_of(signal, self._state.catalog.metrics)
+        value: Measured
+        overall: Measured = None
+        points: Points
+        if place in taken.totals:
+            if not self._is_seen(signal, taken.totals[place][""]):
+                return Shown(Row(signal.title, unit, None), None, ())
+            window = past.window(place)
+            measured = {who: self._number(signal, total) for who, total in window.items()}
+            value = measured[""] if signal.by is None else _shares(window)
+            overall = self._overall(signal, taken.totals[place])
+            numbers = ((time, self._number(signal, total)) for time, total in past.totals(place))
+            points = [(time, number) for time, number in numbers if number is not None]
+        elif signal.quantile is not None:
+            measured = {who: _quantile(pile, signal.quantile) for who, pile in taken.piles[place].items()}
+            value, overall = measured[""], self._overall_quantile(signal, taken)
+            points = past.quantiles(place)
         else:
-            before = begin.totals[place] or {}
-            measured = {who: self._number(signal, total.since(before.get(who, _NONE))) for who, total in totals.items()}
-            parts = {who: total.since(before.get(who, _NONE)).part for who, total in totals.items() if who}
-            value = measured[""] if signal.by is None else _shares(parts)
-            overall = self._overall(signal, totals)
-            points = [
-                (time, number)
-                for time, total in (taken.trends.of_total(place, now) if signal.by is None else ())
-                if (number := self._number(signal, total)) is not None
-            ]
-        judged = verdicts(
-            signal, self._objectives, lambda _: sorted(who for who in measured if who), lambda _, who: measured.get(who)
-        )
-        earlier = [number for time, number in points if time <= now.time - self.trends.seconds]
-        return Shown(
-            Row(signal.title, unit, value, earlier[-1] if earlier else None, verdicts=tuple(judged)),
-            overall,
-            tuple(points),
-        )
+            measured = {"": taken.levels.get(place)}
+            value, points = measured[""], past.levels(place)
+        whose = sorted(who for who in measured if who)
+        judged = verdicts(signal, self._objectives, lambda _: whose, lambda _, who: measured.get(who))
+        before = [number for time, number in points if time <= past.until - self._state.window_seconds]
+        row = Row(signal.title, unit, value, before[-1] if before else None, verdicts=tuple(judged))
+        return Shown(row, overall, () if signal.by is not None else tuple(points))
 
     def _number(self, signal: Signal, total: Total) -> float | None:
         if signal.over or self._metric(signal).kind is Kind.HISTOGRAM:
             return total.part / total.whole if total.whole else None
         if signal.hourly:
-            return total.part * _HOUR / self.trends.seconds
+            return total.part * _HOUR / self._state.window_seconds
         return total.part
 
     def _overall(self, signal: Signal, totals: Totals) -> Measured:
         if signal.by is not None:
-            return _shares({who: total.part for who, total in totals.items() if who})
+            return _shares(totals)
         return None if signal.hourly else self._number(signal, totals[""])
 
     @staticmethod
-    def _overall_level(signal: Signal, taken: Taken) -> float | None:
+    def _overall_quantile(signal: Signal, taken: Taken) -> float | None:
         if signal.quantile is None or signal.where or signal.metric not in taken.plots:
             return None
         _, _, piles = taken.plots[signal.metric]
@@ -224,13 +232,11 @@ class Monitor:
         # As in the report: of what adds up to nothing one cannot say whether it was 0 or was never written.
         return bool(self._metric(signal).run or (total.whole if signal.metric in signal.over else total.part))
 
-    def _spent(self, taken: Taken) -> Spent | None:
-        now = taken.sample
+    def _spent(self, past: Past) -> Spent | None:
         for place, signal in enumerate(self._signals):
-            summed = not (signal.over or signal.hourly or signal.by) and self._metric(signal).kind is Kind.COUNTER
-            if summed and base_unit(self._metric(signal)) == "usd" and now.time > -inf:
-                midnight, since, total = taken.trends.of_day(place, now)
-                return Spent(total.part, midnight, since)
+            summed = not (signal.over or signal.hourly or signal.by) and self._is_sum(signal)
+            if summed and base_unit(self._metric(signal)) == "usd" and past.until > -inf:
+                return Spent(*past.of_day(place))
         return None
 
     def _metric(self, signal: Signal) -> Metric:
@@ -242,10 +248,10 @@ def _quantile(pile: Pile | None, quantile: float) -> float | None:
     return found[0] if found else None
 
 
-def _shares(parts: Mapping[str, float]) -> dict[str, float] | None:
+def _shares(totals: Totals) -> dict[str, float] | None:
+    parts = {who: total.part for who, total in totals.items() if who and total.part}
     whole = sum(parts.values())
-    ordered = sorted(parts.items(), key=lambda item: (-item[1], item[0]))
-    return {who: part / whole for who, part in ordered if part} if whole else None
+    return {who: part / whole for who, part in sorted(parts.items(), key=lambda item: (-item[1], item[0]))} or None
 
 
 def _plot(title: str, label: str, piles: dict[str, Pile]) -> Plot:

@@ -1,117 +1,193 @@
 """
-Totals at moments in, how much there was in a window and how that went out.
+Updates in, what there was of each signal in each slot of event time kept, for the last hour or so.
 
-Moments are those of event time, as the sliding windows are: a log that is caught up with shows what it showed then. The
-ring begins when the process does and keeps about an hour; for single agents and tools only as much as a window needs.
+So a trend shows when things happened, not when they were read, and the window that "now" means is that of the
+quantiles: the same slots. It is kept from the start of the process on, in bounded memory: single agents and tools for
+one window only, and no label value that the series do not tell apart.
 
-Knows nothing of what the totals are of.
+Knows nothing of objectives or of how a number is shown.
 """
 
-from collections import deque
-from copy import copy
-from datetime import datetime, tzinfo
+from collections.abc import Mapping, MutableMapping, Sequence
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from extractor.tallies import Total, Totals
+import numpy as np
 
-_SHORTEST = 10.0  # seconds between two samples
-_PARTS = 30  # of a window: so far apart, as its slots are
-_SPAN = 3600.0  # of the trend lines, in seconds of event time; at least so many windows:
+from extractor.catalog import Kind
+from extractor.families import Labels
+from extractor.hdr import Counts, indexes_of, pile
+from extractor.past import SLOTS, Past, midnight
+from extractor.reporting import Signal
+from extractor.state import State
+from extractor.tallies import Total
+from extractor.updates import Increment, Observations, Settings, Update
+
+_SPAN = 3600.0  # of the trends, in seconds of event time; at least so many windows:
 _WINDOWS = 12
-_NONE = Total()
+_KNOWN = 50_000  # label sets for which it is remembered what they add to
 
 
-class Sample(NamedTuple):
-    """
-    What had been counted up to *time*, in seconds since the epoch: a total for each signal.
+class _Feed(NamedTuple):
+    """How a metric adds to the signal at *place*: series that match *where*, apart by the label at *apart*."""
 
-    A signal that is no total, such as a quantile, has its number at that moment in *levels*.
-    """
-
-    time: float
-    totals: tuple[Totals | None, ...]
-    levels: tuple[float | None, ...]
+    place: int
+    role: int
+    where: tuple[tuple[int, tuple[str, ...]], ...]
+    apart: int | None
 
 
 class Trends:
-    """The last samples, for windows of *seconds*; *zone* says when a day begins, None for that of the machine."""
+    """
+    Hears of all updates to *state*; whoever calls holds its lock.
 
-    def __init__(self, seconds: float, zone: tzinfo | None = None) -> None:
-        self.seconds = seconds
-        self.span = max(_SPAN, _WINDOWS * seconds)
-        self._step = max(_SHORTEST, seconds / _PARTS)
-        self._zone = zone
-        self._samples: deque[Sample] = deque()
-        self._day: Sample | None = None
+    *signals* are told apart by the label beside each in *labels*, if it is not None. A last place, behind those of the
+    signals, is for what `add` counts.
+    """
 
-    def copy(self) -> "Trends":
-        """What is kept now, to be looked at while more is added."""
-        twin = copy(self)
-        twin._samples = self._samples.copy()  # noqa: SLF001  # our own
-        return twin
+    def __init__(self, state: State, signals: Sequence[Signal], labels: Sequence[str | None]) -> None:
+        self._state = state
+        self._signals = signals
+        self._feeds: dict[str, list[_Feed]] = {}
+        made: dict[object, int] = {}  # of quantiles of the same values, the first place
+        self._quantiles = {
+            place: (made.setdefault((signal.metric, signal.where), place), signal.quantile)
+            for place, signal in enumerate(signals)
+            if signal.quantile is not None
+        }
+        for place, signal in enumerate(signals):
+            self._feed(place, 0, signal.metric, signal, labels[place])
+            for name in signal.over:
+                self._feed(place, 1, name, signal, labels[place])
+        self.wanted = frozenset(self._feeds)
+        self._started = state.newest_slot if state.watermark > -inf else None
+        self._first: int | None = None
+        self._oldest = -(1 << 62)
+        self._kept = SLOTS + max(int(_SPAN / state.window_seconds * SLOTS), _WINDOWS * SLOTS)
+        self._known: dict[tuple[str, Labels], list[tuple[int, int, str]]] = {}
+        self._all: dict[int, dict[int, list[float]]] = {}
+        self._apart: dict[int, dict[tuple[int, str], list[float]]] = {}
+        self._counts: dict[int, dict[int, Counts]] = {}
+        self._levels: dict[int, dict[int, float]] = {}
+        self._days: dict[float, dict[int, float]] = {}
 
-    def due(self, time: float) -> bool:
-        """Whether *time*, up to which was read, is worth a sample."""
-        return time > -inf and (not self._samples or time >= self._samples[-1].time + self._step)
+    def note(self, update: Update) -> None:
+        """Take an update into account that was applied."""
+        if update.metric not in self._feeds or isinstance(update, Settings):
+            return
+        known = self._known.get((update.metric, update.labels))
+        if known is None:
+            known = self._find(update.metric, update.labels)
+        metric = self._state.families[update.metric].metric
+        if isinstance(update, Increment):
+            if update.amount and known:
+                # That a run was abandoned is known long after its last event: it counts when it is noticed.
+                first = update.first if metric.run is None else self._state.newest_slot
+                for slot, amount in update.slots or ((first, float(update.amount)),):
+                    self._count(known, slot, amount / metric.per_unit)
+        elif known and len(update.numbers):
+            self._observe(known, update, metric.kind is Kind.SUMMARY, metric.per_unit)
 
-    def add(self, sample: Sample) -> None:
-        """Keep a sample, later than all before; the first one is what there was at the start."""
-        last = self._samples[-1] if self._samples else None
-        if last is not None and (self._day is None or self._midnight(sample.time) != self._midnight(last.time)):
-            self._day = last
-        self._samples.append(sample)
-        while len(self._samples) > 1 and self._samples[1].time <= sample.time - self.span - self.seconds:
-            self._samples.popleft()
-        for place in range(len(self._samples) - 1, -1, -1):
-            old = self._samples[place]
-            if old.time < sample.time - self.seconds - self._step:
-                if any(totals is not None and len(totals) > 1 for totals in old.totals):
-                    self._samples[place] = old._replace(totals=tuple(map(_bare, old.totals)))
-                else:
-                    break
+    def add(self, total: Total, levels: Mapping[int, float]) -> None:
+        """So much more was counted by now, of what has no time; signals that are no sums are at these *levels*."""
+        newest = self._state.newest_slot
+        if self._state.watermark == -inf:
+            return
+        cell = self._all.setdefault(newest, {}).setdefault(len(self._signals), [0.0, 0.0])
+        cell[0], cell[1] = cell[0] + total.part, cell[1] + total.whole
+        self._levels.setdefault(newest, {}).update(levels)
+        self._first = newest if self._first is None else min(self._first, newest)
+        oldest = newest - self._kept
+        if oldest > self._oldest:
+            self._oldest = oldest
+            _forget(self._all, oldest)
+            _forget(self._counts, oldest)
+            _forget(self._levels, oldest)
+            _forget(self._apart, newest - SLOTS)
+            for day in sorted(self._days)[:-2]:
+                del self._days[day]
 
-    def before(self, time: float) -> Sample | None:
-        """The sample at which the window that ends at *time* begins; None if that is before the start."""
-        return next((each for each in reversed(self._samples) if each.time <= time - self.seconds), None)
+    def past(self) -> Past:
+        """What there is now, to be looked at while more is added."""
+        state = self._state
+        return Past(
+            sums={slot: {place: (*cell,) for place, cell in cells.items()} for slot, cells in self._all.items()},
+            apart={slot: {key: (*cell,) for key, cell in cells.items()} for slot, cells in self._apart.items()},
+            piles={slot: {at: pile([counts]) for at, counts in cells.items()} for slot, cells in self._counts.items()},
+            was={slot: dict(cells) for slot, cells in self._levels.items()},
+            days={day: dict(cells) for day, cells in self._days.items()},
+            asked=self._quantiles,
+            newest=state.newest_slot,
+            until=state.watermark,
+            started=self._started,
+            begin=self._begin(),
+            time_of=state.time_of,
+        )
 
-    def begin(self, now: Sample) -> Sample:
-        """Where the window that ends *now* begins: at the start, if that is later."""
-        return self.before(now.time) or self._samples[0]
+    def _feed(self, place: int, role: int, metric: str, signal: Signal, label: str | None) -> None:
+        names = self._state.families[metric].metric.label_names
+        label = signal.by or label
+        where = signal.where if role == 0 else ()
+        self._feeds.setdefault(metric, []).append(
+            _Feed(
+                place,
+                role,
+                tuple((names.index(name), texts) for name, texts in where),
+                names.index(label) if label in names else None,
+            )
+        )
 
-    def of_total(self, place: int, now: Sample) -> list[tuple[float, Total]]:
-        """What there was of the total at *place* in the window that ended at each sample, with its time."""
-        found = []
-        begin = 0
-        samples = [*self._samples, now]
-        for sample in samples[1:]:
-            while samples[begin + 1].time <= sample.time - self.seconds:
-                begin += 1
-            if samples[begin].time <= sample.time - self.seconds:
-                found.append((sample.time, _total(sample, place).since(_total(samples[begin], place))))
+    def _find(self, metric: str, labels: Labels) -> list[tuple[int, int, str]]:
+        folded = self._state.families[metric].folded(labels)
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        found = [
+            (feed.place, feed.role, "" if feed.apart is None else folded[feed.apart])
+            for feed in self._feeds[metric]
+            if all(folded[at] in texts for at, texts in feed.where)
+        ]
+        self._known[metric, labels] = found
         return found
 
-    def of_level(self, place: int, now: Sample) -> list[tuple[float, float | None]]:
-        """The level at *place* at each sample, with its time."""
-        return [(sample.time, sample.levels[place]) for sample in [*self._samples, now] if sample.time > -inf]
+    def _count(self, known: list[tuple[int, int, str]], slot: int, amount: float, whole: float | None = None) -> None:
+        if slot < self._oldest:
+            return
+        self._first = slot if self._first is None else min(self._first, slot)
+        for place, role, who in known:
+            cells = [self._all.setdefault(slot, {}).setdefault(place, [0.0, 0.0])]
+            if who and slot > self._oldest + self._kept - SLOTS:
+                cells.append(self._apart.setdefault(slot, {}).setdefault((place, who), [0.0, 0.0]))
+            for cell in cells:
+                cell[role] += amount
+                if whole is not None:
+                    cell[1] += whole
+            if role == 0:
+                days = self._days.setdefault(midnight(self._state.time_of(slot)), {})
+                days[place] = days.get(place, 0.0) + amount
 
-    def of_day(self, place: int, now: Sample) -> tuple[float, float, Total]:
-        """When the day of *now* began, since when what there is of the total at *place* is known, and that."""
-        midnight, last = self._midnight(now.time), self._samples[-1]
-        begin = self._day if self._day is not None and self._midnight(last.time) == midnight else last
-        return midnight, max(begin.time, midnight), _total(now, place).since(_total(begin, place))
+    def _observe(
+        self, known: list[tuple[int, int, str]], update: Observations, is_summary: bool, per_unit: int
+    ) -> None:
+        numbers, slots = update.numbers.array, update.slots
+        for slot in [int(slots[0])] if (slots == slots[0]).all() else np.unique(slots).tolist():
+            some = numbers[slots == slot]
+            if not is_summary:
+                self._count(known, slot, float(some.sum()) / per_unit, float(len(some)))
+            elif slot >= self._oldest:
+                self._first = slot if self._first is None else min(self._first, slot)
+                indexes, _ = indexes_of(some, per_unit)
+                for place in {self._quantiles[place][0] for place, _, _ in known}:
+                    self._counts.setdefault(slot, {}).setdefault(place, Counts()).add(indexes)
 
-    def _midnight(self, time: float) -> float:
-        if time == -inf:
-            return time
-        moment = datetime.fromtimestamp(time, self._zone).astimezone(self._zone)
-        return moment.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    def _begin(self) -> int:
+        """The first slot in which a window ended of which everything is known."""
+        newest = self._state.newest_slot
+        begin = newest + 1 if self._first is None else self._first
+        if self._started is not None:
+            begin = self._started + SLOTS
+        return max(begin, newest + 1 - (self._kept - SLOTS))
 
 
-def _bare(totals: Totals | None) -> Totals | None:
-    return None if totals is None else {"": totals.get("", _NONE)}
-
-
-def _total(sample: Sample, place: int) -> Total:
-    totals: Totals | None = sample.totals[place] if sample.totals else None
-    return _NONE if totals is None else totals.get("", _NONE)
+def _forget(slots: MutableMapping[int, Any], oldest: int) -> None:
+    for slot in [slot for slot in slots if slot < oldest]:
+        del slots[slot]
