@@ -221,13 +221,13 @@ class Daemon:
             self._overview.reject(rejected)
 
     def _make_overview(self) -> Overview:
-        options = self._options
+        options, started = self._options, time.time()
         return Overview(
             self._state,
             self._stats,
             self._lock,
             objectives.load(options.objectives) if options.objectives else objectives.Objectives(),
-            lambda: Moment(self._not_ready(), self._waker.problem, time.time()),
+            lambda: Moment(self._not_ready(), self._waker.problem, time.time(), started),
             version=__version__,
             followed=[str(path) for path in options.logs],
             keeps=options.state_dir is not None,

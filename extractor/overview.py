@@ -28,6 +28,7 @@ from extractor.vitals import Moment, vitals
 
 _FRESH = 1.0  # seconds for which a page is good enough for the next who asks
 _BEHIND = 10  # files that are named
+_SHARE = 50  # of the time that looking takes: so long until the next look
 
 
 class Overview:
@@ -59,7 +60,7 @@ class Overview:
         self._monitor = Monitor(state, stats, objectives)
         self._rejected: dict[str, Rejected] = {}
         self._behind: list[Behind] = []
-        self._looked = 0.0
+        self._look_at = 0.0
         self._one = threading.Lock()
         self._made, self._page = -_FRESH, ""
 
@@ -75,10 +76,12 @@ class Overview:
     def folded(self, sources: Callable[[], Iterable[Source]]) -> None:
         """After a fold: note how far everything is, now and then."""
         now = time.monotonic()
-        if now >= self._looked + _FRESH:
-            self._looked = now
+        if now >= self._look_at:
             with self._lock:
                 self._monitor.tick()
+            # With very many open runs this takes long; reading must come first.
+            took = time.monotonic() - now
+            self._look_at = now + max(_FRESH, _SHARE * took)
             self._behind = [] if not self._stats.bytes_behind else _most_behind(sources())
 
     def page(self) -> str:

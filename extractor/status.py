@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from extractor.catalog import Kind, Metric
 from extractor.curves import Curve, curves
+from extractor.families import Labels
 from extractor.hdr import Pile
 from extractor.judgement import Measured, Row, rejected, verdicts, whose_label
 from extractor.objectives import Objectives
@@ -93,13 +94,18 @@ class Monitor:
 
     def tick(self) -> None:
         """Something was folded: note what has no time of its own."""
+        self._tick(self._levels(self._in_progress()))
+
+    def _tick(self, levels: Mapping[int, float]) -> None:
         lines = self._read_lines()
-        self.trends.add(lines.since(self._lines), self._levels())
+        self.trends.add(lines.since(self._lines), levels)
         self._lines = lines
 
     def take(self) -> Taken:
         """What `status` is made of."""
-        self.tick()
+        in_progress = self._in_progress()  # looks at every open run: once
+        levels = self._levels(in_progress)
+        self._tick(levels)
         totals = {
             place: self._tallies.totals(signal, signal.by)
             for place, signal in enumerate(self._signals)
@@ -107,12 +113,12 @@ class Monitor:
         }
         return Taken(
             self.trends.past(),
-            self._levels(),
+            levels,
             totals,
             self._read_lines(),
             self._piles(),
             self._plots(),
-            self._in_progress(),
+            _by_name(in_progress),
         )
 
     def status(self, taken: Taken) -> Status:
@@ -135,11 +141,11 @@ class Monitor:
             plots=tuple(_plot(*plot) for plot in taken.plots.values()),
         )
 
-    def _levels(self) -> dict[int, float]:
+    def _levels(self, in_progress: Mapping[str, Mapping[Labels, int]]) -> dict[int, float]:
         found = {}
         for place, signal in enumerate(self._signals):
             if self._metric(signal).run == "open":
-                found[place] = float(sum(self._state.count_open(signal.metric).values()))
+                found[place] = float(sum(in_progress[signal.metric].values()))
             elif self._metric(signal).kind is Kind.GAUGE:
                 found[place] = self._tallies.totals(signal, None)[""].part
         return found
@@ -173,14 +179,9 @@ class Monitor:
                     plots[row.metric] = row.title, label, self._tallies.everything(row.metric, label)
         return plots
 
-    def _in_progress(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for signal in self._signals:
-            if self._metric(signal).run == "open":
-                for labels, runs in self._state.count_open(signal.metric).items():
-                    name = ", ".join(labels)
-                    found[name] = found.get(name, 0) + runs
-        return found
+    def _in_progress(self) -> dict[str, dict[Labels, int]]:
+        metrics = {signal.metric for signal in self._signals if self._metric(signal).run == "open"}
+        return {metric: self._state.count_open(metric) for metric in metrics}
 
     def _signal(self, place: int, signal: Signal, taken: Taken) -> Shown:
         past, unit = taken.past, unit_of(signal, self._state.catalog.metrics)
@@ -252,6 +253,14 @@ def _shares(totals: Totals) -> dict[str, float] | None:
     parts = {who: total.part for who, total in totals.items() if who and total.part}
     whole = sum(parts.values())
     return {who: part / whole for who, part in sorted(parts.items(), key=lambda item: (-item[1], item[0]))} or None
+
+
+def _by_name(in_progress: Mapping[str, Mapping[Labels, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for counts in in_progress.values():
+        for labels, runs in counts.items():
+            found[", ".join(labels)] = found.get(", ".join(labels), 0) + runs
+    return found
 
 
 def _plot(title: str, label: str, piles: dict[str, Pile]) -> Plot:

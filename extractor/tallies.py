@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from extractor.catalog import Kind
-from extractor.hdr import Counts, Pile, pile
+from extractor.hdr import Counts, Pile, joined, pile
 from extractor.reporting import Signal
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 from extractor.state import State
@@ -98,8 +98,8 @@ def _summaries(series: list[Series]) -> Iterator[Summary]:
 
 
 def _piles(parts: dict[str, list[Counts]]) -> dict[str, Pile]:
-    everything = pile(part for some in parts.values() for part in some)
-    return {who: pile(some) for who, some in parts.items()} | {"": everything}
+    piles = {who: pile(some) for who, some in parts.items()}
+    return piles | {"": joined(list(piles.values()))}
 
 
 def _amount(series: Series) -> Exact:

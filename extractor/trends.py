@@ -61,6 +61,7 @@ class Trends:
                 self._feed(place, 1, name, signal, labels[place])
         self.wanted = frozenset(self._feeds)
         self._started = state.newest_slot if state.watermark > -inf else None
+        self._timeout = round(state.run_timeout / state.window_seconds * SLOTS)
         self._first: int | None = None
         self._oldest = -(1 << 62)
         self._kept = SLOTS + max(int(_SPAN / state.window_seconds * SLOTS), _WINDOWS * SLOTS)
@@ -81,8 +82,8 @@ class Trends:
         metric = self._state.families[update.metric].metric
         if isinstance(update, Increment):
             if update.amount and known:
-                # That a run was abandoned is known long after its last event: it counts when it is noticed.
-                first = update.first if metric.run is None else self._state.newest_slot
+                # A run is abandoned a time-out after its last event, however late that is noticed.
+                first = update.first if metric.run is None else update.first + self._timeout
                 for slot, amount in update.slots or ((first, float(update.amount)),):
                     self._count(known, slot, amount / metric.per_unit)
         elif known and len(update.numbers):

@@ -28,11 +28,16 @@ class Vital(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What is counted nowhere: why there is no scrape, why files are not watched, and the time by the wall clock."""
+    """
+    What is counted nowhere: why there is no scrape, and why files are not watched.
+
+    *now* and when the process *started* are by the wall clock, in seconds since the epoch.
+    """
 
     not_ready: str
     watching: str
     now: float
+    started: float
 
 
 def vitals(state: State, stats: Stats, moment: Moment, *, keeps: bool) -> Iterator[Vital]:
@@ -42,7 +47,7 @@ def vitals(state: State, stats: Stats, moment: Moment, *, keeps: bool) -> Iterat
         yield Vital("Latest event", f"{ago(moment.now - state.watermark)}")
     else:
         yield Vital("Latest event", "none yet")
-    yield from _checkpoints(stats, moment.now, keeps=keeps)
+    yield from _checkpoints(stats, moment, keeps=keeps)
     yield Vital("Lines read", number(stats.lines_read))
     yield _trouble("Rejected lines that could not be kept", stats.lost_rejects, "The disk refused them.")
     yield _trouble("Sequence gaps", stats.gaps, "Writers numbered lines that nobody found.")
@@ -63,13 +68,13 @@ def vitals(state: State, stats: Stats, moment: Moment, *, keeps: bool) -> Iterat
         yield Vital("Watching", "polling", well=False, note=moment.watching)
 
 
-def _checkpoints(stats: Stats, now: float, *, keeps: bool) -> Iterator[Vital]:
+def _checkpoints(stats: Stats, moment: Moment, *, keeps: bool) -> Iterator[Vital]:
     if not keeps:
         yield Vital("Checkpoint", "none", note="No --state-dir: after a restart the logs are counted again.")
         return
     if stats.saved_at:
-        age = now - stats.saved_at
-        yield Vital("Checkpoint", ago(age), age < _OLD_CHECKPOINT, "" if age < _OLD_CHECKPOINT else "It is old.")
+        well = moment.now - max(stats.saved_at, moment.started) < _OLD_CHECKPOINT
+        yield Vital("Checkpoint", ago(moment.now - stats.saved_at), well, "" if well else "It is old.")
     else:
         yield Vital("Checkpoint", "none yet")
     yield _trouble(

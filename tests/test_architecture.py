@@ -85,8 +85,7 @@ ROOMS = {
     "digests": "catalog",
     "state": "bookkeeping catalog digests endings families run_counts runs series updates",
     "charges": "columns derive prices sums",
-    "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated "
-    "sequences sighted state stats structs",
+    "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated sequences sighted state stats structs updates",
     "repeats": "ledger sums",
     "run_counts": "catalog derive",
     "bookkeeping": "accounts catalog derive intervals ledger patterns pointers repeats run_counts runs",
@@ -101,7 +100,6 @@ ROOMS = {
     "own_metrics": "state stats",
     "scrape": "catalog exemplars exposition families own_metrics series state",
     "report": "catalog hdr reporting series signals state sums",
-    "landing": "report",
     "server": "errors",
     # what ought to be, and the rules that tell when it is not
     "objectives": "errors",
@@ -111,6 +109,19 @@ ROOMS = {
     "health": "alerts objectives promql recordings",
     "rules": "alerts health objectives recordings",
     "rules_command": "objectives options rules",
+    # the page at /
+    "wording": "report",
+    "vitals": "report state stats",
+    "tallies": "catalog hdr reporting series state sums",
+    "past": "hdr tallies",
+    "trends": "catalog families hdr past reporting state tallies updates",
+    "curves": "hdr",
+    "plots": "curves",
+    "status": "catalog curves families hdr judgement objectives past reporting signals state stats tallies trends",
+    "panels": "judgement plots status tabulation wording",
+    "tables": "vitals wording",
+    "page": "panels report status tables tabulation vitals wording",
+    "overview": "objectives page pipeline sources state stats status tables trends vitals",
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog spans state stats",
@@ -121,8 +132,7 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "happenings intake keeper landing own_metrics pipeline prices report schemas scrape server "
-    "sources state stats waker",
+    "daemon": "happenings intake keeper objectives overview own_metrics page pipeline prices schemas scrape server sources state stats vitals waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -159,8 +169,8 @@ KNOWN_IN = {
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint parts period spill structs workers",
-    "numpy": "accounts charges choices elapsed fastpath folding hdr intervals ledger repeated repeats series "
-    "sighted sums tariffs updates",
+    "numpy": "accounts charges choices elapsed fastpath folding hdr intervals ledger past repeated repeats series "
+    "sighted sums tariffs trends updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics",
     "uvicorn": "server",
