@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -22,6 +23,16 @@ from typing import Any
 from tests.servers import DEADLINE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+# Chromium reads from 3 and writes to 4.
+_LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for number, end in enumerate(ends, 3):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -47,8 +58,7 @@ class Browser:
             "about:blank",
         ]
 
-        # Chromium reads from 3 and writes to 4.
-        launcher = ["sh", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "sh", *command]
+        launcher = [sys.executable, "-c", _LAUNCH, str(their_in), str(their_out), *command]
         self._process = subprocess.Popen(
             launcher,
             pass_fds=(their_in, their_out),

@@ -85,7 +85,8 @@ ROOMS = {
     "digests": "catalog",
     "state": "bookkeeping catalog digests endings families run_counts runs series updates",
     "charges": "columns derive prices sums",
-    "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated sequences sighted state stats structs updates",
+    "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated "
+    "sequences sighted state stats structs updates",
     "repeats": "ledger sums",
     "run_counts": "catalog derive",
     "bookkeeping": "accounts catalog derive intervals ledger patterns pointers repeats run_counts runs",
@@ -132,7 +133,8 @@ ROOMS = {
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
-    "daemon": "happenings intake keeper objectives overview own_metrics page pipeline prices schemas scrape server sources state stats vitals waker",
+    "daemon": "happenings intake keeper objectives overview own_metrics page pipeline prices schemas scrape "
+    "server sources state stats vitals waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
