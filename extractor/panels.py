@@ -118,7 +118,9 @@ def _period(of: Status, window: float) -> str:
         return "No events yet."
     length = f"{window / 60:g} min" if window >= 60 else f"{window:g} s"
     until = datetime.fromtimestamp(of.until).astimezone()
-    now = (
-        f"Now: the last {length} of event time, up to {until:%Y-%m-%d %H:%M:%S %Z}. Change: against the window before."
-    )
-    return f"{now} Trend: since {clock(of.trend_since)}; it begins when the extractor starts."
+    words = f"Now: the last {length} of event time, up to {until:%Y-%m-%d %H:%M:%S %Z}"
+    if of.since > of.until - window:
+        words += f", except for latency only what was read since the start at {clock(of.since)}"
+    if of.trend_since > of.until:
+        return f"{words}. Trends follow once a window is full."
+    return f"{words}. Change: against the window before. Trend: since {clock(of.trend_since)}."

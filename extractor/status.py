@@ -235,8 +235,9 @@ class Monitor:
 
     def _spent(self, past: Past) -> Spent | None:
         for place, signal in enumerate(self._signals):
-            summed = not (signal.over or signal.hourly or signal.by) and self._is_sum(signal)
-            if summed and base_unit(self._metric(signal)) == "usd" and past.until > -inf:
+            metric = self._metric(signal)
+            summed = metric.kind is Kind.COUNTER and not (signal.over or signal.hourly or signal.by)
+            if summed and base_unit(metric) == "usd" and past.until > -inf:
                 return Spent(*past.of_day(place))
         return None
 

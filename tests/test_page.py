@@ -78,7 +78,7 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def site(log: Log, free_ports: Callable[[int], list[int]]) -> Iterator[Site]:
     """A server of an empty log that is not started yet."""
-    made = Site(log.path.parent, *free_ports(1))
+    made = Site(log.path.parent, free_ports(1)[0])
     yield made
     made.stop()
 
@@ -338,7 +338,7 @@ def test_without_a_script(log: Log, site: Site, page: Page) -> None:
 
 def test_no_page(log: Log, free_ports: Callable[[int], list[int]]) -> None:
     """With --web.disable-page there is none, and `/` says where the metrics are."""
-    site = Site(log.path.parent, *free_ports(1), "--web.disable-page")
+    site = Site(log.path.parent, free_ports(1)[0], "--web.disable-page")
     site.start()
     try:
         answer = subprocess.run(["curl", "-s", "-w", "%{http_code}", site.url], capture_output=True, check=True)
