@@ -119,7 +119,7 @@ def _period(of: Status, window: float) -> str:
     length = f"{window / 60:g} min" if window >= 60 else f"{window:g} s"
     until = datetime.fromtimestamp(of.until).astimezone()
     words = f"Now: the last {length} of event time, up to {until:%Y-%m-%d %H:%M:%S %Z}"
-    if of.since > of.until - window:
+    if of.is_partial:
         words += f", except for latency only what was read since the start at {clock(of.since)}"
     if of.trend_since > of.until:
         return f"{words}. Trends follow once a window is full."

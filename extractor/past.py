@@ -58,6 +58,11 @@ class Past:
         return self.time_of(begin if self.started is None else max(begin, self.started))
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the process began within the window, with something counted before."""
+        return self.started is not None and self.started > self.newest + 1 - SLOTS
+
+    @property
     def begins(self) -> float:
         """When the trends begin."""
         return self.time_of(self.begin)

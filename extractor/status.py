@@ -56,10 +56,15 @@ class Spent(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What the agents do: the window ends at *until*, in seconds since the epoch, and begins at *since*."""
+    """
+    What the agents do: the window ends at *until*, in seconds since the epoch, and begins at *since*.
+
+    It *is_partial* if the process began only then, with something counted before; trends have whole windows only.
+    """
 
     since: float
     until: float
+    is_partial: bool
     trend_since: float
     signals: tuple[Shown, ...]
     in_progress: tuple[tuple[str, int], ...]
@@ -131,6 +136,7 @@ class Monitor:
         return Status(
             since=past.since,
             until=past.until,
+            is_partial=past.is_partial,
             trend_since=past.begins,
             signals=(
                 *(self._signal(place, signal, taken) for place, signal in enumerate(self._signals)),

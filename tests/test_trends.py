@@ -125,7 +125,8 @@ def test_after_a_restart_trends_begin_anew() -> None:
     cost, status = after.shown("Cost"), after.status()
 
     assert (1.0, 62.0, ()) == (cost.row.value, cost.overall, cost.points)
-    assert T0 + 600 == status.since
+    assert (T0 + 600, True) == (status.since, status.is_partial)
+    assert not before.status().is_partial
 
     after.read([call(at, cost=1.0) for at in range(620, 1000, 10)])
     assert 30.0 == pytest.approx(after.shown("Cost").points[0][1])
