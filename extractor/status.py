@@ -95,7 +95,8 @@ class Monitor:
         self._signals = [signal for pack in state.catalog.packs for signal in pack.signals]
         self._labels = [(whose_label(s, objectives) or "agent") if s.objective else None for s in self._signals]
         self._lines = self._read_lines()
-        self.trends = Trends(state, self._signals, self._labels)
+        self._cost = self._find_cost()
+        self.trends = Trends(state, self._signals, self._labels, self._cost)
 
     def tick(self) -> None:
         """Something was folded: note what has no time of its own."""
@@ -239,13 +240,17 @@ class Monitor:
         # As in the report: of what adds up to nothing one cannot say whether it was 0 or was never written.
         return bool(self._metric(signal).run or (total.whole if signal.metric in signal.over else total.part))
 
-    def _spent(self, past: Past) -> Spent | None:
+    def _find_cost(self) -> list[int]:
+        """The place of the first signal that is a sum of dollars, if there is one."""
         for place, signal in enumerate(self._signals):
             metric = self._metric(signal)
             summed = metric.kind is Kind.COUNTER and not (signal.over or signal.hourly or signal.by)
-            if summed and base_unit(metric) == "usd" and past.until > -inf:
-                return Spent(*past.of_day(place))
-        return None
+            if summed and base_unit(metric) == "usd":
+                return [place]
+        return []
+
+    def _spent(self, past: Past) -> Spent | None:
+        return next((Spent(*past.of_day(place)) for place in self._cost if past.until > -inf), None)
 
     def _metric(self, signal: Signal) -> Metric:
         return self._state.families[signal.metric].metric

@@ -8,7 +8,8 @@ one window only, and no label value that the series do not tell apart.
 Knows nothing of objectives or of how a number is shown.
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Container, Mapping, MutableMapping, Sequence
+from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
@@ -20,11 +21,13 @@ from extractor.hdr import Counts, indexes_of, pile
 from extractor.past import SLOTS, Past, midnight
 from extractor.reporting import Signal
 from extractor.state import State
+from extractor.sums import Floats
 from extractor.tallies import Total
-from extractor.updates import Increment, Observations, Settings, Update
+from extractor.updates import Increment, Observations, Settings, Slots, Update
 
 _SPAN = 3600.0  # of the trends, in seconds of event time; at least so many windows:
 _WINDOWS = 12
+_WAITING = 1000  # arrays of values that are not in their slots yet
 _KNOWN = 50_000  # label sets for which it is remembered what they add to
 
 
@@ -41,11 +44,13 @@ class Trends:
     """
     Hears of all updates to *state*; whoever calls holds its lock.
 
-    *signals* are told apart by the label beside each in *labels*, if it is not None. A last place, behind those of the
-    signals, is for what `add` counts.
+    *signals* are told apart by the label beside each in *labels*, if it is not None; those at the places *daily* are
+    also added up by day. A last place, behind those of the signals, is for what `add` counts.
     """
 
-    def __init__(self, state: State, signals: Sequence[Signal], labels: Sequence[str | None]) -> None:
+    def __init__(
+        self, state: State, signals: Sequence[Signal], labels: Sequence[str | None], daily: Container[int]
+    ) -> None:
         self._state = state
         self._signals = signals
         self._feeds: dict[str, list[_Feed]] = {}
@@ -60,6 +65,7 @@ class Trends:
             for name in signal.over:
                 self._feed(place, 1, name, signal, labels[place])
         self.wanted = frozenset(self._feeds)
+        self._daily = daily
         self._started = state.newest_slot if state.watermark > -inf else None
         self._timeout = round(state.run_timeout / state.window_seconds * SLOTS)
         self._first: int | None = None
@@ -69,6 +75,7 @@ class Trends:
         self._all: dict[int, dict[int, list[float]]] = {}
         self._apart: dict[int, dict[tuple[int, str], list[float]]] = {}
         self._counts: dict[int, dict[int, Counts]] = {}
+        self._waiting: dict[int, list[tuple[Floats, Slots]]] = {}
         self._levels: dict[int, dict[int, float]] = {}
         self._days: dict[float, dict[int, float]] = {}
 
@@ -87,13 +94,21 @@ class Trends:
                 for slot, amount in update.slots or ((first, float(update.amount)),):
                     self._count(known, slot, amount / metric.per_unit)
         elif known and len(update.numbers):
-            self._observe(known, update, metric.kind is Kind.SUMMARY, metric.per_unit)
+            if metric.kind is not Kind.SUMMARY:
+                self._observe(known, update, metric.per_unit)
+                return
+            for place in {self._quantiles[place][0] for place, _, _ in known}:
+                waiting = self._waiting.setdefault(place, [])
+                waiting.append((update.numbers.array / metric.per_unit, update.slots))
+                if len(waiting) >= _WAITING:
+                    self._settle()
 
     def add(self, total: Total, levels: Mapping[int, float]) -> None:
         """So much more was counted by now, of what has no time; signals that are no sums are at these *levels*."""
         newest = self._state.newest_slot
         if self._state.watermark == -inf:
             return
+        self._settle()
         cell = self._all.setdefault(newest, {}).setdefault(len(self._signals), [0.0, 0.0])
         cell[0], cell[1] = cell[0] + total.part, cell[1] + total.whole
         self._levels.setdefault(newest, {}).update(levels)
@@ -110,6 +125,7 @@ class Trends:
 
     def past(self) -> Past:
         """What there is now, to be looked at while more is added."""
+        self._settle()
         state = self._state
         return Past(
             sums={slot: {place: (*cell,) for place, cell in cells.items()} for slot, cells in self._all.items()},
@@ -162,23 +178,29 @@ class Trends:
                 cell[role] += amount
                 if whole is not None:
                     cell[1] += whole
-            if role == 0:
+            if role == 0 and place in self._daily:
                 days = self._days.setdefault(midnight(self._state.time_of(slot)), {})
                 days[place] = days.get(place, 0.0) + amount
 
-    def _observe(
-        self, known: list[tuple[int, int, str]], update: Observations, is_summary: bool, per_unit: int
-    ) -> None:
-        numbers, slots = update.numbers.array, update.slots
-        for slot in [int(slots[0])] if (slots == slots[0]).all() else np.unique(slots).tolist():
-            some = numbers[slots == slot]
-            if not is_summary:
-                self._count(known, slot, float(some.sum()) / per_unit, float(len(some)))
-            elif slot >= self._oldest:
-                self._first = slot if self._first is None else min(self._first, slot)
-                indexes, _ = indexes_of(some, per_unit)
-                for place in {self._quantiles[place][0] for place, _, _ in known}:
-                    self._counts.setdefault(slot, {}).setdefault(place, Counts()).add(indexes)
+    def _observe(self, known: list[tuple[int, int, str]], update: Observations, per_unit: int) -> None:
+        slots, codes = np.unique(update.slots, return_inverse=True)
+        sums = np.bincount(codes, weights=update.numbers.array).tolist()
+        for slot, part, whole in zip(slots.tolist(), sums, np.bincount(codes).tolist(), strict=True):
+            self._count(known, slot, part / per_unit, float(whole))
+
+    def _settle(self) -> None:
+        """Put the values that are waiting into the counts of their slots: all at once costs a tenth of one by one."""
+        for place, waiting in self._waiting.items():
+            numbers, slots = (np.concatenate(column) for column in zip(*waiting, strict=True))
+            order = np.argsort(slots, kind="stable")
+            indexes, slots = indexes_of(numbers[order])[0], slots[order]
+            begins = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist(), len(slots)]
+            for begin, end in pairwise(begins):
+                slot = int(slots[begin])
+                if slot >= self._oldest:
+                    self._first = slot if self._first is None else min(self._first, slot)
+                    self._counts.setdefault(slot, {}).setdefault(place, Counts()).add(indexes[begin:end])
+        self._waiting.clear()
 
     def _begin(self) -> int:
         """The first slot in which a window ended of which everything is known."""

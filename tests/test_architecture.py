@@ -115,7 +115,7 @@ ROOMS = {
     "vitals": "report state stats",
     "tallies": "catalog hdr reporting series state sums",
     "past": "hdr tallies",
-    "trends": "catalog families hdr past reporting state tallies updates",
+    "trends": "catalog families hdr past reporting state sums tallies updates",
     "curves": "hdr",
     "plots": "curves",
     "status": "catalog curves families hdr judgement objectives past reporting signals state stats tallies trends",
