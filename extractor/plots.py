@@ -15,6 +15,7 @@ from extractor.curves import NINES, Curve
 
 _WIDTH, _HEIGHT, _EDGE = 120, 28, 3
 _POINTS = 60  # of a trend line: two to a pixel are enough
+_FEWEST = 3  # two points are no trend
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 8, 8, 30  # around a plot
 _PLOT_WIDTH, _PLOT_HEIGHT = 380, 240
 _WIDE_RANGE = 20  # between the medians of curves: from there on a linear axis shows only the slowest
@@ -26,7 +27,7 @@ def sparkline(points: Sequence[tuple[float, float]], title: str, description: st
     """A line through *points*, time and value, with a dot at its end; *name* is an id that the page has once."""
     step = max(1, ceil(len(points) / _POINTS))
     points = points[(len(points) - 1) % step :: step]
-    if len(points) < 2:
+    if len(points) < _FEWEST:
         return ""
     times, values = [time for time, _ in points], [value for _, value in points]
     x = _scale(min(times), max(times), _EDGE, _WIDTH - _EDGE)
