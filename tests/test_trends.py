@@ -61,7 +61,7 @@ def call(at: float, agent: str = "a", status: str = "ok", cost: float = 0.0) -> 
 
 CALLS = st.lists(
     st.tuples(
-        st.integers(0, 1500),
+        st.sampled_from([0, 5, 10, 290, 299, 300, 305, 310, 590, 600, 610, 1490]),  # about the edges of windows
         st.sampled_from(["a", "b"]),
         st.sampled_from(["ok", "ok", "error"]),
         st.sampled_from([0.25, 1.5]),
@@ -133,13 +133,14 @@ def test_after_a_restart_trends_begin_anew() -> None:
     assert T0 + 600 + WINDOW <= after.status().trend_since
 
 
-def test_a_run_is_abandoned_when_its_time_is_over() -> None:
-    """A run that fell silent counts a time-out after its last event, not when that was noticed."""
+@pytest.mark.parametrize(("read_at", "now"), [(3850, 1.0), (7200, 0.0)])
+def test_a_run_is_abandoned_when_its_time_is_over(read_at: int, now: float) -> None:
+    """A run that fell silent counts a time-out after its last event, not at that event, nor when it was noticed."""
     watched = Watched()
-    watched.read([line("run.start", 0, run_id="lost", agent="a"), call(7200)])
+    watched.read([line("run.start", 0, run_id="lost", agent="a"), call(read_at)])
     abandoned = watched.shown("Abandoned")
 
-    assert (0.0, 1.0) == (abandoned.row.value, abandoned.overall)
+    assert (now, 1.0) == (abandoned.row.value, abandoned.overall)
 
 
 def test_memory_is_bounded() -> None:
