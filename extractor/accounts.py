@@ -224,7 +224,10 @@ class Accounts:
         if declared.kind is Kind.COUNTER:
             adding = [each for each in found if each[1] and each[2] and declared.exemplar]
             shown = _exemplar(max(adding)) if adding else None
-            return Increment(metric, labels, len(found), total, first, shown)
+            spread: dict[int, float] = {}
+            for time, value, _ in found:
+                spread[slot_at[time]] = spread.get(slot_at[time], 0.0) + value
+            return Increment(metric, labels, len(found), total, first, shown, tuple(spread.items()))
         bounds = declared.bounds_as_written if declared.exemplar else ()
         best: dict[int, _Found] = {}
         for bucket, each in zip(np.searchsorted(bounds, values).tolist(), found, strict=True) if bounds else ():

@@ -14,7 +14,7 @@ import click
 from extractor import __version__
 from extractor.errors import ExtractorError
 from extractor.escapes import printable
-from extractor.options import collect_less, option, paths_argument, reading_options
+from extractor.options import collect_less, objectives_option, option, paths_argument, reading_options
 from extractor.own_log import FORMS, PRIORITIES, Log
 from extractor.run_options import Options
 from extractor.settings import Command
@@ -122,6 +122,8 @@ def main() -> None:
     default="auto",
     help="How to say it. By default as the journal wants it if that is where it goes, else as text.",
 )
+@option("--web.disable-page", "disable_page", is_flag=True, help="Serve metrics only, and no status page at /.")
+@objectives_option
 @reading_options
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> None:

@@ -10,34 +10,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 
-from extractor import __version__, activation, landing, report
 from extractor.catalog import Catalog
-from extractor.errors import ExtractorError, WebConfigError
 from extractor.intake import Intake
 from extractor.keeper import Keeper
 from extractor.notify import Notifier
 from extractor.own_log import Log, relay
-from extractor.own_metrics import OwnText
 from extractor.pace import Pace
-from extractor.pipeline import Pipeline
+from extractor.pipeline import Listener, Pipeline, Rejected
 from extractor.prices import Prices
 from extractor.readiness import Readiness
 from extractor.reloading import Reloading, taken_over
 from extractor.run_options import Options
 from extractor.schemas import load
-from extractor.scrape import Scrapes, SeriesText
-from extractor.server import Pages, Server, listen, url
+from extractor.serving import Serving
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.telling import Telling
 from extractor.waker import Waker
-
-if TYPE_CHECKING:
-    from extractor.access import Access
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
 _FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
@@ -64,15 +56,21 @@ class Daemon:
         self._notifier = Notifier(os.environ)
         catalog = load(options.schemas)
         self._state = _empty(catalog, options)
-        self._access = self._make_access()
-        activated = activation.handed_over(os.environ)
-        self._listener = activated or listen(options.listen_address)
-        self._is_activated = activated is not None
+        self._serving = Serving(
+            options,
+            self._stats,
+            self._lock,
+            log,
+            not_ready=self._not_ready,
+            problem=lambda: self._waker.problem,
+        )
         self._keeper = self._make_keeper()
         self._notifier.long_step("Restoring what was counted")
         positions = self._keeper.restore() if self._keeper else []
         self._pace = Pace(self._stats)
-        self._pipeline = self._make_pipeline(self._state, Prices.load(options.prices))
+        view = self._serving.view(self._state, options)
+        self._serving.show(view)
+        self._pipeline = self._make_pipeline(self._state, Prices.load(options.prices), view.listener)
         if self._keeper:
             self._keeper.begin(self._pipeline)
         self._intake = Intake(
@@ -86,7 +84,6 @@ class Daemon:
             on_happening=self._telling.happening,
         )
         self._waker = Waker(options.logs)
-        self._scrapes = Scrapes(*self._texts())
         self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
         self._readiness = Readiness()
         self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
@@ -101,18 +98,13 @@ class Daemon:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_hangup)
         silence = relay(self._log)
-        pages = Pages(metrics=self._scrapes, not_ready=self._not_ready, landing=self._landing)
-        server = Server(self._listener, pages, self._access, self._stats.refuse)
-        server.start()
-        where = url(self._listener, secure=bool(self._access and self._access.context()))
-        whose = "the socket handed over, " if self._is_activated else ""
         self._log.info(f"following {', '.join(str(path) for path in self._options.logs)}")
-        self._log.info(f"serving {whose}{where}/metrics, and for people {where}/")
+        self._serving.start()
         try:
             self._follow()
         finally:
             self._waker.close()
-            server.stop()
+            self._serving.stop()
             silence()
             self._notifier.close()
 
@@ -197,29 +189,26 @@ class Daemon:
         now = time.monotonic()
         pause = _FOLD_SHARE * (now - self._folding_since)
         self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
-        if not self._readiness.is_ready:
-            if self._readiness.folded(self._intake.tail.sources(), self._state):
-                self._scan_at = 0.0
-            self._tell_ready()
+        if self._readiness.folded(self._intake.tail.sources, self._state):
+            self._scan_at = 0.0
+        if self._readiness.is_ready:
+            self._notifier.ready()
+        self._serving.folded(self._intake.tail.sources)
         if self._keeper:
             self._keeper.tick(self._pipeline, self._intake.tail)
         else:
             self._stats.show(self._stats.unshown())
 
-    def _tell_ready(self) -> None:
-        if self._readiness.is_ready:
-            self._notifier.ready()
-
     def _reload(self) -> Callable[[], list[str]]:
         """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
         options, left = self._options.reloaded(self._reread())
-        if self._access and (problem := self._access.refresh()):
-            raise ExtractorError(problem)
+        self._serving.check()
         catalog, prices = load(options.schemas), Prices.load(options.prices)
         state = _empty(catalog, options)
         notes = [f"{key} has changed, which needs a restart" for key in left]
         notes += taken_over(self._state, self._lock, state)
-        pipeline = self._make_pipeline(state, prices)
+        view = self._serving.view(state, options)
+        pipeline = self._make_pipeline(state, prices, view.listener)
         pipeline.sequences = self._pipeline.sequences
 
         def apply() -> list[str]:
@@ -228,23 +217,20 @@ class Daemon:
             self._intake.go_on(catalog, pipeline)
             if self._keeper:
                 self._keeper.go_on(pipeline, self._intake.tail, options.checkpoint_interval)
-            self._scrapes.show(*self._texts())  # what was seen in a scrape is never taken back: it is saved first
+            self._serving.show(view)  # what was seen in a scrape is never taken back: it is saved first
             self._scan()
             return notes
 
         return apply
 
-    def _texts(self) -> tuple[SeriesText, OwnText]:
-        own = OwnText(self._state, self._stats, self._lock, time.time, __version__)
-        return SeriesText(self._state, self._lock), own
-
-    def _make_pipeline(self, state: State, prices: Prices) -> Pipeline:
+    def _make_pipeline(self, state: State, prices: Prices, listener: Listener | None) -> Pipeline:
         return Pipeline(
             state,
             self._stats,
             latest=lambda: time.time() + self._options.max_clock_skew,
-            on_reject=self._keeper.reject if self._keeper else lambda _: None,
+            on_reject=self._reject,
             prices=prices,
+            listener=listener,
         )
 
     def _make_keeper(self) -> Keeper | None:
@@ -262,37 +248,15 @@ class Daemon:
             max_reject_bytes=options.max_reject_bytes,
         )
 
-    def _make_access(self) -> "Access | None":
-        file = self._options.web_config
-        if file is None:
-            return None
-        try:
-            from extractor.access import Access  # noqa: PLC0415  # needs what only this option needs
-        except ImportError as error:
-            hint = "pip install 'extractor[web]'"
-            raise WebConfigError(str(file), "", f"cannot be used: {error.name} is not installed", hint) from error
-        return Access(file, self._log.error, self._stats.count_bad_web_config)
-
     def _not_ready(self) -> str:
         if self._readiness.is_ready:
             return ""
         return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
 
-    def _landing(self) -> str:
-        with self._lock:
-            figures = list(report.figures(self._state))
-            own = list(self._own_rows())
-        return landing.page(__version__, [str(path) for path in self._options.logs], figures, own)
-
-    def _own_rows(self) -> Iterator[tuple[str, str]]:
-        stats = self._stats
-        yield "Lines read", f"{stats.lines_read:,}"
-        yield "Lines rejected", f"{stats.rejects.total():,}"
-        yield from ((f"… {reason}", f"{lines:,}") for reason, lines in stats.rejects.most_common() if lines)
-        yield "Bytes behind", f"{stats.bytes_behind:,}"
-        yield from ((f"Files {state}", f"{files:,}") for state, files in sorted(stats.files.items()))
-        if self._waker.problem:
-            yield "Watching", self._waker.problem
+    def _reject(self, rejected: Rejected) -> None:
+        if self._keeper:
+            self._keeper.reject(rejected)
+        self._serving.reject(rejected)
 
 
 def _empty(catalog: Catalog, options: Options) -> State:

@@ -6,7 +6,7 @@ Every step is a numpy operation over all rows or all keys of an event type; only
 Knows nothing of series or lines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -49,15 +49,15 @@ class _Buckets(NamedTuple):
     chosen: dict[int, list[tuple[int, Exemplar]]]
 
 
-def updates(plan: Plan, columns: Columns, choices: Choices) -> Iterator[Update]:
+def updates(plan: Plan, columns: Columns, choices: Choices, by_slot: Container[str] = frozenset()) -> Iterator[Update]:
     """
     What the rows of *columns*, cut by *plan*, add to the metrics: one update for each label set of a measure.
 
-    Exemplars are *choices* among the rows.
+    Exemplars are *choices* among the rows. Of the counters *by_slot* it is also said what is of which slot.
     """
     if not columns.places or not plan.measures:
         return
-    fold = _Fold(columns, choices)
+    fold = _Fold(columns, choices, by_slot)
     for binding in plan.bindings(columns.keys):
         match binding.measure.metrics[0].kind:
             case Kind.COUNTER:
@@ -71,7 +71,8 @@ def updates(plan: Plan, columns: Columns, choices: Choices) -> Iterator[Update]:
 class _Fold:
     """The rows of *columns*, and what of each key all measures need."""
 
-    def __init__(self, columns: Columns, choices: Choices) -> None:
+    def __init__(self, columns: Columns, choices: Choices, by_slot: Container[str]) -> None:
+        self._by_slot = by_slot
         self._columns = columns
         self._choices = choices
         self._places = np.array(columns.places)  # of the key of each row
@@ -87,9 +88,27 @@ class _Fold:
         rows = None if binding.measure.column is None else self._rows(binding)
         sums = None if rows is None else self._sums(binding, rows)
         chosen = self._of_counter(binding, sources, rows) if sources else {}
+        spread = self._spread(binding, rows) if metric.name in self._by_slot else {}
         for target, labels, events, first in self._touched(binding):
             amount = events if sums is None else sums[target]
-            yield Increment(metric.name, labels, events, amount, first, chosen.get(target))
+            yield Increment(metric.name, labels, events, amount, first, chosen.get(target), spread.get(target, ()))
+
+    def _spread(self, binding: Binding, rows: _Rows | None) -> dict[int, list[tuple[int, float]]]:
+        """How much of what each label set of a counter rises by is of which slot; nothing if there is but one slot."""
+        if (self._slots == self._slots[0]).all():
+            return {}
+        if rows is None:
+            targets, counts = binding.arrays()
+            places = np.flatnonzero(counts[self._places])
+            rows = _Rows(places, targets[self._places[places]], np.ones(len(places)))
+        slots, codes = np.unique(self._slots[rows.places], return_inverse=True)
+        found, at = np.unique(rows.targets * max(len(slots), 1) + codes, return_inverse=True)
+        amounts = np.bincount(at, weights=rows.numbers, minlength=len(found))
+        spread: dict[int, list[tuple[int, float]]] = {}
+        for code, amount in zip(found.tolist(), amounts.tolist(), strict=True):
+            target, slot = divmod(code, len(slots))
+            spread.setdefault(target, []).append((int(slots[slot]), amount))
+        return spread
 
     def settings(self, binding: Binding) -> Iterator[Update]:
         """The values of a gauge, or the states of a state set."""

@@ -9,7 +9,8 @@ below, at most 1e-9 above). Counts are kept sparse: a series pays for the values
 Knows nothing of labels, metrics or clocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -146,32 +147,57 @@ def _added(parts: Sequence[tuple[Indexes, Integers]]) -> tuple[Indexes, Integers
     return hit.astype(_INDEX), dense[hit].astype(_COUNT)
 
 
-def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] | None:
-    """
-    The *wanted* quantiles, in base units, of all values in *parts*; None when there are none.
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """Counts put together as they are at this moment: the arrays are not copied, for they are never changed."""
 
-    The rank of quantile q among n values is HdrHistogram's: q * n rounded, at least 1.
-    """
+    counted: list[tuple[Indexes, Integers]]
+    recent: list[Indexes]
+
+    def count(self) -> int:
+        """How many values there are."""
+        return sum(map(len, self.recent)) + sum(int(counts.sum()) for _, counts in self.counted)
+
+    def quantiles(self, wanted: Sequence[float]) -> list[float] | None:
+        """
+        The *wanted* quantiles, in base units; None when there are no values.
+
+        The rank of quantile q among n values is HdrHistogram's: q * n rounded, at least 1.
+        """
+        # As the sum of dense counts: to add the parts up sparsely takes twice as long for a window of 30 slots.
+        dense = np.bincount(np.concatenate([_NO_INDEXES, *self.recent]))
+        if self.counted:
+            # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
+            indexes, weights = (np.concatenate(column) for column in zip(*self.counted, strict=True))
+            more = np.bincount(indexes, weights=weights, minlength=len(dense)).astype(np.int64)
+            more[: len(dense)] += dense
+            dense = more
+        if not len(dense):
+            return None
+        reached = np.cumsum(dense)
+        ranks = [max(1, int(quantile * int(reached[-1]) + 0.5)) for quantile in wanted]
+        return [_highest(index) for index in np.searchsorted(reached, ranks).tolist()]
+
+
+def pile(parts: Iterable[Counts]) -> Pile:
+    """All values in *parts*; what is counted later is not in it."""
     counted: list[tuple[Indexes, Integers]] = []
     recent: list[Indexes] = []
     for part in parts:
         pairs, single = part.unadded()
-        counted += pairs
+        counted += [pair for pair in pairs if pair[0].size]
         recent += single
-    # As the sum of dense counts: to add the parts up sparsely takes twice as long for a window of 30 slots.
-    dense = np.bincount(np.concatenate([_NO_INDEXES, *recent]))
-    counted = [pair for pair in counted if pair[0].size]
-    if counted:
-        # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
-        indexes, weights = (np.concatenate(column) for column in zip(*counted, strict=True))
-        more = np.bincount(indexes, weights=weights, minlength=len(dense)).astype(np.int64)
-        more[: len(dense)] += dense
-        dense = more
-    if not len(dense):
-        return None
-    reached = np.cumsum(dense)
-    ranks = [max(1, int(quantile * int(reached[-1]) + 0.5)) for quantile in wanted]
-    return [_highest(index) for index in np.searchsorted(reached, ranks).tolist()]
+    return Pile(counted, recent)
+
+
+def joined(piles: Sequence[Pile]) -> Pile:
+    """All values of all *piles*."""
+    return Pile([pair for each in piles for pair in each.counted], [some for each in piles for some in each.recent])
+
+
+def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] | None:
+    """The *wanted* quantiles, in base units, of all values in *parts*; None when there are none."""
+    return pile(parts).quantiles(wanted)
 
 
 class Window:

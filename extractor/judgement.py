@@ -7,7 +7,7 @@ quiet agent that fails does not hide behind a busy one. Where nothing was measur
 Knows nothing of terminals or text formats.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind
@@ -146,21 +146,45 @@ def _measured(signal: Signal, state: State, seconds: float, only: Only = EVERYTH
 
 
 def _verdicts(signal: Signal, state: State, seconds: float, objectives: Objectives) -> Iterator[Verdict]:
+    return verdicts(
+        signal,
+        objectives,
+        lambda label: values(signal, state, label),
+        lambda label, who: number(signal, state, seconds, {label: who} if who else EVERYTHING),
+    )
+
+
+def verdicts(
+    signal: Signal,
+    objectives: Objectives,
+    whose: Callable[[str], Iterable[str]],
+    measured: Callable[[str, str], float | None],
+) -> Iterator[Verdict]:
+    """
+    What the *objectives* say of *signal*.
+
+    *whose* tells the values of a label that there are, *measured* the number for one of them; for all if it is empty.
+    """
     if signal.objective is None:
         return
     stated = objectives.of(signal.objective)
-    scope = next((o.scope for o in objectives.stated if o.name == signal.objective and o.agent is None), Scope.ALL)
-    label = _WHOSE.get(scope)
+    label = whose_label(signal, objectives)
     if label is None:
         judged = [(objective, objective.agent or "") for objective in stated]
         label = _WHOSE[Scope.AGENT]
     else:
         judged = [
             (objective, who)
-            for who in values(signal, state, label)
+            for who in whose(label)
             if (objective := objectives.get(signal.objective, who if label == "agent" else None)) is not None
         ]
     for objective, who in judged:
-        value = number(signal, state, seconds, {label: who} if who else EVERYTHING)
+        value = measured(label, who)
         if value is not None:
             yield Verdict(objective, who, value)
+
+
+def whose_label(signal: Signal, objectives: Objectives) -> str | None:
+    """The label for each of whose values *signal* is judged; None if it is for all together."""
+    scope = next((o.scope for o in objectives.stated if o.name == signal.objective and o.agent is None), Scope.ALL)
+    return _WHOSE.get(scope)

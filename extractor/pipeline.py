@@ -7,7 +7,7 @@ series is so paid once per fold, not once per line. Nothing is visible in the st
 Knows nothing of directories, HTTP or Prometheus.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -28,9 +28,13 @@ from extractor.sighted import amounts, sightings
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.structs import Object
+from extractor.updates import Update
 
 FOLD_AFTER = 200_000
 """Events after which a reader should fold: enough to make the cost per series small, few enough to hold in memory."""
+
+
+_NEAR = 32 << 20  # bytes behind
 
 
 class Rejected(NamedTuple):
@@ -58,6 +62,17 @@ class Steps(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Who is told of every update, once it is applied."""
+
+    wanted: frozenset[str]
+    """The metrics it wants to know the slots of."""
+
+    def note(self, update: Update) -> None:
+        """Take an update into account."""
+        ...
+
+
 class _Reader:
     """What the lines of one pack are read with."""
 
@@ -79,7 +94,7 @@ class Pipeline:
 
     *latest* tells the latest event time allowed now; *on_reject* is told of every line that is no event.
     Calls that do not say what they cost are priced by *prices*, or by the table alone.
-    With *steps*, the state is each time the one of the step in which the events lie.
+    With *steps*, the state is each time the one of the step in which the events lie. A *listener* hears all updates.
     """
 
     def __init__(  # noqa: PLR0913  # each is a way in or out
@@ -91,8 +106,10 @@ class Pipeline:
         *,
         steps: Steps | None = None,
         prices: Prices | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.state = state
+        self._listener = listener
         self._steps = steps
         self._prices = prices or Prices()
         self._step: int | None = None
@@ -145,10 +162,26 @@ class Pipeline:
                 reader.runs.clear()
             texts = RunTexts(runs)
             for plan, columns in parts:
-                state.apply(updates(plan, columns, Choices(columns, texts, state.time_of)))
+                choices = Choices(columns, texts, state.time_of)
+                state.apply(self._told(updates(plan, columns, choices, self._by_slot())))
                 columns.clear()
-        state.sweep()
+        for _ in self._told(state.sweep()):
+            pass
         self.pending = 0
+
+    def _by_slot(self) -> frozenset[str]:
+        # Of a long past nobody wants to know; and where 32 MiB are but minutes, a fold is but seconds.
+        near = self._listener is not None and self.stats.bytes_behind <= _NEAR
+        return self._listener.wanted if near and self._listener else frozenset()
+
+    def _told(self, some: Iterable[Update]) -> Iterable[Update]:
+        return some if self._listener is None else self._heard(some, self._listener)
+
+    @staticmethod
+    def _heard(some: Iterable[Update], listener: Listener) -> Iterator[Update]:
+        for update in some:
+            yield update
+            listener.note(update)  # now that it is applied
 
     def _read(self, reader: _Reader, path: str, blob: Blob) -> None:
         latest = self._latest()

@@ -4,7 +4,7 @@ What was there at the start in, whether it is all counted out: until then a scra
 Knows nothing of how files are read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from extractor.sources import Source
 from extractor.state import State
@@ -22,7 +22,7 @@ class Readiness:
         """These are the files at the start."""
         self._waiting = {source: source.size for source in sources}
 
-    def folded(self, sources: Iterable[Source], state: State) -> bool:
+    def folded(self, sources: Callable[[], Iterable[Source]], state: State) -> bool:
         """
         What was read is in *state*, and these are the *sources* that are known; whether to look at all files again now.
 
@@ -33,7 +33,7 @@ class Readiness:
         if self._caught_up_to is not None:
             self.is_ready = state.read_to >= self._caught_up_to
             return False
-        known = set(sources)
+        known = set(sources())
         self._waiting = {
             source: size for source, size in self._waiting.items() if source in known and not source.has_reached(size)
         }

@@ -27,6 +27,8 @@ class Options:
     state_dir: Path | None = None
     checkpoint_interval: float = 5.0
     max_reject_bytes: int = 100 << 20
+    objectives: Path | None = None
+    disable_page: bool = False
     log_level: str = "info"
     log_format: str = "auto"
 
@@ -38,7 +40,7 @@ class Options:
         )
 
 
-_DOTTED = {"listen_address": "web.listen-address", "web_config": "web.config.file"}
+_DOTTED = {"listen_address": "web.listen-address", "web_config": "web.config.file", "disable_page": "web.disable-page"}
 
 
 def _key(name: str) -> str:
@@ -48,7 +50,7 @@ def _key(name: str) -> str:
 
 RELOADED = frozenset(
     {
-        *("schemas", "prices", "window", "run_timeout", "run_linger", "max_open_runs", "max_clock_skew"),
+        *("schemas", "objectives", "prices", "window", "run_timeout", "run_linger", "max_open_runs", "max_clock_skew"),
         *("poll_interval", "checkpoint_interval", "log_level", "log_format"),
     }
 )

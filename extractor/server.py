@@ -35,6 +35,7 @@ _HTML = "text/html; charset=utf-8"
 _BACKLOG = 1024  # of connections that the kernel holds for us
 _HEADER_BYTES = 1 << 14
 _LAST_PORT = 65535
+_POLICY = "default-src 'none'"
 _EXTRA = {
     401: [(b"www-authenticate", b'Basic realm="extractor"')],
     405: [(b"allow", b"GET, HEAD")],
@@ -48,12 +49,14 @@ class Pages:
     """
     What is served: the scrape, whether it is ready (else why not), and the page for people.
 
-    Until it is ready there is no scrape: its counters could be lower than in the scrape before.
+    Until it is ready there is no scrape: its counters could be lower than in the scrape before. The page is served with
+    a Content-Security-Policy of its own; without a page, `/` says where the metrics are.
     """
 
     metrics: App
     not_ready: Callable[[], str]
-    landing: Callable[[], str]
+    page: Callable[[], str] | None = None
+    policy: str = _POLICY
 
 
 def listen(address: str) -> socket.socket:
@@ -223,10 +226,12 @@ def _routes(pages: Pages) -> App:
             case "/-/ready":
                 reason = pages.not_ready()
                 await _answer(send, scope, 503 if reason else 200, f"{reason or 'Ready.'}\n")
+            case "/" if pages.page is not None:
+                await _answer(send, scope, 200, await shared.get("/", pages.page), _HTML, pages.policy)
             case "/":
-                await _answer(send, scope, 200, await shared.get("/", pages.landing), _HTML)
+                await _answer(send, scope, 404, "There is no page here; see /metrics\n")
             case _:
-                await _answer(send, scope, 404, "Not here; see /\n")
+                await _answer(send, scope, 404, f"Not here; see {'/' if pages.page else '/metrics'}\n")
 
     return app
 
@@ -236,13 +241,16 @@ def _has_body(scope: Scope) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
 
 
-async def _answer(send: Send, scope: Scope, status: int, body: str, kind: str = _TEXT) -> None:
+async def _answer(  # noqa: PLR0913, PLR0917  # everything about an answer
+    send: Send, scope: Scope, status: int, body: str, kind: str = _TEXT, policy: str = _POLICY
+) -> None:
     content = body.encode()
     headers = [
         (b"content-type", kind.encode()),
         (b"content-length", str(len(content)).encode()),
         (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        (b"content-security-policy", policy.encode()),
+        (b"referrer-policy", b"no-referrer"),
         (b"cache-control", b"no-store"),
         *_EXTRA.get(status, []),
     ]

@@ -54,6 +54,7 @@ class State:
     ) -> None:
         self.catalog = catalog
         self.window_seconds = window_seconds
+        self.run_timeout = run_timeout
         self._slot_seconds = window_seconds / _SLOTS
         self.watermark = -inf
         self.idle = 0.0

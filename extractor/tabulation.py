@@ -91,10 +91,10 @@ def status(row: Row) -> Status:
 
 
 def _cells(row: Row, *, compared: bool) -> list[str]:
-    cells = [row.title, _value(row), _trend(row.unit, row.previous, row.value)]
+    cells = [row.title, value(row), trend(row.unit, row.previous, row.value)]
     if compared:
-        cells.append(_trend(row.unit, *row.releases))
-    return [*cells, _said(row)]
+        cells.append(trend(row.unit, *row.releases))
+    return [*cells, said(row)]
 
 
 def _unfolded(row: Row) -> Iterator[Row]:
@@ -116,18 +116,21 @@ def _share(measured: Measured, name: str) -> float | None:
     return measured.get(name, 0.0) if isinstance(measured, dict) else None
 
 
-def _value(row: Row) -> str:
-    return "no data" if row.value is None else _number(row.value, row.unit) if isinstance(row.value, float) else ""
+def value(row: Row) -> str:
+    """What the signal is now, as people read it."""
+    return "no data" if row.value is None else number(row.value, row.unit) if isinstance(row.value, float) else ""
 
 
-def _number(value: float, unit: str) -> str:
+def number(value: float, unit: str) -> str:
+    """A number as people read it, large plain ones shortened."""
     if unit or value < _EXACT:
         return shown(Figure("", "", value if unit or value < _ROUGH else round(value), unit))
     factor, letter = (10**6, "M") if value >= 10**6 else (10**3, "k")
     return f"{value / factor:.3g}{letter}" if value < 10**9 else f"{value / factor:,.0f}{letter}"
 
 
-def _trend(unit: str, before: Measured, now: Measured) -> str:
+def trend(unit: str, before: Measured, now: Measured) -> str:
+    """The change from *before* to *now*: percent, or points of a percent for ratios."""
     if not isinstance(before, float) or not isinstance(now, float):
         return ""
     if unit == "ratio":
@@ -139,14 +142,15 @@ def _trend(unit: str, before: Measured, now: Measured) -> str:
     return f"{change:+,}%" if change else "="
 
 
-def _said(row: Row) -> str:
+def said(row: Row) -> str:
+    """What was judged, and by which limit."""
     broken = sorted((v for v in row.verdicts if not v.holds), key=_badness, reverse=True)
     if not broken:
         return f"ok: {_limits(row.verdicts)}" if row.verdicts else ""
     worst = broken[0]
     more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
     who = f"{worst.who} " if worst.who not in ("", UNKNOWN) else ""
-    return f"broken: {who}{_number(worst.value, row.unit)}{more}; {_limit(worst.objective)}"
+    return f"broken: {who}{number(worst.value, row.unit)}{more}; {_limit(worst.objective)}"
 
 
 def _limits(verdicts: Iterable[Verdict]) -> str:
@@ -169,7 +173,7 @@ def _period(period: tuple[float, float]) -> dict[str, str]:
 
 
 def _signal(row: Row, *, compared: bool) -> Mapping[str, Any]:
-    said: dict[str, Any] = {
+    plain: dict[str, Any] = {
         "signal": row.title,
         "unit": row.unit,
         "value": row.value,
@@ -188,5 +192,5 @@ def _signal(row: Row, *, compared: bool) -> Mapping[str, Any]:
         ],
     }
     if compared:
-        said["releases"] = dict(zip(("previous", "newest"), row.releases, strict=True))
-    return said
+        plain["releases"] = dict(zip(("previous", "newest"), row.releases, strict=True))
+    return plain

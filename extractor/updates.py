@@ -20,7 +20,11 @@ Slots = NDArray[np.int64]
 
 
 class Increment(NamedTuple):
-    """A counter rises by *amount* (in the unit of the log); 0 only brings the series into being."""
+    """
+    A counter rises by *amount* (in the unit of the log); 0 only brings the series into being.
+
+    *slots* says how much of it, as a float, is of which slot, if that was asked for and it is not all of the first.
+    """
 
     metric: str
     labels: tuple[str, ...]
@@ -28,6 +32,7 @@ class Increment(NamedTuple):
     amount: Exact
     first: int = 0
     exemplar: Exemplar | None = None
+    slots: Sequence[tuple[int, float]] = ()
 
 
 class Observations(NamedTuple):

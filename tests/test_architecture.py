@@ -89,7 +89,7 @@ ROOMS = {
     "state": "bookkeeping catalog digests endings families run_counts runs series updates",
     "charges": "columns derive prices sums",
     "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated "
-    "sequences sighted state stats structs",
+    "sequences sighted state stats structs updates",
     "repeats": "ledger sums",
     "run_counts": "catalog derive",
     "bookkeeping": "accounts anomalies catalog derive intervals ledger patterns pointers repeats run_counts runs",
@@ -106,7 +106,6 @@ ROOMS = {
     "sharing": "",
     "scrape": "catalog exemplars exposition families own_metrics series sharing state",
     "report": "catalog hdr reporting series signals state sums",
-    "landing": "report",
     "web_config": "errors",
     "tls": "errors web_config",
     "passwords": "",
@@ -128,6 +127,19 @@ ROOMS = {
     "health": "alerts objectives promql recordings",
     "rules": "alerts health objectives recordings",
     "rules_command": "objectives options rules settings",
+    # the page at /
+    "wording": "report",
+    "vitals": "report state stats",
+    "tallies": "catalog hdr reporting series state sums",
+    "past": "hdr tallies",
+    "trends": "catalog families hdr past reporting state sums tallies updates",
+    "curves": "hdr",
+    "plots": "curves",
+    "status": "catalog curves families hdr judgement objectives past reporting signals state stats tallies trends",
+    "panels": "judgement plots status tabulation wording",
+    "tables": "vitals wording",
+    "page": "panels report status tables tabulation vitals wording",
+    "overview": "objectives page pipeline sources state stats status tables trends vitals",
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog spans state stats",
@@ -143,8 +155,10 @@ ROOMS = {
     "telling": "happenings own_log sources",
     "reloading": "checkpoint errors own_log state stats",
     "readiness": "sources state",
-    "daemon": "access activation catalog errors intake keeper landing notify own_log own_metrics pace pipeline prices "
-    "readiness reloading report run_options schemas scrape server state stats telling waker",
+    "serving": "access activation errors objectives overview own_log own_metrics page pipeline run_options scrape "
+    "server sources state stats vitals",
+    "daemon": "catalog intake keeper notify own_log pace pipeline prices readiness reloading run_options schemas "
+    "serving state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
@@ -187,8 +201,8 @@ KNOWN_IN = {
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
     "msgspec": "checkpoint parts period spill structs workers",
-    "numpy": "accounts charges choices derive elapsed fastpath folding hdr intervals ledger repeated repeats series "
-    "sighted sums tariffs updates",
+    "numpy": "accounts charges choices derive elapsed fastpath folding hdr intervals ledger past repeated repeats "
+    "series sighted sums tariffs trends updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics",
     "uvicorn": "connections server",

@@ -46,7 +46,7 @@ def serve(refusals: Counter[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[C
             monkeypatch.setattr(connections, name, SOON if name == soon else NEVER)
         monkeypatch.setattr(connections, "_CLOSING_SECONDS", SOON)
         listener = listen("127.0.0.1:0")
-        pages = Pages(metrics=long, not_ready=lambda: "", landing=lambda: "")
+        pages = Pages(metrics=long, not_ready=lambda: "", page=lambda: "")
         servers.append(Server(listener, pages, access, lambda reason: refusals.update([reason])))
         servers[-1].start()
         address: tuple[str, int] = listener.getsockname()

@@ -8,16 +8,14 @@ from http.client import HTTPConnection, HTTPMessage
 
 import pytest
 
-from extractor import landing
 from extractor.errors import ServerError
 from extractor.own_metrics import OwnText
-from extractor.report import Figure
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
 from extractor.stats import Stats
 from tests.reading import read, tool_call
 
-HOSTILE = '<script>alert("x")</script>&'
+POLICY = "default-src 'none'; script-src 'sha256-x'"
 
 
 class Readiness:
@@ -38,11 +36,11 @@ def address(readiness: Readiness) -> Iterator[tuple[str, int]]:
     listener = listen("127.0.0.1:0")
     state, lock = read([tool_call()]), threading.Lock()
     own = OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
-    figures = [Figure("Stop reasons", HOSTILE, 3.0, ""), Figure("Stop reasons", "b", None, "")]
     pages = Pages(
         metrics=Scrapes(SeriesText(state, lock), own),
         not_ready=lambda: readiness.reason,
-        landing=lambda: landing.page("1.2.3", [HOSTILE], figures, [("Lines", HOSTILE)]),
+        page=lambda: "<!doctype html>",
+        policy=POLICY,
     )
     server = Server(listener, pages)
     server.start()
@@ -137,16 +135,12 @@ def test_ready_once_caught_up(readiness: Readiness, address: tuple[str, int]) ->
     assert (503, b"Catching up.\n", 200, 200) == (before, why, healthy, after)
 
 
-def test_landing_page_escapes_and_loads_nothing(address: tuple[str, int]) -> None:
-    """What comes from a log is text on the page, never markup, and the page needs nothing from elsewhere."""
-    _, headers, body = ask(address, "/")
+def test_each_page_has_its_policy(address: tuple[str, int]) -> None:
+    """The page is served with its own Content-Security-Policy; on all others nothing may be loaded or run."""
+    policies = {path: ask(address, path)[1]["content-security-policy"] for path in ("/", "/-/ready", "/nowhere")}
 
-    assert b"<script" not in body
-    assert 3 == body.count(b"&lt;script&gt;")
-    assert "default-src 'none'" in headers["content-security-policy"]
-    assert "nosniff" == headers["x-content-type-options"]
-    assert b"http://" not in body
-    assert b"https://" not in body
+    assert {"/": POLICY, "/-/ready": "default-src 'none'", "/nowhere": "default-src 'none'"} == policies
+    assert "nosniff" == ask(address, "/")[1]["x-content-type-options"]
 
 
 def test_slow_client_waits_for_nobody_but_itself(address: tuple[str, int]) -> None:
@@ -155,6 +149,20 @@ def test_slow_client_waits_for_nobody_but_itself(address: tuple[str, int]) -> No
         slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
 
         assert 200 == ask(address, "/metrics")[0]
+
+
+def test_without_a_page() -> None:
+    """Where the page is turned off, `/` is a 404 that says where the metrics are."""
+    listener = listen("127.0.0.1:0")
+    state, lock = read([tool_call()]), threading.Lock()
+    own = OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
+    server = Server(listener, Pages(metrics=Scrapes(SeriesText(state, lock), own), not_ready=lambda: ""))
+    server.start()
+    status, _, body = ask(listener.getsockname(), "/")
+    server.stop()
+
+    assert 404 == status
+    assert b"/metrics" in body
 
 
 def test_port_in_use() -> None:
