@@ -14,7 +14,7 @@ from extractor.state import State
 from tests.conftest import Log
 from tests.killing import Scraper, Victim
 from tests.reading import default_catalog, event_schema, line, read, text, tool_call
-from tests.servers import eventually
+from tests.servers import eventually, get
 
 SUCCESSFUL = "extractor_config_last_reload_successful"
 RELOADED_AT = "extractor_config_last_reload_success_timestamp_seconds"
@@ -270,6 +270,43 @@ def test_options_of_the_file(log: Log, victim: Victim, tmp_path: Path):
     victim.process.send_signal(signal.SIGHUP)
     eventually(lambda: victim.value(SUCCESSFUL), 1.0)
     victim.stop()
+
+
+def test_objectives(log: Log, victim: Victim, tmp_path: Path):
+    """The page judges by the objectives as they were last right; wrong ones leave everything as it was."""
+    objectives = tmp_path / "objectives.toml"
+    objectives.write_text('tool_error_rate = "90%"\n')
+    with (tmp_path / "extractor.toml").open("a") as file:
+        file.write('run.objectives = "objectives.toml"\n')
+    log.append(*(tool_call(at, status=status, run_id=str(at)) for at, status in enumerate(["ok", "error"] * 20)))
+    victim.start()
+    victim.ready()
+    eventually(lambda: "at most 90%" in get(f"{victim.url}/"), True)
+
+    objectives.write_text('tool_error_rate = "10%"\n')
+    reload(victim)
+    eventually(lambda: "at most 10%" in get(f"{victim.url}/"), True)
+
+    objectives.write_text('tool_error_rat = "20%"\n')
+    assert "objectives.toml" in reload(victim, successful=False)
+    assert "at most 10%" in get(f"{victim.url}/")
+
+
+def test_who_may_look(victim: Victim, tmp_path: Path):
+    """A reload with a wrong web configuration says so every time, until that is right."""
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {http2: false}\n")
+    with (tmp_path / "extractor.toml").open("a") as file:
+        file.write('run.web.config.file = "web.yml"\n')
+    victim.start()
+    victim.ready()
+
+    web.write_text("http_server_config: {http3: false}\n")
+    for _ in range(2):
+        assert "http3" in reload(victim, successful=False)
+
+    web.write_text("http_server_config: {http2: true}\n")
+    assert "not" not in reload(victim)
 
 
 def test_a_pack_that_appears_and_goes(log: Log, victim: Victim, tmp_path: Path):
