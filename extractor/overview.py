@@ -57,32 +57,38 @@ class Overview:
         self._version = version
         self._followed = followed
         self._keeps = keeps
-        self._monitor = Monitor(state, stats, objectives)
-        self._rejected: dict[str, Rejected] = {}
-        self._behind: list[Behind] = []
+        self.monitor = Monitor(state, stats, objectives)
+        self.rejected: dict[str, Rejected] = {}
+        self.behind: list[Behind] = []
         self._look_at = 0.0
         self._one = threading.Lock()
         self._made, self._page = -_FRESH, ""
 
+    def go_on(self, before: "Overview") -> None:
+        """Take over what *before* has seen of the same logs."""
+        with self._lock:
+            self.monitor.go_on(before.monitor)
+            self.rejected, self.behind = before.rejected, before.behind
+
     def reject(self, rejected: Rejected) -> None:
         """Remember where a line was rejected: for each reason, the last place."""
-        self._rejected[rejected.reject.reason] = rejected
+        self.rejected[rejected.reject.reason] = rejected
 
     @property
     def trends(self) -> Trends:
         """Must hear of all updates."""
-        return self._monitor.trends
+        return self.monitor.trends
 
     def folded(self, sources: Callable[[], Iterable[Source]]) -> None:
         """After a fold: note how far everything is, now and then."""
         now = time.monotonic()
         if now >= self._look_at:
             with self._lock:
-                self._monitor.tick()
+                self.monitor.tick()
             # With very many open runs this takes long; reading must come first.
             took = time.monotonic() - now
             self._look_at = now + max(_FRESH, _SHARE * took)
-            self._behind = [] if not self._stats.bytes_behind else _most_behind(sources())
+            self.behind = [] if not self._stats.bytes_behind else _most_behind(sources())
 
     def page(self) -> str:
         """The page, as it was at most a second ago."""
@@ -95,7 +101,7 @@ class Overview:
     def _known(self) -> Known:
         moment = self._moment()
         with self._lock:
-            taken = self._monitor.take()
+            taken = self.monitor.take()
             own = tuple(vitals(self._state, self._stats, moment, keeps=self._keeps))
             rejects, files = dict(self._stats.rejects), sorted(self._stats.files.items())
             behind = self._stats.bytes_behind
@@ -105,16 +111,16 @@ class Overview:
             now=moment.now,
             not_ready=moment.not_ready,
             window=self._state.window_seconds,
-            status=self._monitor.status(taken),
+            status=self.monitor.status(taken),
             refused=[self._refused(*each) for each in sorted(rejects.items()) if each[1]],
             files=files,
-            behind=self._behind if behind else [],
+            behind=self.behind if behind else [],
             bytes_behind=behind,
             vitals=own,
         )
 
     def _refused(self, reason: str, lines: int) -> Refused:
-        last = self._rejected.get(reason)
+        last = self.rejected.get(reason)
         if last is None:
             return Refused(reason, lines)
         why = ": ".join(part for part in (last.reject.pointer, last.reject.message) if part)

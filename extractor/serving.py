@@ -94,6 +94,8 @@ class Serving:
 
     def show(self, view: View) -> None:
         """Show *view* from now on."""
+        if self._overview and view.overview:
+            view.overview.go_on(self._overview)
         self._overview = view.overview
         if self._scrapes is None:
             self._scrapes = Scrapes(view.series, view.own)

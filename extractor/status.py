@@ -94,9 +94,14 @@ class Monitor:
         self._tallies = Tallies(state)
         self._signals = [signal for pack in state.catalog.packs for signal in pack.signals]
         self._labels = [(whose_label(s, objectives) or "agent") if s.objective else None for s in self._signals]
-        self._lines = self._read_lines()
+        self.lines = self._read_lines()
         self._cost = self._find_cost()
         self.trends = Trends(state, self._signals, self._labels, self._cost)
+
+    def go_on(self, before: "Monitor") -> None:
+        """Take over what *before* has seen."""
+        self.lines = before.lines
+        self.trends.go_on(before.trends)
 
     def tick(self) -> None:
         """Something was folded: note what has no time of its own."""
@@ -104,8 +109,8 @@ class Monitor:
 
     def _tick(self, levels: Mapping[int, float]) -> None:
         lines = self._read_lines()
-        self.trends.add(lines.since(self._lines), levels)
-        self._lines = lines
+        self.trends.add(lines.since(self.lines), levels)
+        self.lines = lines
 
     def take(self) -> Taken:
         """What `status` is made of."""

@@ -9,6 +9,7 @@ Knows nothing of objectives or of how a number is shown.
 """
 
 from collections.abc import Container, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
@@ -40,6 +41,26 @@ class _Feed(NamedTuple):
     apart: int | None
 
 
+@dataclass(slots=True)
+class Heard:
+    """
+    What was heard so far, by slot and by place: of all, and of each label value *apart*; values, and those *waiting*.
+
+    *started* is the slot of the latest event before anything was heard, *first* the first of which there is something,
+    *oldest* the first that is kept. *days* are by midnight.
+    """
+
+    started: int | None
+    first: int | None = None
+    oldest: int = -(1 << 62)
+    all: dict[int, dict[int, list[float]]] = field(default_factory=dict)
+    apart: dict[int, dict[tuple[int, str], list[float]]] = field(default_factory=dict)
+    counts: dict[int, dict[int, Counts]] = field(default_factory=dict)
+    waiting: dict[int, list[tuple[Floats, Slots]]] = field(default_factory=dict)
+    levels: dict[int, dict[int, float]] = field(default_factory=dict)
+    days: dict[float, dict[int, float]] = field(default_factory=dict)
+
+
 class Trends:
     """
     Hears of all updates to *state*; whoever calls holds its lock.
@@ -66,18 +87,16 @@ class Trends:
                 self._feed(place, 1, name, signal, labels[place])
         self.wanted = frozenset(self._feeds)
         self._daily = daily
-        self._started = state.newest_slot if state.watermark > -inf else None
+        self.about = (signals, labels, state.window_seconds)
+        self.heard = Heard(state.newest_slot if state.watermark > -inf else None)
         self._timeout = round(state.run_timeout / state.window_seconds * SLOTS)
-        self._first: int | None = None
-        self._oldest = -(1 << 62)
         self._kept = SLOTS + max(int(_SPAN / state.window_seconds * SLOTS), _WINDOWS * SLOTS)
         self._known: dict[tuple[str, Labels], list[tuple[int, int, str]]] = {}
-        self._all: dict[int, dict[int, list[float]]] = {}
-        self._apart: dict[int, dict[tuple[int, str], list[float]]] = {}
-        self._counts: dict[int, dict[int, Counts]] = {}
-        self._waiting: dict[int, list[tuple[Floats, Slots]]] = {}
-        self._levels: dict[int, dict[int, float]] = {}
-        self._days: dict[float, dict[int, float]] = {}
+
+    def go_on(self, before: "Trends") -> None:
+        """Take over what *before* has heard, unless its signals, or the windows, were others."""
+        if self.about == before.about:
+            self.heard = before.heard
 
     def note(self, update: Update) -> None:
         """Take an update into account that was applied."""
@@ -98,7 +117,7 @@ class Trends:
                 self._observe(known, update, metric.per_unit)
                 return
             for place in {self._quantiles[place][0] for place, _, _ in known}:
-                waiting = self._waiting.setdefault(place, [])
+                waiting = self.heard.waiting.setdefault(place, [])
                 waiting.append((update.numbers.array / metric.per_unit, update.slots))
                 if len(waiting) >= _WAITING:
                     self._settle()
@@ -109,34 +128,36 @@ class Trends:
         if self._state.watermark == -inf:
             return
         self._settle()
-        cell = self._all.setdefault(newest, {}).setdefault(len(self._signals), [0.0, 0.0])
+        cell = self.heard.all.setdefault(newest, {}).setdefault(len(self._signals), [0.0, 0.0])
         cell[0], cell[1] = cell[0] + total.part, cell[1] + total.whole
-        self._levels.setdefault(newest, {}).update(levels)
-        self._first = newest if self._first is None else min(self._first, newest)
+        self.heard.levels.setdefault(newest, {}).update(levels)
+        self.heard.first = newest if self.heard.first is None else min(self.heard.first, newest)
         oldest = newest - self._kept
-        if oldest > self._oldest:
-            self._oldest = oldest
-            _forget(self._all, oldest)
-            _forget(self._counts, oldest)
-            _forget(self._levels, oldest)
-            _forget(self._apart, newest - SLOTS)
-            for day in sorted(self._days)[:-2]:
-                del self._days[day]
+        if oldest > self.heard.oldest:
+            self.heard.oldest = oldest
+            _forget(self.heard.all, oldest)
+            _forget(self.heard.counts, oldest)
+            _forget(self.heard.levels, oldest)
+            _forget(self.heard.apart, newest - SLOTS)
+            for day in sorted(self.heard.days)[:-2]:
+                del self.heard.days[day]
 
     def past(self) -> Past:
         """What there is now, to be looked at while more is added."""
         self._settle()
         state = self._state
         return Past(
-            sums={slot: {place: (*cell,) for place, cell in cells.items()} for slot, cells in self._all.items()},
-            apart={slot: {key: (*cell,) for key, cell in cells.items()} for slot, cells in self._apart.items()},
-            piles={slot: {at: pile([counts]) for at, counts in cells.items()} for slot, cells in self._counts.items()},
-            was={slot: dict(cells) for slot, cells in self._levels.items()},
-            days={day: dict(cells) for day, cells in self._days.items()},
+            sums={slot: {place: (*cell,) for place, cell in cells.items()} for slot, cells in self.heard.all.items()},
+            apart={slot: {key: (*cell,) for key, cell in cells.items()} for slot, cells in self.heard.apart.items()},
+            piles={
+                slot: {at: pile([counts]) for at, counts in cells.items()} for slot, cells in self.heard.counts.items()
+            },
+            was={slot: dict(cells) for slot, cells in self.heard.levels.items()},
+            days={day: dict(cells) for day, cells in self.heard.days.items()},
             asked=self._quantiles,
             newest=state.newest_slot,
             until=state.watermark,
-            started=self._started,
+            started=self.heard.started,
             begin=self._begin(),
             time_of=state.time_of,
         )
@@ -167,19 +188,19 @@ class Trends:
         return found
 
     def _count(self, known: list[tuple[int, int, str]], slot: int, amount: float, whole: float | None = None) -> None:
-        if slot < self._oldest:
+        if slot < self.heard.oldest:
             return
-        self._first = slot if self._first is None else min(self._first, slot)
+        self.heard.first = slot if self.heard.first is None else min(self.heard.first, slot)
         for place, role, who in known:
-            cells = [self._all.setdefault(slot, {}).setdefault(place, [0.0, 0.0])]
-            if who and slot > self._oldest + self._kept - SLOTS:
-                cells.append(self._apart.setdefault(slot, {}).setdefault((place, who), [0.0, 0.0]))
+            cells = [self.heard.all.setdefault(slot, {}).setdefault(place, [0.0, 0.0])]
+            if who and slot > self.heard.oldest + self._kept - SLOTS:
+                cells.append(self.heard.apart.setdefault(slot, {}).setdefault((place, who), [0.0, 0.0]))
             for cell in cells:
                 cell[role] += amount
                 if whole is not None:
                     cell[1] += whole
             if role == 0 and place in self._daily:
-                days = self._days.setdefault(midnight(self._state.time_of(slot)), {})
+                days = self.heard.days.setdefault(midnight(self._state.time_of(slot)), {})
                 days[place] = days.get(place, 0.0) + amount
 
     def _observe(self, known: list[tuple[int, int, str]], update: Observations, per_unit: int) -> None:
@@ -190,24 +211,24 @@ class Trends:
 
     def _settle(self) -> None:
         """Put the values that are waiting into the counts of their slots: all at once costs a tenth of one by one."""
-        for place, waiting in self._waiting.items():
+        for place, waiting in self.heard.waiting.items():
             numbers, slots = (np.concatenate(column) for column in zip(*waiting, strict=True))
             order = np.argsort(slots, kind="stable")
             indexes, slots = indexes_of(numbers[order])[0], slots[order]
             begins = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist(), len(slots)]
             for begin, end in pairwise(begins):
                 slot = int(slots[begin])
-                if slot >= self._oldest:
-                    self._first = slot if self._first is None else min(self._first, slot)
-                    self._counts.setdefault(slot, {}).setdefault(place, Counts()).add(indexes[begin:end])
-        self._waiting.clear()
+                if slot >= self.heard.oldest:
+                    self.heard.first = slot if self.heard.first is None else min(self.heard.first, slot)
+                    self.heard.counts.setdefault(slot, {}).setdefault(place, Counts()).add(indexes[begin:end])
+        self.heard.waiting.clear()
 
     def _begin(self) -> int:
         """The first slot in which a window ended of which everything is known."""
         newest = self._state.newest_slot
-        begin = newest + 1 if self._first is None else self._first
-        if self._started is not None:
-            begin = self._started + SLOTS
+        begin = newest + 1 if self.heard.first is None else self.heard.first
+        if self.heard.started is not None:
+            begin = self.heard.started + SLOTS
         return max(begin, newest + 1 - (self._kept - SLOTS))
 
 
