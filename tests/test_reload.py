@@ -276,8 +276,7 @@ def test_objectives(log: Log, victim: Victim, tmp_path: Path):
     """The page judges by the objectives as they were last right; wrong ones leave everything as it was."""
     objectives = tmp_path / "objectives.toml"
     objectives.write_text('tool_error_rate = "90%"\n')
-    with (tmp_path / "extractor.toml").open("a") as file:
-        file.write('run.objectives = "objectives.toml"\n')
+    (tmp_path / "extractor.toml").write_text('run.objectives = "objectives.toml"\n')
     log.append(*(tool_call(at, status=status, run_id=str(at)) for at, status in enumerate(["ok", "error"] * 20)))
     victim.start()
     victim.ready()
