@@ -24,6 +24,12 @@ from bench.memory import Watch
 
 BUILD = Path("build")
 LOOP = "import sys, orjson\nfor line in open(sys.argv[1], 'rb'): orjson.loads(line)"
+TWICE = (
+    "import subprocess, sys\n"
+    "loops = [subprocess.Popen([sys.executable, '-c', *sys.argv[1:]]) for _ in range(2)]\n"
+    "sys.exit(any([loop.wait() for loop in loops]))"
+)
+"""Two loops at once: how much more two processes can do on this machine than one."""
 SPLIT = "import sys\nfor line in open(sys.argv[1], 'rb'): pass"
 
 
@@ -75,6 +81,7 @@ def compare(log: Path, n: int, rounds: int) -> list[Row]:
     extractor = str(Path(sys.executable).with_name("extractor"))
     commands = {
         "orjson.loads of every line": [sys.executable, "-c", LOOP, str(log)],
+        "the same, twice at once": [sys.executable, "-c", TWICE, LOOP, str(log)],
         "split into lines only": [sys.executable, "-c", SPLIT, str(log)],
         "extractor replay --jobs 1": [extractor, "replay", str(log), "--format", "json", "--jobs", "1"],
         "extractor replay --jobs 2": [extractor, "replay", str(log), "--format", "json", "--jobs", "2"],
@@ -86,8 +93,16 @@ def compare(log: Path, n: int, rounds: int) -> list[Row]:
     best = {name: min(some, key=lambda run: run.cpu_seconds) for name, some in runs.items()}
     seconds = {name: min(run.wall_seconds for run in some) for name, some in runs.items()}
     unit = best["orjson.loads of every line"].cpu_seconds
+    lines_of = {name: 2 * n if command[2] == TWICE else n for name, command in commands.items()}
     return [
-        Row(name, n / seconds[name], run.cpu_seconds, run.cpu_seconds / unit, seconds[name], run.peak_bytes / 2**20)
+        Row(
+            name,
+            lines_of[name] / seconds[name],
+            run.cpu_seconds,
+            run.cpu_seconds / unit,
+            seconds[name],
+            run.peak_bytes / 2**20,
+        )
         for name, run in best.items()
     ]
 
