@@ -73,6 +73,15 @@ class Listener(Protocol):
         ...
 
 
+class _Nobody:
+    """Listens to nothing."""
+
+    wanted: frozenset[str] = frozenset()
+
+    def note(self, update: Update) -> None:
+        """Take no note."""
+
+
 class _Reader:
     """What the lines of one pack are read with."""
 
@@ -109,7 +118,7 @@ class Pipeline:
         listener: Listener | None = None,
     ) -> None:
         self.state = state
-        self._listener = listener
+        self._listener = listener or _Nobody()
         self._steps = steps
         self._prices = prices or Prices()
         self._step: int | None = None
@@ -163,25 +172,20 @@ class Pipeline:
             texts = RunTexts(runs)
             for plan, columns in parts:
                 choices = Choices(columns, texts, state.time_of)
-                state.apply(self._told(updates(plan, columns, choices, self._by_slot())))
+                state.apply(self._heard(updates(plan, columns, choices, self._by_slot())))
                 columns.clear()
-        for _ in self._told(state.sweep()):
-            pass
+        for update in state.sweep():
+            self._listener.note(update)
         self.pending = 0
 
     def _by_slot(self) -> frozenset[str]:
         # Of a long past nobody wants to know; and where 32 MiB are but minutes, a fold is but seconds.
-        near = self._listener is not None and self.stats.bytes_behind <= _NEAR
-        return self._listener.wanted if near and self._listener else frozenset()
+        return self._listener.wanted if self.stats.bytes_behind <= _NEAR else frozenset()
 
-    def _told(self, some: Iterable[Update]) -> Iterable[Update]:
-        return some if self._listener is None else self._heard(some, self._listener)
-
-    @staticmethod
-    def _heard(some: Iterable[Update], listener: Listener) -> Iterator[Update]:
+    def _heard(self, some: Iterable[Update]) -> Iterator[Update]:
         for update in some:
             yield update
-            listener.note(update)  # now that it is applied
+            self._listener.note(update)  # now that it is applied
 
     def _read(self, reader: _Reader, path: str, blob: Blob) -> None:
         latest = self._latest()
