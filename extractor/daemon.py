@@ -26,6 +26,7 @@ from extractor.reloading import Reloading, taken_over
 from extractor.run_options import Options
 from extractor.schemas import load
 from extractor.serving import Serving
+from extractor.silence import Silence
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.telling import Telling
@@ -34,7 +35,6 @@ from extractor.waker import Waker
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
 _FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
 _FOLD_SHARE = 4  # a fold that took long is followed by so many times as much reading
-_QUIET_SECONDS = 30.0  # without a line, until time goes on for runs: what agents still hold back must not come too late
 _DRAIN_SECONDS = 5.0  # for what was written before the signal; a long catch-up is cut short
 
 
@@ -86,7 +86,7 @@ class Daemon:
         self._waker = Waker(options.logs)
         self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
         self._readiness = Readiness()
-        self._events, self._quiet, self._looked = self._stats.events, 0.0, time.monotonic()
+        self._silence = Silence(self._stats, longest=2 * options.poll_interval)
         self._scan_at = 0.0
         self._in_terminal = sys.stderr.isatty()
         self._fold_at = 0.0
@@ -154,15 +154,9 @@ class Daemon:
         self._scan_at = time.monotonic() + self._options.poll_interval
 
     def _read(self) -> None:
-        now = time.monotonic()
-        # A process that was stopped for a while, with its machine perhaps, has not seen that nobody writes.
-        self._quiet += min(now - self._looked, 2 * self._options.poll_interval)
-        self._looked = now
-        if self._stats.events != self._events or self._stats.bytes_behind:
-            self._events, self._quiet = self._stats.events, 0.0
         with self._lock:
-            self._state.idle = max(self._quiet - _QUIET_SECONDS, 0.0)
-        self._fold_at = now + _FOLD_SECONDS
+            self._state.idle = self._silence.look()
+        self._fold_at = time.monotonic() + _FOLD_SECONDS
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
         self._step()
 
@@ -189,6 +183,7 @@ class Daemon:
         now = time.monotonic()
         pause = _FOLD_SHARE * (now - self._folding_since)
         self._fold_at = now + min(max(pause, _FOLD_SECONDS), _FOLD_SECONDS_AT_MOST)
+        self._silence.hear()
         if self._readiness.folded(self._intake.tail.sources, self._state):
             self._scan_at = 0.0
         if self._readiness.is_ready:

@@ -81,7 +81,7 @@ class Keeper:
         for note in self._state.load(value["state"]):
             self._log.warning(note)
         self._stats.load(value["stats"])
-        self._stats.saved_at = value["time"]
+        self._stats.saved_at, self._stats.heard_at = value["time"], value["heard_at"]
         self._numbers = value["sequences"]
         self._restore_rejects(value["rejects"])
         return [Position(*position) for position in value["positions"]]
@@ -163,6 +163,7 @@ class Keeper:
             "packs": [pack.name for pack in self._state.catalog.packs],
             "state": dumped,
             "stats": self._stats.dump(),
+            "heard_at": self._stats.heard_at,
             "sequences": pipeline.sequences.dump(),
             "rejects": position,
             "positions": [list(position) for position in tail.positions()],

@@ -43,6 +43,7 @@ OWN = (
     Own("repeats", "counter", "extractor_sequence_repeats_total", "", "Lines whose number their writer had used."),
     Own("unpriced", "counter", "extractor_unpriced_calls_total", "model", "Calls of unknown cost, by model."),
     Own("lost_rejects", "counter", "extractor_lost_rejects_total", "", "Rejected lines that could not be kept."),
+    Own("heard_at", "gauge", "extractor_last_event_read_timestamp_seconds", "", "When an event was read last."),
     Own("saves", "counter", "extractor_checkpoints_total", "", "Checkpoints saved."),
     Own("failed_saves", "counter", "extractor_checkpoint_failures_total", "", "Checkpoints that could not be saved."),
     Own("saved_at", "gauge", "extractor_checkpoint_timestamp_seconds", "", "When the last good checkpoint was made."),
@@ -85,6 +86,7 @@ class Stats:
     repeats: int = 0
     unpriced: Tally[str] = field(default_factory=Tally)
     lost_rejects: int = 0
+    heard_at: float = 0.0
     saves: int = 0
     failed_saves: int = 0
     saved_at: float = 0.0

@@ -155,10 +155,11 @@ ROOMS = {
     "telling": "happenings own_log sources",
     "reloading": "checkpoint errors own_log state stats",
     "readiness": "sources state",
+    "silence": "stats",
     "serving": "access activation errors objectives overview own_log own_metrics page pipeline run_options scrape "
     "server sources state stats vitals",
     "daemon": "catalog intake keeper notify own_log pace pipeline prices readiness reloading run_options schemas "
-    "serving state stats telling waker",
+    "serving silence state stats telling waker",
     # state by state to samples of the past
     "spill": "errors",
     "steps": "catalog spill state",
