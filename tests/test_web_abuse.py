@@ -1,5 +1,8 @@
 """
-What clients can do to a running extractor: nothing that delays a scrape by more than a second, or that grows.
+What clients can do to a running extractor: nothing that a scrape has to wait for, or that grows.
+
+A scrape that waited for one of them would wait until the soonest deadline, which is 10 seconds. That it is not even a
+second later was measured (docs/web.md); a test of a second would fail on a busy machine.
 
 The attackers are real sockets of another process, more than the extractor may have file descriptors for.
 """
@@ -24,11 +27,8 @@ ATTACKERS = 1000
 DESCRIPTORS = 1024
 """What systemd and most shells allow a process."""
 
-LATER = 1.0
-"""Seconds by which a scrape may be later than one that nobody disturbs, on a machine that has time."""
-
-USUAL = 0.05
-"""Seconds that such a machine needs for a scrape; one that is busy with other things has more time for all."""
+LATER = 5.0
+"""Seconds by which a scrape may be later than one that nobody disturbs: half of the soonest deadline."""
 
 ATTACKER = "127.0.0.3"
 
@@ -49,8 +49,7 @@ class Target:
 
     def calm(self) -> None:
         """Nobody disturbs it now."""
-        calm = max(self.scrape() for _ in range(3))
-        self._allowed = calm + LATER * max(1, calm / USUAL)
+        self._allowed = max(self.scrape() for _ in range(3)) + LATER
 
     def scrape(self, path: str = "/metrics", source: str = "127.0.0.1") -> float:
         """How long an answer takes, from the connection to the last byte."""
