@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
 
     def only(self, some: NDArray[np.bool_]) -> "Chosen":
         """*some* of them."""
-        kept = np.flatnonzero(some)  # and not the mask for each of them: mostly few are kept
+        kept = some.nonzero()[0]  # and not the mask for each of them: mostly few are kept
         return Chosen(self.rows[kept], self.codes[kept], None if self.values is None else self.values[kept])
 
 

@@ -150,7 +150,7 @@ class _Fold:
             counting = keys.only(counts[keys.codes])
             chosen = self._choices.among(sources, Chosen(counting.rows, targets[counting.codes]))
             return dict(self._choices.exemplars(sources, chosen))
-        adding = np.flatnonzero(rows.numbers)  # what adds nothing is no example
+        adding = rows.numbers.nonzero()[0]  # what adds nothing is no example
         asked = Chosen(rows.places[adding], rows.targets[adding], rows.numbers[adding])
         return dict(self._choices.exemplars(sources, self._choices.among(sources, asked)))
 
@@ -173,7 +173,7 @@ class _Fold:
         counting = self._rows_of * counts[self._keys]
         events = np.bincount(target_of, weights=counting, minlength=size)
         first = _earliest(target_of, self._first_of, size)
-        for target in np.flatnonzero(first < _LAST).tolist():
+        for target in (first < _LAST).nonzero()[0].tolist():
             yield _Touched(target, names[target], int(events[target]), int(first[target]))
 
     def _rows(self, binding: Binding) -> _Rows:
@@ -181,7 +181,7 @@ class _Fold:
         targets, counts = binding.arrays()
         counting = counts[self._places]
         numbers = np.zeros(len(counting)) if column is None else np.array(self._columns.numbers[column])
-        places = np.flatnonzero(counting & ~np.isnan(numbers))
+        places = (counting & ~np.isnan(numbers)).nonzero()[0]
         return _Rows(places, targets[self._places[places]], numbers[places])
 
     def _sums(self, binding: Binding, rows: _Rows) -> list[Exact]:
