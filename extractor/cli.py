@@ -114,4 +114,5 @@ def run(logs: tuple[Path, ...], quantile_window: float, **options: Any) -> None:
     from extractor.daemon import Daemon, Options  # noqa: PLC0415  # a tenth of the start-up time of every other command
 
     collect_less()
-    Daemon(Options(logs=logs, window=quantile_window, **options), lambda text: click.echo(text, err=True)).run()
+    told = Options(logs=logs, window=quantile_window, **options)
+    Daemon(told, lambda text: click.echo(printable(text), err=True)).run()

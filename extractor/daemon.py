@@ -52,6 +52,7 @@ class Options:
     prices: Path | None = None
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
+    follow_symlinks: bool = False
     poll_interval: float = 5.0
     state_dir: Path | None = None
     checkpoint_interval: float = 5.0
@@ -98,6 +99,7 @@ class Daemon:
             self._pipeline,
             self._lock,
             max_line_bytes=options.max_line_bytes,
+            follow_symlinks=options.follow_symlinks,
             positions=positions,
             on_fold=self._after_fold,
             on_happening=self._tell,

@@ -9,6 +9,7 @@ Knows nothing of schemas or metrics.
 
 import json
 import os
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from extractor.pipeline import Rejected
 
+# What JSON lets stand and a terminal may obey, or shows in another order: people look into the file with cat.
+_CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
 _NAME, _ROTATED, _NEW = "rejects.jsonl", "rejects.jsonl.1", "rejects.jsonl.new"
 
 
@@ -140,7 +143,8 @@ def entry_of(rejected: Rejected) -> bytes:
     """The line of the file that keeps *rejected*: file, offset, reason, pointer, message, and the line itself."""
     reject = rejected.reject
     entry: dict[str, Any] = {
-        "file": rejected.path,
+        # A file's name need not be UTF-8.
+        "file": os.fsencode(rejected.path).decode(errors="backslashreplace"),
         "offset": rejected.offset,
         "reason": str(reject.reason),
         "pointer": reject.pointer,
@@ -150,7 +154,11 @@ def entry_of(rejected: Rejected) -> bytes:
         entry["line"] = rejected.line.decode()
     except UnicodeDecodeError:
         entry["line_base64"] = b64encode(rejected.line).decode()
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+    return _CONTROLS.sub(_escaped, json.dumps(entry, ensure_ascii=False)).encode() + b"\n"
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return f"\\u{ord(control[0]):04x}"
 
 
 def line_of(entry: dict[str, Any]) -> bytes:
