@@ -162,7 +162,8 @@ def _time(raw: object, latest: float) -> float | str:
 
 
 def _short(raw: object) -> str:
-    return repr(raw)[:80]
+    # What is nested may be too deep to be said.
+    return _kind(raw) if isinstance(raw, list | dict) else repr(raw)[:80]
 
 
 def _epoch(raw: object) -> float | None:

@@ -77,6 +77,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
+def harmless(text: str, *, on_terminal: bool) -> str:
+    """*text* of several lines as it is to be written, which on a terminal is without what could drive it."""
+    return "\n".join(map(printable, text.split("\n"))) if on_terminal else text
+
+
 FORMATS: dict[str, Callable[[Replayed], str]] = {
     "table": _table,
     "json": _json,

@@ -30,7 +30,7 @@ from extractor.options import (
 )
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected
-from extractor.printing import FORMATS, printable, said_of
+from extractor.printing import FORMATS, harmless, printable, said_of
 from extractor.progress import counted, shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
@@ -83,7 +83,7 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
         replayed = _backfill(catalog, paths, options, output, how)
     else:
         replayed = read(catalog, paths, options)
-        click.echo(FORMATS[form](replayed), nl=False)
+        click.echo(harmless(FORMATS[form](replayed), on_terminal=sys.stdout.isatty()), nl=False)
     if replayed.troubles:
         sys.exit(INCOMPLETE)
     if strict and replayed.stats.rejects.total():

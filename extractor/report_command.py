@@ -26,7 +26,7 @@ from extractor.options import (
     window_option,
 )
 from extractor.period import ALWAYS, Period
-from extractor.printing import printable
+from extractor.printing import harmless, printable
 from extractor.progress import shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
@@ -72,7 +72,8 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
             "rejects": rejects,
             "unpriced": dict(sorted(unpriced.items())),
         }
-        click.echo(json.dumps(read | as_json(table), indent=1, ensure_ascii=False))
+        text = json.dumps(read | as_json(table), indent=1, ensure_ascii=False)
+        click.echo(harmless(text, on_terminal=sys.stdout.isatty()))
     else:
         _print(table, cut)
         models = ", ".join(sorted(unpriced))
