@@ -50,8 +50,9 @@ def by_writer(lines: Iterable[tuple[object, object]]) -> dict[str, list[int]]:
     """The numbers of each writer, in their order, of *lines* that have both."""
     numbers: dict[str, list[int]] = {}
     for writer, number in lines:
-        is_name = isinstance(writer, str) and len(writer) <= _NAME_LENGTH
-        if is_name and isinstance(number, int) and not isinstance(number, bool) and 0 <= number < _BEYOND:
+        if not isinstance(writer, str) or not isinstance(number, int) or isinstance(number, bool):
+            continue
+        if len(writer) <= _NAME_LENGTH and 0 <= number < _BEYOND:
             numbers.setdefault(writer, []).append(number)
     return numbers
 

@@ -4,7 +4,7 @@ Bytes in, a crash or nothing out: what must hold of whatever bytes are lines, a 
     python -m tests.fuzz lines 60
 
 libFuzzer, by way of atheris, searches for so many seconds; it keeps what reached new code in build/fuzz/TARGET, and
-begins there the next time. What fails is left beside it. `mutated` is the short form, which needs no atheris.
+begins there the next time. What fails is left beside it. Where there is no atheris, bytes are changed at random.
 
 Knows nothing of how bytes are made that find something.
 """
@@ -14,9 +14,11 @@ import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -214,12 +216,15 @@ def _mutated(rng: random.Random, seed: bytes) -> bytes:
 
 def main(target: str, seconds: float) -> None:
     """Search for so many *seconds*."""
-    import atheris  # noqa: PLC0415  # there is not one for every Python and processor
-
     corpus = BUILD / target
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(target)):
         (corpus / f"seed-{number}").write_bytes(seed)
+    if find_spec("atheris") is None:
+        _search(target, seconds)
+        return
+    import atheris  # noqa: PLC0415  # there is not one for every Python and processor
+
     words = BUILD / "words"
     words.write_text("".join(f'"{_escaped(token[:60])}"\n' for token in _TOKENS))
     for name, module in list(sys.modules.items()):
@@ -231,6 +236,18 @@ def main(target: str, seconds: float) -> None:
     ]  # fmt: skip
     atheris.Setup([sys.argv[0], *options, str(corpus)], TARGETS[target])
     atheris.Fuzz()
+
+
+def _search(target: str, seconds: float) -> None:
+    """The search without libFuzzer: it does not see what is reached."""
+    rng, deadline = random.Random(), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        data = _mutated(rng, rng.choice(seeds(target)))
+        try:
+            TARGETS[target](data)
+        except BaseException:
+            (BUILD / f"{target}-crash").write_bytes(data)
+            raise
 
 
 def _instrument(instrument: Callable[[Any], Any], module: ModuleType) -> None:

@@ -1,5 +1,5 @@
 """
-Minutes in, a report out: the kill test and the model tests, each with a new seed again and again, side by side.
+Minutes in, a report out: the kill test, the model tests and the fuzz targets, again and again, side by side.
 
     python -m tests.soak 60
 
@@ -20,7 +20,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
+
+from tests import fuzz
 
 BUILD = Path("build/soak")
 KILLS = 200
@@ -30,6 +33,12 @@ GRACE = 5
 """Seconds that a round may go on past the end: to count what a last kill left takes a while."""
 
 MODELS = sorted(str(path) for path in Path("tests").glob("test_*model*.py"))
+
+
+FUZZING = 60
+"""Seconds of one fuzz target at a time."""
+
+_TARGETS = cycle(fuzz.TARGETS)
 
 
 @dataclass
@@ -89,13 +98,19 @@ def models(left: float) -> tuple[list[str], dict[str, str]]:
     return MODELS, {"HYPOTHESIS_PROFILE": "soak"} if left else {}
 
 
+def fuzzing(left: float) -> tuple[list[str], dict[str, str]]:
+    """A round of the next fuzz target, which goes on from what it has found."""
+    seconds = max(1, min(FUZZING, int(left)))
+    return ["-s", "tests/test_fuzz.py::test_search"], {"FUZZ": next(_TARGETS), "FUZZ_SECONDS": str(seconds)}
+
+
 def main() -> int:
     """Soak, and say what came of it; 1 if something failed."""
-    parser = argparse.ArgumentParser(description="The kill test and the model tests, for as long as you like.")
+    parser = argparse.ArgumentParser(description="The kill, model and fuzz tests, for as long as you like.")
     parser.add_argument("minutes", type=float)
     deadline = time.monotonic() + 60 * parser.parse_args().minutes
     BUILD.mkdir(parents=True, exist_ok=True)
-    kinds = [Kind("kills", kills), Kind("models", models)]
+    kinds = [Kind("kills", kills), Kind("models", models), Kind("fuzzing", fuzzing)]
     threads = [threading.Thread(target=kind.soak, args=[deadline]) for kind in kinds]
     for thread in threads:
         thread.start()

@@ -22,14 +22,13 @@ from extractor.lines import LineBuffer
 from extractor.packed import MAX_WINDOW_BYTES
 from extractor.state import State
 from extractor.tail import Tail
-from tests.conftest import Log
+from tests.conftest import IN_CI, Log
 from tests.fuzz import judged
 from tests.reading import (
     T0,
     Reader,
     default_catalog,
     event_schema,
-    line,
     llm_call,
     sampled,
     text,
@@ -40,7 +39,10 @@ from tests.tailing import tails
 
 tail_of = pytest.fixture(tails)
 
-MANY = 1_000_000
+long = pytest.mark.timeout(600)
+"""The mark of a test of a million things."""
+
+MANY = 1_000_000 if IN_CI else 100_000
 OPEN = tool_call()[:-1].decode()
 NUMBERED = OPEN + ', "writer": "w", "seq": 5'
 
@@ -98,6 +100,7 @@ def test_a_million_keys() -> None:
     assert 1 == reader.stats.events
 
 
+@long
 @pytest.mark.parametrize(("content", "lines"), [(b"\n", "blank_lines"), (b"{}\n", "rejects"), (b"\r\n", "blank_lines")])
 def test_a_million_tiny_lines(content: bytes, lines: str) -> None:
     """A million lines of next to nothing are a million lines, each counted once."""
@@ -110,7 +113,7 @@ def test_a_million_tiny_lines(content: bytes, lines: str) -> None:
     assert MANY == reader.stats.lines_read == (counted.total() if lines == "rejects" else counted)
 
 
-class Nowhere(list):  # type: ignore[type-arg]  # of what is rejected
+class Nowhere(list):
     """Keeps nothing."""
 
     def append(self, _: object) -> None:
@@ -132,45 +135,45 @@ def open_labels() -> dict[str, object]:
     metrics = {
         "things_total": {"type": "counter", "help": "Things.", "labels": ["name"]},
         "thing_size_bytes": {"type": "histogram", "help": "Size.", "labels": ["name"], "value": "size", "buckets": [1]},
-        "thing_seconds": {"type": "summary", "help": "Time.", "labels": ["name"], "value": "size", "unit": "ms"},
     }
     properties = {"name": {"type": "string", "maxLength": 128}, "size": {"type": "number", "minimum": 0}}
-    return event_schema(
-        "thing", properties, metrics, {"name": "a", "size": 1}, **{"x-labels": {"name": {"limit": 1000}}}
-    )
+    limits = {"x-labels": {"name": {"limit": 1000}}}
+    return event_schema("thing", properties, metrics, {"name": "a", "size": 1}, **limits)
 
 
+@long
 def test_a_million_label_values(tmp_path: Path) -> None:
     """Of a million values the first are told apart and the rest are `__other__`: memory and scrape are bounded."""
-    catalog = write_pack(tmp_path, open_labels())
-    reader = Reader(catalog)
+    reader = Reader(write_pack(tmp_path, open_labels()))
     sizes: list[int] = []
 
     def write(start: int, end: int) -> None:
+        thing = b'{"event":"thing","ts":%d,"run_id":"r","name":"%0120d","size":1}'
         for at in range(start, end, 20_000):
-            reader.lines([line("thing", name=f"{number:0120}", size=1) for number in range(at, at + 20_000)])
+            reader.lines([thing % (T0, number) for number in range(at, at + 20_000)])
         sizes.append(len(text(reader.state)))
 
     write(0, 20_000)
     kept = len(sampled(reader.state, "things_total"))
-    assert peak_of(lambda: write(20_000, 40_000)) < 40 << 20
+    assert peak_of(lambda: write(20_000, 40_000)) < 64 << 20
     write(40_000, MANY)
     calls = sampled(reader.state, "things_total")
 
-    assert kept == len(calls)
-    assert MANY == sum(calls.values()) == sum(sampled(reader.state, "thing_seconds_count").values())
-    assert MANY - (kept - 1) == calls[("__other__",)] == reader.state.overflow()["things_total", "name"]
+    assert kept == len(calls) == 1001
+    assert MANY == sum(calls.values()) == sum(sampled(reader.state, "thing_size_bytes_count").values())
+    assert MANY - 1000 == calls[("__other__",)] == reader.state.overflow()["things_total", "name"]
     assert sizes[-1] < sizes[0] * 1.1
-    assert sizes[-1] < 10 << 20
+    assert sizes[-1] < 2 << 20
 
 
+@long
 def test_a_million_open_runs() -> None:
     """Runs past --max-open-runs are forgotten, those silent for longest first, and counted: memory is bounded."""
     most = 10_000
     reader = Reader(default_catalog(), max_open_runs=most)
-    for start in range(0, MANY, 50_000):
-        started = b'{"event":"run.start","ts":%d,"run_id":"run-%d"}'
-        reader.lines([started % (T0 + number // 1000, number) for number in range(start, start + 50_000)])
+    start = b'{"event":"run.start","ts":%d,"run_id":"run-%d"}'
+    for first in range(0, MANY, 50_000):
+        reader.lines([start % (T0 + number // 1000, number) for number in range(first, first + 50_000)])
         assert len(reader.state.accounts["agent"].runs.known) <= most
 
     assert MANY == sum(sampled(reader.state, "agent_runs_started_total").values())
@@ -178,7 +181,8 @@ def test_a_million_open_runs() -> None:
     assert reader.state.shed_runs() >= MANY - most
 
 
-def test_a_million_writers() -> None:
+@long
+def test_two_hundred_thousand_writers() -> None:
     """Ten thousand writers are remembered, whatever they are called; a name over 256 characters is none."""
     reader = Reader(default_catalog())
     for start in range(0, 200_000, 20_000):
@@ -201,6 +205,7 @@ def test_numbers_that_leave_out_more_than_64_bits() -> None:
     assert 2**64 - 1 == msgspec.msgpack.decode(dumped)[0]["gaps"]
 
 
+@long
 @pytest.mark.parametrize(
     ("suffix", "pack"),
     [
