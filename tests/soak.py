@@ -14,6 +14,7 @@ import argparse
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -74,16 +75,19 @@ class Kind:
 def run(
     words: list[str], environment: dict[str, str], seconds: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What pytest says; it is cut off after so many *seconds*."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "--quiet", *words],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=seconds,
-    )
+    """What pytest says; it is cut off after so many *seconds*, and lets go of what it has started."""
+    command = [sys.executable, "-m", "pytest", "--quiet", *words]
+    with subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            # Killed, it would leave an extractor running in the folder that the next round uses.
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said)
 
 
 def kills(left: float) -> tuple[list[str], dict[str, str]]:
