@@ -166,8 +166,8 @@ def _object_lines(blob: bytes) -> int:
         return 0
     whole = (data[ends - 1] == ord("}")).all() and (data[ends[:-1] + 1] == ord("{")).all()
     # Only a long line can be deep, and mostly no line is long.
-    longest = max(ends[0], np.diff(ends).max(initial=0))
-    if not whole or (longest > 2 * DEEP and any(map(is_deep, blob.split(b"\n")))):
+    is_long = ends[0] > 2 * DEEP or (len(ends) > 1 and (ends[1:] - ends[:-1]).max() > 2 * DEEP)
+    if not whole or (is_long and any(map(is_deep, blob.split(b"\n")))):
         return 0
     return len(ends)
 
