@@ -4,13 +4,15 @@ PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.installed
 PEERS   := .venv/.installed-peers
+FUZZER  := .venv/.installed-fuzzer
+OLDEST  := build/oldest
 ADDRESS ?= 127.0.0.1:9464
 DOCS    := $(wildcard README.md docs/*.md)
 SOURCES := extractor samples bench tests
 UNIT    := env -i $(BIN)/extractor systemd --program /opt/extractor/bin/extractor /var/log/agents
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint type docs docs-check check coverage soak soak-replay bench bench-peers bench-live clean
+.PHONY: help run test format lint type docs docs-check check coverage soak soak-replay test-oldest bench bench-peers bench-live clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,11 +57,19 @@ docs-check: $(STAMP)
 coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
 	@$(BIN)/pytest --quiet --cov
 
-soak: $(STAMP)  ## kill -9 and the model tests with new seeds, for MINUTES=60
+soak: $(FUZZER)  ## kill -9, the model tests and the fuzz targets with new seeds, for MINUTES=60
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 soak-replay: $(STAMP)  ## the same bytes for every --jobs and every cut, on BYTES=1000000000 of log
 	@REPLAY_BYTES=$(or $(BYTES),1000000000) $(BIN)/pytest tests/test_replay.py
+
+test-oldest: $(STAMP)  ## the tests of what dependencies do for us, with the oldest versions that are allowed
+	@rm -rf $(OLDEST) && mkdir -p build && $(PYTHON) -m venv $(OLDEST)
+	@$(BIN)/python -m tests.ranges >$(OLDEST)/oldest.txt
+	@$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check --constraint $(OLDEST)/oldest.txt --editable '.[dev]'
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest --quiet tests/test_dependencies.py \
+		tests/test_cases.py tests/test_fastpath.py tests/test_schemas.py tests/test_hdr.py tests/test_packed.py \
+		tests/test_waker.py tests/test_server.py tests/test_cli.py tests/test_prices.py
 
 bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
 	@$(BIN)/python -m bench.speed
@@ -78,6 +88,11 @@ $(STAMP): pyproject.toml
 	@echo "Making .venv (once, and when pyproject.toml changes) ..."
 	@$(PYTHON) -m venv .venv || { echo "no venv module? On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# There is no atheris for every Python and processor; without it, the fuzz targets are searched at random.
+$(FUZZER): $(STAMP)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[fuzz]' || echo "no atheris to be had here"
 	@touch $@
 
 $(PEERS): $(STAMP)

@@ -135,7 +135,7 @@ def as_read(value: Any) -> Any:  # noqa: ANN401  # whatever MessagePack can say
 def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever MessagePack can say
     head, _, body = content.partition(b"\n")
     words = head.split(b" ")
-    if not head.startswith(_FORMAT) or len(words) != 4 or not words[2].isdigit():  # as `save` writes it
+    if not head.startswith(_FORMAT) or len(words) != 4 or not _is_number(words[2]):  # as `save` writes it
         raise _Damaged("not a checkpoint")
     if int(words[2]) > _VERSION:
         raise CheckpointError(
@@ -144,4 +144,11 @@ def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever Mes
         )
     if sha256(body).hexdigest().encode() != words[3]:
         raise _Damaged("its checksum is wrong")
-    return msgspec.msgpack.decode(body)
+    try:
+        return msgspec.msgpack.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _Damaged(f"it cannot be decoded: {error}") from None
+
+
+def _is_number(word: bytes) -> bool:
+    return word.isdigit() and len(word) <= len(str(2**64))

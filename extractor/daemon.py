@@ -79,6 +79,7 @@ class Daemon:
             self._pipeline,
             self._lock,
             max_line_bytes=options.max_line_bytes,
+            follow_symlinks=options.follow_symlinks,
             positions=positions,
             on_fold=self._after_fold,
             on_happening=self._telling.happening,

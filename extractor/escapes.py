@@ -15,6 +15,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
+def harmless(text: str, *, on_terminal: bool) -> str:
+    """*text* of several lines as it is to be written, which on a terminal is without what could drive it."""
+    return "\n".join(map(printable, text.split("\n"))) if on_terminal else text
+
+
 def printable_json(text: str) -> str:
     """*text*, which is JSON, as JSON that says the same without what could drive a terminal."""
     if text.isprintable():

@@ -28,6 +28,14 @@ _MICROSECONDS = 6  # decimals of a second
 _MINUTES = 60  # of an hour
 _DIGITS = 19  # fit into 64 bits
 
+DEEP = 500
+"""
+Opening brackets of a line above which no other path may accept it.
+
+How deep the standard library can read depends on the version of Python and on who calls it. A verdict must not: lines
+with so many brackets are judged here alone, and those that only the standard library reads must have fewer.
+"""
+
 
 class Reason(StrEnum):
     """Why a line is no event; in the order in which it is decided."""
@@ -101,12 +109,31 @@ def _decoded(text: str) -> object:
         # orjson refuses a number that overflows a float, such as 1e999, though it is JSON, and msgspec does not look at
         # one that it skips. The standard library takes it; what that takes beyond JSON (NaN, lone surrogates) is
         # refused here.
+        if is_deep(text.encode()):
+            return Reject(Reason.NOT_JSON, "", str(error))
         try:
             decoded = json.loads(text, parse_constant=_refuse, parse_int=_integer)
-            orjson.dumps(decoded)
-        except (ValueError, RecursionError, TypeError):
+            _refuse_surrogates(decoded)
+        except (ValueError, RecursionError):
             return Reject(Reason.NOT_JSON, "", str(error))
         return decoded
+
+
+def is_deep(line: bytes) -> bool:
+    """Whether *line* may be nested so deep that it is judged here alone."""
+    return len(line) > 2 * DEEP and line.count(b"[") + line.count(b"{") > DEEP
+
+
+def _refuse_surrogates(decoded: object) -> None:
+    waiting = [decoded]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                text.encode()
+            case dict() as found:
+                waiting += [*found, *found.values()]
+            case list() as found:
+                waiting += found
 
 
 def _integer(digits: str) -> float:
@@ -135,7 +162,8 @@ def _time(raw: object, latest: float) -> float | str:
 
 
 def _short(raw: object) -> str:
-    return repr(raw)[:80]
+    # What is nested may be too deep to be said.
+    return _kind(raw) if isinstance(raw, list | dict) else repr(raw)[:80]
 
 
 def _epoch(raw: object) -> float | None:
@@ -190,8 +218,8 @@ def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
     if pack.sequence is None:
         return None, None
     try:
-        decoded = orjson.loads(line)
-    except ValueError:
+        decoded = _decoded(line.decode())
+    except UnicodeDecodeError:
         return None, None
     return found(decoded, pack.sequence.writer), found(decoded, pack.sequence.number)
 

@@ -21,6 +21,7 @@ from extractor.catalog import Condition, Pack
 from extractor.columns import Columns, RunIds, Texts, floats
 from extractor.conditions import mark_text
 from extractor.derive import Plan, run_fields
+from extractor.events import DEEP, is_deep
 from extractor.pointers import Pointer
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
 
@@ -106,7 +107,7 @@ class FastPath:
 
     def decode_line(self, line: bytes, latest: float) -> Object | None:
         """The event of one *line*, without its newline; None unless it is accepted."""
-        if self._decoder is None or not _is_utf_8(line):
+        if self._decoder is None or not _is_utf_8(line) or is_deep(line):
             return None
         decoded = self._decoder.line(line)
         return decoded if decoded is not None and _checked([decoded], latest) else None
@@ -164,7 +165,11 @@ def _object_lines(blob: bytes) -> int:
     if not len(ends) or ends[0] == 0 or ends[-1] != len(data) - 1 or data[0] != ord("{"):
         return 0
     whole = (data[ends - 1] == ord("}")).all() and (data[ends[:-1] + 1] == ord("{")).all()
-    return len(ends) if whole else 0
+    # Only a long line can be deep, and mostly no line is long.
+    is_long = ends[0] > 2 * DEEP or (len(ends) > 1 and (ends[1:] - ends[:-1]).max() > 2 * DEEP)
+    if not whole or (is_long and any(map(is_deep, blob.split(b"\n")))):
+        return 0
+    return len(ends)
 
 
 def _is_utf_8(data: bytes) -> bool:

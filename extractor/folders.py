@@ -1,21 +1,32 @@
 """
 Roots in, the regular files below them out.
 
-Only regular files are ever named, and a symbolic link below a root is not followed: there are no loops, nothing outside
-is found, and no FIFO or device is touched. A root itself may be a link.
+Only regular files are ever named, and a symbolic link below a root is not followed unless that was asked for: there
+are no loops, nothing outside is found, and no FIFO or device is touched. A root itself may be a link. That is true also
+while somebody puts links where folders were: a folder is opened step by step from its root, and its files are looked at
+through it.
 
 Knows nothing of what was read of a file.
 """
-# ruff: noqa: PTH100, PTH116, PTH118, PTH120  # paths are text: a `Path` costs more than the look itself
+# ruff: noqa: PTH100, PTH116, PTH118, PTH120, PTH206  # paths are text: a `Path` costs more than the look itself
 
+import errno
 import os
 import stat
-from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from extractor.positions import Found, Identity
 from extractor.rotation import is_rotated, plain_name, unrotated
+
+MAX_DEPTH = 100
+"""How deep below its root a folder may lie: to come to it costs a step each."""
+
+_FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
+
+Key = tuple[int, int]
+"""Device and inode of a folder."""
 
 
 class Folders:
@@ -24,14 +35,21 @@ class Folders:
 
     *wanted* says whether a file of this name, which is not that of a compression, is a log; a root that is a file
     always is, and so is what it is rotated to. What has such a name when the root is first seen is none of ours, unless
-    it was written since the time in ns that *since* has for the root.
+    it was written since the time in ns that *since* has for the root. With *follow* symbolic links are what they lead
+    to, and a folder to which several ways lead is listed once.
     """
 
     def __init__(
-        self, roots: Sequence[Path], wanted: Callable[[str], bool], since: Mapping[str, int] | None = None
+        self,
+        roots: Sequence[Path],
+        wanted: Callable[[str], bool],
+        since: Mapping[str, int] | None = None,
+        *,
+        follow: bool = False,
     ) -> None:
         self.roots = tuple(os.path.abspath(root) for root in roots)
         self._wanted = wanted
+        self._follow = follow
         self._since = dict(since or {})
         self._older: dict[str, set[Identity]] = {}
 
@@ -42,20 +60,26 @@ class Folders:
         return self._wanted(plain_name(path)) and self._is_inside(path)
 
     def holds(self, path: str) -> bool:
-        """Whether a scan would come to *path*: it is below a root, and not through a symbolic link."""
+        """Whether a scan would come to *path*: it is below a root, and not through a link that is not followed."""
         folder = os.path.dirname(path)
         for root in self.roots:
             if path == root:
                 return True
             if is_below(path, root):
+                if self._follow:
+                    return True
                 below = os.path.relpath(folder, root)
                 return os.path.realpath(folder) == os.path.normpath(os.path.join(os.path.realpath(root), below))
         return False
 
     def status(self, path: str) -> os.stat_result | None:
-        """What is at *path*, which is a link itself if it is one below a root; None if that cannot be known."""
+        """What is at *path*, which is a link itself if that is not followed; None if it cannot be known."""
+        folder, name = os.path.split(path)
         with suppress(OSError, ValueError):
-            return os.stat(path) if path in self.roots else os.lstat(path)
+            if path in self.roots:
+                return os.stat(path)
+            with self._opened(folder, os.O_PATH) as fd:
+                return os.stat(name, dir_fd=fd, follow_symlinks=self._follow)
         return None
 
     def file(self, path: str) -> Found | None:
@@ -76,29 +100,40 @@ class Folders:
         """
         found: list[Found] = []
         folders = [top]
+        listed: set[Key] = set()
         while folders:
-            found += self._list(folders.pop(), inodes, closed, folders)
+            found += self._list(folders.pop(), inodes, closed, folders, listed)
         return found + (self._siblings(top, inodes) if top in self.roots else [])
 
     def listed(self, folder: str, inodes: Container[int]) -> list[Found]:
         """As `walk`, for one folder without those in it."""
-        found = self._list(folder, inodes, {}, []) if self._is_inside(os.path.join(folder, "")) else []
+        found = self._list(folder, inodes, {}, [], set()) if self._is_inside(os.path.join(folder, "")) else []
         for root in self.roots:
             if os.path.dirname(root) == folder:
                 file = self.file(root)
                 found += ([] if file is None else [file]) + self._siblings(root, inodes)
         return found
 
-    def _list(self, folder: str, inodes: Container[int], closed: dict[str, OSError], folders: list[str]) -> list[Found]:
+    def _list(
+        self,
+        folder: str,
+        inodes: Container[int],
+        closed: dict[str, OSError],
+        folders: list[str],
+        listed: set[Key],
+    ) -> list[Found]:
         found: list[Found] = []
         try:
-            with os.scandir(folder) as entries:
+            with self._opened(folder) as fd, os.scandir(fd) as entries:
+                if self._follow and _is_among(fd, listed):
+                    return []
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
+                    path = os.path.join(folder, entry.name)
+                    if entry.is_dir(follow_symlinks=self._follow):
+                        folders.append(path)
                     elif self._is_wanted(entry, inodes):
                         with suppress(OSError):
-                            found.append(Found.of(entry.path, entry.stat(follow_symlinks=False)))
+                            found.append(Found.of(path, entry.stat(follow_symlinks=self._follow)))
         except NotADirectoryError:
             file = self.file(folder)
             return [] if file is None else [file]
@@ -108,8 +143,27 @@ class Folders:
 
     def _is_wanted(self, entry: "os.DirEntry[str]", inodes: Container[int]) -> bool:
         return (self._wanted(plain_name(entry.name)) or entry.inode() in inodes) and entry.is_file(
-            follow_symlinks=False
+            follow_symlinks=self._follow
         )
+
+    @contextmanager
+    def _opened(self, folder: str, flags: int = os.O_RDONLY) -> Iterator[int]:
+        """The descriptor of *folder*, to which no link below a root leads, unless it is followed."""
+        root = max((root for root in self.roots if is_below(folder, root)), key=len, default=folder)
+        if self._follow:
+            root = folder
+        names = [name for name in folder[len(root) :].split(os.sep) if name]
+        if len(names) > MAX_DEPTH:
+            raise OSError(errno.ENAMETOOLONG, f"more than {MAX_DEPTH} folders in one another", folder)
+        fd = os.open(root, _FOLDER | (os.O_PATH if names else flags))
+        try:
+            for left, name in enumerate(names, 1 - len(names)):
+                above, way = fd, os.O_PATH if left else flags
+                fd = os.open(name, _FOLDER | os.O_NOFOLLOW | way, dir_fd=above)
+                os.close(above)
+            yield fd
+        finally:
+            os.close(fd)
 
     def _siblings(self, root: str, inodes: Container[int]) -> list[Found]:
         """What the file *root* was rotated to since it was first looked for, and what has one of *inodes*."""
@@ -144,3 +198,12 @@ class Folders:
 def is_below(path: str, folder: str) -> bool:
     """Whether *path* is *folder* or in it, going by their names."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _is_among(fd: int, listed: set[Key]) -> bool:
+    """Whether the open folder was listed; it is from now on."""
+    status = os.fstat(fd)
+    key = (status.st_dev, status.st_ino)
+    known = key in listed
+    listed.add(key)
+    return known

@@ -36,6 +36,7 @@ class Intake:
         lock: AbstractContextManager[Any],
         *,
         max_line_bytes: int,
+        follow_symlinks: bool = False,
         positions: Iterable[Position] = (),
         on_fold: Callable[[], None] = lambda: None,
         on_happening: Callable[[Happening], None] = lambda _: None,
@@ -55,6 +56,7 @@ class Intake:
             lambda name: self._catalog.pack_for(name) is not None,
             self._time_of,
             max_line_bytes=max_line_bytes,
+            follow_symlinks=follow_symlinks,
             positions=positions,
         )
 

@@ -84,7 +84,7 @@ class Keeper:
         self._stats.saved_at, self._stats.heard_at = value["time"], value["heard_at"]
         self._numbers = value["sequences"]
         self._restore_rejects(value["rejects"])
-        return [Position(*position) for position in value["positions"]]
+        return [Position.of_plain(position) for position in value["positions"]]
 
     def _restore_rejects(self, position: list[int] | None) -> None:
         try:
@@ -166,7 +166,7 @@ class Keeper:
             "heard_at": self._stats.heard_at,
             "sequences": pipeline.sequences.dump(),
             "rejects": position,
-            "positions": [list(position) for position in tail.positions()],
+            "positions": [position.plain() for position in tail.positions()],
         }
         value["stats"]["saves"] += 1  # this one
         self._stats.stall = time.monotonic() - began

@@ -99,6 +99,11 @@ def reading_options(command: F) -> F:
     for each in (
         option("--max-line-bytes", type=click.IntRange(min=1), default=1 << 20, help="Reject longer lines."),
         option(
+            "--follow-symlinks",
+            is_flag=True,
+            help="Also read what symbolic links below a folder of logs lead to, wherever that is.",
+        ),
+        option(
             "--max-clock-skew",
             type=click.FloatRange(min=0),
             default=300.0,

@@ -28,6 +28,9 @@ HEAD_BYTES = 1024
 MAX_WINDOW_BYTES = 1 << 27
 """What xz and zstd may ask for to unpack a file; `xz -9` asks for half of it."""
 
+MAX_EMPTY = 1000
+"""How many streams without content may follow one another: a gigabyte of them would keep all else waiting for hours."""
+
 _ZSTD_FEED = 256  # zstandard cannot be told how much to give: a few bytes in are at most some megabytes out
 
 
@@ -121,6 +124,7 @@ class Packed:
         self.raw_at = 0  # how much of the file itself was read
         self.at = 0  # how much of its content was read
         self._has_stream = False  # one was read to its end
+        self._empty = 0  # streams since the last content
         self.is_whole = False  # what was read ends where a compressed stream ends
         self.damage = ""
 
@@ -159,6 +163,8 @@ class Packed:
             except _ERRORS as error:
                 self.damage = str(error) or type(error).__name__
             self._rest = b""
+        if data:
+            self._empty = 0
         self.at += len(data)
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
@@ -171,6 +177,10 @@ class Packed:
             # Streams may follow one another, with zeros between them.
             self._rest, self._unpacker = self._unpacker.unused_data.lstrip(b"\0"), None
             self._has_stream = True
+            self._empty += 1
+            if self._empty > MAX_EMPTY:
+                self.damage = f"more than {MAX_EMPTY} empty streams"
+                return False
         if self._unpacker is not None and not self._unpacker.needs_input:
             return True
         if not self._rest:

@@ -8,6 +8,7 @@ with the log; the rest are the runs.
 Knows nothing of files or processes.
 """
 
+import os
 from typing import Any
 
 import msgspec
@@ -66,7 +67,7 @@ class Part:
             "state": self.state.dump(),
             "stats": self.stats.dump(),
             "spans": self.spans.dump(),
-            "rest": [self.outside, self.unfinished, self.troubles],
+            "rest": [self.outside, self.unfinished, [os.fsencode(text) for text in self.troubles]],
         }
         return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(value))
 
@@ -77,5 +78,6 @@ class Part:
         part.state.load(value["state"])
         part.stats.load(value["stats"])
         part.spans.load(value["spans"])
-        part.outside, part.unfinished, part.troubles = value["rest"]
+        part.outside, part.unfinished, troubles = value["rest"]
+        part.troubles = [os.fsdecode(text) for text in troubles]  # with names of files, which need not be UTF-8
         return part

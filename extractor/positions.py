@@ -5,8 +5,9 @@ Knows nothing of how a file is read.
 """
 
 import os
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Identity(NamedTuple):
@@ -59,6 +60,15 @@ class Position(NamedTuple):
     def identity(self) -> Identity:
         """The file that this is a position in."""
         return Identity(self.device, self.inode)
+
+    def plain(self) -> list[object]:
+        """What `of_plain` takes; the path is bytes, as a name of the file system is, which need not be UTF-8."""
+        return [os.fsencode(self.path), *self[1:]]
+
+    @classmethod
+    def of_plain(cls, plain: Sequence[Any]) -> "Position":
+        """The position that *plain* was made of; also of an older one, whose path was text."""
+        return cls(os.fsdecode(plain[0]), *plain[1:])
 
     def given_up(self, fate: Fate, *, reused: bool = False) -> "Position":
         """The same when the file is gone; no file has its identity and its content any more if that was *reused*."""

@@ -141,7 +141,8 @@ def entry_of(rejected: Rejected) -> bytes:
     """The line of the file that keeps *rejected*: file, offset, reason, pointer, message, and the line itself."""
     reject = rejected.reject
     entry: dict[str, Any] = {
-        "file": rejected.path,
+        # A file's name need not be UTF-8.
+        "file": os.fsencode(rejected.path).decode(errors="backslashreplace"),
         "offset": rejected.offset,
         "reason": str(reject.reason),
         "pointer": reject.pointer,

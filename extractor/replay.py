@@ -52,6 +52,7 @@ class Options:
     prices: Path | None = None
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
+    follow_symlinks: bool = False
     period: Period = ALWAYS
     jobs: int = 1
 
@@ -90,7 +91,12 @@ class Replay:
         )
         self._streams = [path for path in dict.fromkeys(options.paths) if path == STDIN or _is_stream(path)]
         roots = tuple(_found(path for path in options.paths if path not in self._streams))
-        tail = Tail(roots, lambda name: catalog.pack_for(name) is not None, self._time_of)
+        tail = Tail(
+            roots,
+            lambda name: catalog.pack_for(name) is not None,
+            self._time_of,
+            follow_symlinks=options.follow_symlinks,
+        )
         happened = tail.scan()
         sources = [source for source in tail.sources() if source.state is FileState.ACTIVE]
         tail.close()

@@ -18,7 +18,7 @@ from extractor.backfill import Backfill
 from extractor.blocks import Blocks
 from extractor.catalog import Catalog
 from extractor.document import Document
-from extractor.escapes import printable
+from extractor.escapes import harmless, printable
 from extractor.options import (
     INCOMPLETE,
     REJECTED,
@@ -86,7 +86,7 @@ def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> N
         replayed = _backfill(catalog, paths, options, output, how)
     else:
         replayed = read(catalog, paths, options)
-        click.echo(FORMATS[form](replayed), nl=False)
+        click.echo(harmless(FORMATS[form](replayed), on_terminal=sys.stdout.isatty()), nl=False)
     if replayed.troubles:
         sys.exit(INCOMPLETE)
     if strict and replayed.stats.rejects.total():

@@ -23,6 +23,7 @@ class Options:
     prices: Path | None = None
     max_clock_skew: float = 300.0
     max_line_bytes: int = 1 << 20
+    follow_symlinks: bool = False
     poll_interval: float = 5.0
     state_dir: Path | None = None
     checkpoint_interval: float = 5.0

@@ -10,6 +10,8 @@ Knows nothing of lines.
 from collections.abc import Iterable
 
 _WRITERS = 10_000  # remembered; past that the one longest silent is forgotten
+_NAME_LENGTH = 256  # of a writer; a longer one is no name, and ten thousand of a megabyte each would be ten gigabytes
+_BEYOND = 2**63  # is no number of a line
 
 
 class Sequences:
@@ -48,7 +50,9 @@ def by_writer(lines: Iterable[tuple[object, object]]) -> dict[str, list[int]]:
     """The numbers of each writer, in their order, of *lines* that have both."""
     numbers: dict[str, list[int]] = {}
     for writer, number in lines:
-        if isinstance(writer, str) and isinstance(number, int) and not isinstance(number, bool):
+        if not isinstance(writer, str) or not isinstance(number, int) or isinstance(number, bool):
+            continue
+        if len(writer) <= _NAME_LENGTH and 0 <= number < _BEYOND:
             numbers.setdefault(writer, []).append(number)
     return numbers
 

@@ -17,6 +17,7 @@ Span = tuple[int, int]
 """From the first number to the one after the last."""
 
 _WRITERS = 50_000  # remembered; past that the one longest silent is settled
+_MOST = 2**64 - 1
 _SPANS = 50_000  # of one writer; past that the gap between the first two is settled, and order matters
 
 
@@ -118,4 +119,5 @@ class Spans(Sequences):
             self._settle(oldest.gaps, oldest.repeats)
 
     def _settle(self, gaps: int, repeats: int) -> None:
-        self._settled = (self._settled[0] + gaps, self._settled[1] + repeats)
+        # What a part hands over must fit into 64 bits, whatever writers claim.
+        self._settled = (min(self._settled[0] + gaps, _MOST), min(self._settled[1] + repeats, _MOST))

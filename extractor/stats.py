@@ -30,6 +30,8 @@ class Own(NamedTuple):
     help: str
 
 
+_MOST = 2**64 - 1  # that a checkpoint can hold
+
 OWN = (
     Own("bytes_read", "counter", "extractor_read_bytes_total", "", "Bytes of log files read."),
     Own("lines_read", "counter", "extractor_read_lines_total", "", "Lines read, whatever became of them."),
@@ -135,7 +137,7 @@ class Stats:
         counters = {own.field: getattr(self, own.field) for own in OWN if own.kind == "counter"}
         for name, tally in self.noted.items():
             counters[name] = counters[name] + tally
-        return {name: dict(value) if isinstance(value, Tally) else value for name, value in counters.items()}
+        return {name: _storable(value) for name, value in counters.items()}
 
     def add(self, other: "Stats") -> None:
         """Add what *other* has counted."""
@@ -154,3 +156,11 @@ class Stats:
                 getattr(self, name).update(value)
             else:
                 setattr(self, name, value)
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401  # a number, or a tally of them
+    # A writer can number two lines 1 and 2**64 - 1, and what is missing between them is a count; but no checkpoint can
+    # hold more than 64 bits.
+    if isinstance(value, Tally):
+        return {name: _storable(count) for name, count in value.items()}
+    return min(value, _MOST)

@@ -64,9 +64,10 @@ class Tail:
         max_open: int = MAX_OPEN,
         rotate_wait: float = ROTATE_WAIT,
         clock: Callable[[], float] = time.monotonic,
+        follow_symlinks: bool = False,
     ) -> None:
         kept = list(positions)
-        self._folders = Folders(roots, wanted, {position.path: position.modified for position in kept})
+        self._folders = Folders(roots, wanted, {each.path: each.modified for each in kept}, follow=follow_symlinks)
         self._order = ReadingOrder(time_of, self._first_line)
         self._known = Known(
             kept,
@@ -121,7 +122,6 @@ class Tail:
                 found.append(file)
             elif file is None and self._folders.is_folder(path) and self._folders.holds(path):
                 found += self._folders.walk(path, known.inodes(), {})
-
         seen = {each.identity for each in found}
         lost = [stray for identity, stray in strays.items() if identity not in seen and not self._is_deleted(stray)]
         for folder in {os.path.dirname(stray.path) for stray in lost}:

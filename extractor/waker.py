@@ -11,10 +11,13 @@ Knows nothing of what changed, or of what a log is.
 
 import os
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+
+from extractor.folders import MAX_DEPTH
 
 STEP_MS = 10
 """How often watchfiles asks for changes; it returns after the first step that brings no new path."""
@@ -121,9 +124,10 @@ class Waker:
         """All folders to watch; a root that is no folder, or not there, is watched through the folder it is in."""
         folders = {}
         for root in self._roots:
-            for folder in (each for each, _, _ in os.walk(root)) if os.path.isdir(root) else (_top(root),):
+            for folder in _below(root) if os.path.isdir(root) else (_top(root),):
                 identity = _identity(folder)
-                if identity is not None:
+                # watchfiles knows no names that are not UTF-8: what is in such a folder is found by looking.
+                if identity is not None and _is_text(folder):
                     folders[folder] = identity
         return folders
 
@@ -150,6 +154,23 @@ class _Stop:
 
     def is_set(self) -> bool:
         return self.stopped or self.woken
+
+
+def _is_text(name: str) -> bool:
+    with suppress(UnicodeEncodeError):
+        return bool(name.encode())
+    return False
+
+
+def _below(root: str) -> Iterator[str]:
+    """*root* and the folders below it; not those to which a link leads."""
+    waiting = [(root, 0)]  # `os.walk` of Python 3.11 calls itself, and a deep tree would end the program
+    while waiting:
+        folder, depth = waiting.pop()
+        yield folder
+        if depth < MAX_DEPTH:
+            with suppress(OSError), os.scandir(folder) as entries:
+                waiting += [(entry.path, depth + 1) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _top(root: str) -> str:

@@ -1,5 +1,5 @@
 """
-Minutes in, a report out: the kill test and the model tests, each with a new seed again and again, side by side.
+Minutes in, a report out: the kill test, the model tests and the fuzz targets, again and again, side by side.
 
     python -m tests.soak 60
 
@@ -14,13 +14,17 @@ import argparse
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
+
+from tests import fuzz
 
 BUILD = Path("build/soak")
 KILLS = 200
@@ -30,6 +34,12 @@ GRACE = 5
 """Seconds that a round may go on past the end: to count what a last kill left takes a while."""
 
 MODELS = sorted(str(path) for path in Path("tests").glob("test_*model*.py"))
+
+
+FUZZING = 60
+"""Seconds of one fuzz target at a time."""
+
+_TARGETS = cycle(fuzz.TARGETS)
 
 
 @dataclass
@@ -65,16 +75,19 @@ class Kind:
 def run(
     words: list[str], environment: dict[str, str], seconds: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What pytest says; it is cut off after so many *seconds*."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "--quiet", *words],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=seconds,
-    )
+    """What pytest says; it is cut off after so many *seconds*, and lets go of what it has started."""
+    command = [sys.executable, "-m", "pytest", "--quiet", *words]
+    with subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            # Killed, it would leave an extractor running in the folder that the next round uses.
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said)
 
 
 def kills(left: float) -> tuple[list[str], dict[str, str]]:
@@ -89,13 +102,19 @@ def models(left: float) -> tuple[list[str], dict[str, str]]:
     return MODELS, {"HYPOTHESIS_PROFILE": "soak"} if left else {}
 
 
+def fuzzing(left: float) -> tuple[list[str], dict[str, str]]:
+    """A round of the next fuzz target, which goes on from what it has found."""
+    seconds = max(1, min(FUZZING, int(left)))
+    return ["-s", "tests/test_fuzz.py::test_search"], {"FUZZ": next(_TARGETS), "FUZZ_SECONDS": str(seconds)}
+
+
 def main() -> int:
     """Soak, and say what came of it; 1 if something failed."""
-    parser = argparse.ArgumentParser(description="The kill test and the model tests, for as long as you like.")
+    parser = argparse.ArgumentParser(description="The kill, model and fuzz tests, for as long as you like.")
     parser.add_argument("minutes", type=float)
     deadline = time.monotonic() + 60 * parser.parse_args().minutes
     BUILD.mkdir(parents=True, exist_ok=True)
-    kinds = [Kind("kills", kills), Kind("models", models)]
+    kinds = [Kind("kills", kills), Kind("models", models), Kind("fuzzing", fuzzing)]
     threads = [threading.Thread(target=kind.soak, args=[deadline]) for kind in kinds]
     for thread in threads:
         thread.start()

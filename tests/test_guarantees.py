@@ -1,9 +1,10 @@
-"""Every test that docs/guarantees.md names is there."""
+"""Every test that docs/guarantees.md and docs/limits.md name is there."""
 
 import re
 from pathlib import Path
 
-NAMED = re.findall(r"`(?:(?:tests/)?(\w+\.py))?(?:::)?(test_\w+)?`", Path("docs/guarantees.md").read_text())
+DOCS = "".join(Path(f"docs/{name}.md").read_text() for name in ("guarantees", "limits"))
+NAMED = re.findall(r"`(?:(?:tests/)?(\w+\.py))?(?:::)?(test_\w+)?`", DOCS)
 TESTS = {path.name: path.read_text() for path in Path("tests").glob("*.py")}
 
 
