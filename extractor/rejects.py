@@ -141,8 +141,7 @@ def entry_of(rejected: Rejected) -> bytes:
     """The line of the file that keeps *rejected*: file, offset, reason, pointer, message, and the line itself."""
     reject = rejected.reject
     entry: dict[str, Any] = {
-        # A file's name need not be UTF-8.
-        "file": os.fsencode(rejected.path).decode(errors="backslashreplace"),
+        "file": rejected.path,
         "offset": rejected.offset,
         "reason": str(reject.reason),
         "pointer": reject.pointer,
