@@ -55,7 +55,7 @@ docs-check: $(STAMP)
 coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
 	@$(BIN)/pytest --quiet --cov
 
-soak: $(STAMP)  ## kill -9 and the model tests with new seeds, for MINUTES=60
+soak: $(STAMP)  ## a service under everything at once, kill -9 and the model tests, for MINUTES=60; writes docs/soak.md
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 soak-replay: $(STAMP)  ## the same bytes for every --jobs and every cut, on BYTES=1000000000 of log
