@@ -41,6 +41,7 @@ _USUAL = (
     r"ERROR +not reloaded, everything stays as it was: .*pulses_totl",
     r"WARNING pulse_marks_total (is new|is no longer declared)",
     r"WARNING \S+: truncated after byte \d+; reading it from its start$",  # a copy has what was there
+    r"WARNING \S+: truncated after byte 0, \d+ bytes lost; ",  # no line was read: nobody can tell its copy
     r"WARNING \S+: gone since the last run, read up to byte ",  # deleted after it was read, before it was killed
 )
 
@@ -159,10 +160,10 @@ def browsers_saw_it(ended: Ended) -> None:
 
 
 def nothing_is_lost(ended: Ended) -> None:
-    """No byte of a log is counted as lost."""
+    """No byte of a log is counted as lost, but of logs that were copied and emptied before a line was read."""
     lost = {name: value for name, value in ended.samples.items() if name.startswith("extractor_lost_bytes_total")}
 
-    assert {} == {name: value for name, value in lost.items() if value}
+    assert {} == {name: value for name, value in lost.items() if value and "truncated" not in name}
 
 
 def memory_is_flat(ended: Ended) -> None:

@@ -7,6 +7,7 @@ Knows nothing of how it was done or judged.
 import os
 import platform
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from math import isnan
 
 from tests.browser import CHROMIUM
 from tests.soak_checks import CHECKS, ROOM, SLACK, Ended, tenths
-from tests.watching import tally
+from tests.watching import Visitor, Watcher, tally
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -80,7 +81,9 @@ def _looked(ended: Ended) -> list[str]:
         f"| {kind} | {found['200']:,} | {found['503']} | {found.total() - found['200'] - found['503']} |"
         for kind, found in tally(soak.watchers).items()
     ]
-    slowest = {kind: max(each.slowest for each in soak.watchers if each.kind == kind) for kind in ("page", _TEXT)}
+    slowest: dict[str, float] = defaultdict(float)
+    for each in soak.watchers:
+        slowest[each.kind] = max(slowest[each.kind], each.slowest)
     browser = (
         f"Chromium had the page open, and saw its numbers change {soak.onlooker.updates} times "
         f"(it was begun anew {soak.onlooker.began_anew} times)."
@@ -95,14 +98,11 @@ def _looked(ended: Ended) -> list[str]:
         *rows,
         "",
         (
-            f"The slowest scrape took {slowest[_TEXT]:.2f} s, the slowest page {slowest['page']:.2f} s; the slow reader is "
-            f"not counted in that. {browser}"
+            f"The slowest scrape took {slowest[Watcher.kind]:.2f} s, the slowest page {slowest[Visitor.kind]:.2f} s; the "
+            f"slow reader is not counted in that. {browser}"
         ),
         "",
     ]
-
-
-_TEXT = "Prometheus text"
 
 
 def _used(ended: Ended) -> list[str]:
@@ -115,8 +115,8 @@ def _used(ended: Ended) -> list[str]:
         "## Memory and open files",
         "",
         (
-            f"Medians of each tenth of the time; the first {ended.soak.lived / until:.0%} of it are lives that end with a "
-            "kill, the rest is one life."
+            f"Medians of each tenth of the time. The first {ended.soak.lived / until:.0%} of it are lives that end with "
+            "a kill, the rest is one life."
         ),
         "",
         f"| | {' | '.join(f'{number}' for number in range(1, 11))} | |",
@@ -125,8 +125,8 @@ def _used(ended: Ended) -> list[str]:
         f"| open files | {' | '.join(map(_shown, files))} | {_sparkline(files)} |",
         "",
         (
-            "Of the one life, after a fifth of it to get warm, the first and the last third are compared, by what 19 of 20 "
-            f"looks are at most: memory {bytes_.early:.1f} and {bytes_.late:.1f} MB, open files {open_.early:.0f} and "
+            "Of the one life, after a fifth of it to get warm, the first and the last third are compared, by what 19 of "
+            f"20 looks are at most: memory {bytes_.early:.1f} and {bytes_.late:.1f} MB, open files {open_.early:.0f} and "
             f"{open_.late:.0f}. Flat means: at most {SLACK['bytes']:.0%} and {ROOM['bytes'] >> 20} MiB, and "
             f"{ROOM['files']} files more. At most it was {max(use.rss for use in uses) / 1e6:.0f} MB and "
             f"{max(use.files for use in uses)} files."

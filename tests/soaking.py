@@ -227,6 +227,7 @@ class Soak:
         for name, number in expected.items():
             if f"\n{name} {float(number)}\n" not in served:
                 self.wrong.append(f"{self._elapsed():.0f} s: {name} is not {number}, but {value_in(served, name)}")
+                self.say(self.wrong[-1])
 
     def _saved(self) -> None:
         """Wait for a checkpoint that has what is read now."""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak_checks import CHECKS, Ended
-from tests.soak_report import report
-from tests.soaking import Soak
+pytest.register_assert_rewrite("tests.soak_checks")
+
+from tests.soak_checks import CHECKS, Ended  # noqa: E402  # its asserts say more so
+from tests.soak_report import report  # noqa: E402
+from tests.soaking import Soak  # noqa: E402
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "40"))
 SEED = int(os.environ.get("SEED", "1"))
