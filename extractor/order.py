@@ -86,5 +86,5 @@ class ReadingOrder:
             self._timed[source.identity] = source
 
 
-def _due(source: Source, modified: int) -> float:
+def _due(source: Source, modified: float) -> float:
     return modified / 1e9 if source.time is None else source.time

@@ -1,7 +1,8 @@
 """
 Agents whose logs are rotated in every way that loses nothing: renamed, copied and emptied, then compressed.
 
-Between their lines stand `pulse` events, which are not of the default pack.
+Between their lines stand `pulse` events, which are not of the default pack. All lines say the time at which they are
+written, by which files are read in the order of their lines even where a line has no time.
 
 Knows nothing of extractor.
 """
@@ -12,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -98,6 +100,7 @@ class Rotator(Writer):
 
 def _with_pulses(events: Iterator[bytes]) -> Iterator[bytes]:
     for number, line in enumerate(events):
-        yield line
-        if number % _EVERY == 0 and (time := TIME.search(line)):
-            yield b'{%b,%b,"seq":0,"beat":"steady"}\n' % (PULSE, time[0])
+        now = b'"ts":"%b"' % datetime.now(UTC).isoformat(timespec="microseconds").encode()
+        yield TIME.sub(now, line, count=1)
+        if number % _EVERY == 0:
+            yield b'{%b,%b,"seq":0,"beat":"steady"}\n' % (PULSE, now)

@@ -98,8 +98,8 @@ def _looked(ended: Ended) -> list[str]:
         *rows,
         "",
         (
-            f"The slowest scrape took {slowest[Watcher.kind]:.2f} s, the slowest page {slowest[Visitor.kind]:.2f} s; the "
-            f"slow reader is not counted in that. {browser}"
+            f"The slowest scrape took {slowest[Watcher.kind]:.2f} s, the slowest page {slowest[Visitor.kind]:.2f} s; "
+            f"the slow reader is not counted in that. {browser}"
         ),
         "",
     ]
@@ -115,8 +115,8 @@ def _used(ended: Ended) -> list[str]:
         "## Memory and open files",
         "",
         (
-            f"Medians of each tenth of the time. The first {ended.soak.lived / until:.0%} of it are lives that end with "
-            "a kill, the rest is one life."
+            f"Medians of each tenth of the time. The first {ended.soak.lived / until:.0%} of it are lives that end "
+            "with a kill, the rest is one life."
         ),
         "",
         f"| | {' | '.join(f'{number}' for number in range(1, 11))} | |",
@@ -125,11 +125,12 @@ def _used(ended: Ended) -> list[str]:
         f"| open files | {' | '.join(map(_shown, files))} | {_sparkline(files)} |",
         "",
         (
-            "Of the one life, after a fifth of it to get warm, the first and the last third are compared, by what 19 of "
-            f"20 looks are at most: memory {bytes_.early:.1f} and {bytes_.late:.1f} MB, open files {open_.early:.0f} and "
-            f"{open_.late:.0f}. Flat means: at most {SLACK['bytes']:.0%} and {ROOM['bytes'] >> 20} MiB, and "
+            "Of the one life, after a fifth of it to get warm, the first and the last third are compared, by what 19 "
+            f"of 20 looks are at most: memory {bytes_.early:.1f} and {bytes_.late:.1f} MB, files {open_.early:.0f} "
+            f"and {open_.late:.0f}. Flat means: at most {SLACK['bytes']:.0%} and {ROOM['bytes'] >> 20} MiB, and "
             f"{ROOM['files']} files more. At most it was {max(use.rss for use in uses) / 1e6:.0f} MB and "
-            f"{max(use.files for use in uses)} files."
+            f"{max(use.files for use in uses)} files. Windows and trends fill for the first hour of event time: "
+            "memory that still rises in a short soak is no verdict on a long one."
         ),
         "",
     ]
