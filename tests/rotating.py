@@ -83,6 +83,8 @@ class Rotator(Writer):
         shutil.copyfile(log.path, self._rotated_path(log))
         os.truncate(log.path, 0)
         self._rotated.append((self._rotated_path(log), None))
+        # docs/guarantees.md: the order of a log and its copy is not promised, so the numbers begin anew, too.
+        log.writer, log.seq = f"{log.path.stem}-{self.rotations}".encode(), 0
         return log
 
     def _rotated_path(self, log: File) -> Path:
