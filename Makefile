@@ -57,7 +57,7 @@ docs-check: $(STAMP)
 coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
 	@$(BIN)/pytest --quiet --cov
 
-soak: $(FUZZER)  ## kill -9, the model tests and the fuzz targets with new seeds, for MINUTES=60
+soak: $(FUZZER)  ## a service under everything at once, kill -9, models and fuzzing, for MINUTES=60; writes docs/soak.md
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 soak-replay: $(STAMP)  ## the same bytes for every --jobs and every cut, on BYTES=1000000000 of log

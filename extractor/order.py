@@ -47,9 +47,15 @@ class ReadingOrder:
             return self._waiting.popitem()[1]
         self._time_all()
         while self._heap:
-            identity = heapq.heappop(self._heap)[-1]
-            if identity in self._timed:
-                return self._timed.pop(identity)
+            due, modified, _, identity = heapq.heappop(self._heap)
+            source = self._timed.pop(identity, None)
+            if source is None:
+                continue
+            if due == _due(source, modified):
+                return source
+            # It was emptied while it waited: its next line is another one, and newer than what is in its copy.
+            self._waiting[identity] = source
+            self._time_all()
         return None
 
     def oldest(self, undecided: Iterable[Source]) -> float:
@@ -75,6 +81,10 @@ class ReadingOrder:
             line = self._first_line(source)
             time = self._time_of(line) if line else None
             source.time = source.time if time is None else time
-            due = source.modified / 1e9 if source.time is None else source.time
+            due = _due(source, source.modified)
             heapq.heappush(self._heap, (due, source.modified, source.path, source.identity))
             self._timed[source.identity] = source
+
+
+def _due(source: Source, modified: float) -> float:
+    return modified / 1e9 if source.time is None else source.time

@@ -234,6 +234,7 @@ class Source:
     def begin_again(self) -> None:
         """Read from 0; what was read is not there any more."""
         self.claim = None
+        self.time = None
         self._start(0, Trace())
         self._spent = (0, -1)
         self.largest = self.size

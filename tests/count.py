@@ -80,6 +80,9 @@ FAILED = ("error", "timeout")
 LINGER = timedelta(seconds=15)
 """How long after a call an agent's own report of a loop still is of it: 5 s, and the 10 s of a slot."""
 
+_OF_LOOPS = ("ts", "tool", "args_hash", *LABELS["agent_loop_detections_total"])
+"""All that is kept of a line for `Truth.find_loops`: millions of whole ones would fill the memory."""
+
 Line = Mapping[str, object]
 
 
@@ -158,7 +161,8 @@ class Truth:
         if name == "run.complete":
             self.ends[str(line["run_id"])] = line
         if name in {"tool.call", "loop.detected"}:
-            (self.calls if name == "tool.call" else self.reports)[str(line["run_id"])].append(line)
+            part = {name: line.get(name) for name in _OF_LOOPS}
+            (self.calls if name == "tool.call" else self.reports)[str(line["run_id"])].append(part)
         self._run(line, name)
         if name in COUNTED:
             self._one(COUNTED[name], line)

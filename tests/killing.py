@@ -68,7 +68,7 @@ class Scraper(threading.Thread):
         """Scrape until told to stop."""
         while not self._done.wait(self._pause):
             try:
-                exposition = get(f"{self._url}/metrics")
+                exposition = self.fetch()
             except urllib.error.HTTPError as error:
                 self.scrapes[str(error.code)] += 1
                 if error.code != 503 or not error.headers["Retry-After"]:
@@ -77,6 +77,10 @@ class Scraper(threading.Thread):
                 self.scrapes[type(error).__name__] += 1
             else:
                 self.take(exposition)
+
+    def fetch(self) -> str:
+        """A scrape as text."""
+        return get(f"{self._url}/metrics")
 
     def take(self, exposition: str) -> None:
         """Compare a scrape with the earlier ones."""

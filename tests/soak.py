@@ -1,5 +1,6 @@
 """
-Minutes in, a report out: the kill test, the model tests and the fuzz targets, again and again, side by side.
+Minutes in, a report out: the kill test, the model tests and the fuzz targets, again and again, side by side, and beside
+them one service under everything at once, whose report is docs/soak.md.
 
     python -m tests.soak 60
 
@@ -19,9 +20,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
+from math import inf
 from pathlib import Path
 
 from tests import fuzz
@@ -33,7 +35,11 @@ KILLS = 200
 GRACE = 5
 """Seconds that a round may go on past the end: to count what a last kill left takes a while."""
 
-MODELS = sorted(str(path) for path in Path("tests").glob("test_*model*.py"))
+MODELS = sorted(
+    f"{path}::{name}"
+    for path in Path("tests").glob("test_*model*.py")
+    for name in re.findall(r"^(Test\w+) = ", path.read_text(), re.MULTILINE)
+)
 
 
 FUZZING = 60
@@ -48,6 +54,8 @@ class Kind:
 
     name: str
     command: Callable[[float], tuple[list[str], dict[str, str]]]
+    turn: float = inf
+    """Seconds after which a round is cut off."""
     rounds: int = 0
     failed: str = ""
     said: list[str] = field(default_factory=list)
@@ -57,7 +65,7 @@ class Kind:
         while not self.failed and (left := deadline - time.monotonic()) > 0:
             words, environment = self.command(left)
             try:
-                done = run(words, environment, seconds=left + GRACE)
+                done = run(words, environment, seconds=min(left, self.turn) + GRACE)
             except subprocess.TimeoutExpired:
                 # Hypothesis keeps what it has found on disk at once, and a round of seconds begins with that.
                 words, environment = self.command(0)
@@ -97,9 +105,25 @@ def kills(left: float) -> tuple[list[str], dict[str, str]]:
     return [f"--basetemp={BUILD}/kill", "-s", "tests/test_kill.py"], environment
 
 
-def models(left: float) -> tuple[list[str], dict[str, str]]:
-    """A round of all model tests; Hypothesis draws its own seeds."""
-    return MODELS, {"HYPOTHESIS_PROFILE": "soak"} if left else {}
+@dataclass
+class Models:
+    """Rounds of one model test after the other; Hypothesis draws its own seeds."""
+
+    turns: Iterator[str] = field(default_factory=lambda: cycle(MODELS))
+    now: str = ""
+
+    def __call__(self, left: float) -> tuple[list[str], dict[str, str]]:
+        """The next one; with no time *left*, the same again and quickly."""
+        if left:
+            self.now = next(self.turns)
+        return [self.now], {"HYPOTHESIS_PROFILE": "soak"} if left else {}
+
+
+def service(seconds: float) -> subprocess.Popen[str]:
+    """The service under everything at once; it says itself how far it is."""
+    words = [sys.executable, "-m", "pytest", "--quiet", "-s", f"--basetemp={BUILD}/service", "tests/test_soak.py"]
+    settings = {"SOAK_SECONDS": str(seconds), "SOAK_REPORT": "docs/soak.md", "SEED": str(random.getrandbits(32))}
+    return subprocess.Popen(words, env=os.environ | settings, text=True)
 
 
 def fuzzing(left: float) -> tuple[list[str], dict[str, str]]:
@@ -110,23 +134,33 @@ def fuzzing(left: float) -> tuple[list[str], dict[str, str]]:
 
 def main() -> int:
     """Soak, and say what came of it; 1 if something failed."""
-    parser = argparse.ArgumentParser(description="The kill, model and fuzz tests, for as long as you like.")
+    parser = argparse.ArgumentParser(
+        description="Kills, model tests, fuzzing and a service under load, for as long as you like."
+    )
     parser.add_argument("minutes", type=float)
-    deadline = time.monotonic() + 60 * parser.parse_args().minutes
+    seconds = 60 * parser.parse_args().minutes
+    deadline = time.monotonic() + seconds
     BUILD.mkdir(parents=True, exist_ok=True)
-    kinds = [Kind("kills", kills), Kind("models", models), Kind("fuzzing", fuzzing)]
+    kinds = [
+        Kind("kills", kills),
+        Kind("models", Models(), turn=seconds / len(MODELS)),
+        Kind("fuzzing", fuzzing),
+    ]
+    served = service(seconds)
     threads = [threading.Thread(target=kind.soak, args=[deadline]) for kind in kinds]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    served.wait()
 
     print()
     survived = sum(int(said.split()[1]) for kind in kinds for said in kind.said)
     print(f"{survived:,} kills survived")
     for kind in kinds:
         print(f"{kind.name}: {kind.rounds} rounds, {kind.failed or 'nothing found'}")
-    return int(any(kind.failed for kind in kinds))
+    print(f"service: {'FAILED' if served.returncode else 'nothing found'}, see docs/soak.md")
+    return int(any(kind.failed for kind in kinds) or served.returncode != 0)
 
 
 if __name__ == "__main__":

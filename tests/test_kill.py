@@ -208,7 +208,7 @@ def survived(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int
         scraper.finish()
         victim.close()
     print(f"survived {KILLS} kills: {dict(phases)}, scrapes {dict(scraper.scrapes)}, lines {writer.lines}")  # noqa: T201  # for `make soak`
-    counted = truth(logs, pack_words())
+    counted = truth(pack_words(), logs)
     return Survived(logs, state_dir, writer, scraper, phases, counted, served, again, said.read_text())
 
 

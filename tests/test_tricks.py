@@ -102,6 +102,23 @@ def test_a_copy_is_not_read_while_its_original_is_there(log: Log, tail_of: Calla
     assert [Continued(str(copy), str(log.path), 2100), Truncated(str(log.path), 2100, 0)] == happenings
 
 
+def test_a_log_emptied_while_it_waits_comes_after_its_copy(log: Log, tail_of: Callable[..., Tail]) -> None:
+    """A writer's lines are read in their order, though the log was due with a line that is in its copy by now."""
+    tail = tail_of(log.path.parent)
+    log.append(*numbered(0, 100))
+    assert numbered(0, 100) == read(tail)
+
+    log.append(*numbered(100, 105))
+    tail.look([str(log.path)])
+    tail.oldest()
+    copy = shutil.copyfile(log.path, log.path.parent / "agent.jsonl.1")
+    log.truncate()
+    log.append(*numbered(200, 203))
+    tail.look([str(log.path), str(copy)])
+
+    assert numbered(100, 105) + numbered(200, 203) == lines_of(tail.read())
+
+
 def test_a_copy_in_progress_is_a_copy(log: Log, tail_of: Callable[..., Tail]) -> None:
     """A copy that is seen before all of it is there is not taken for a new file."""
     tail = tail_of(log.path.parent)
