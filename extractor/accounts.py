@@ -75,10 +75,11 @@ class Accounts:
     def settle(self, moment: float, *, end: bool = False) -> list[Update]:
         """Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input."""
         due = list(self.runs.due(moment, -inf if end else self._linger))
-        for _, run in due:
-            run.settled = True
         self.anomalies.note(run for _, run in (*due, *self.runs.seen_again()))
-        updates = [*self._closed(due), *self._over(self.runs.sweep(moment))]
+        updates = self._closed(due)
+        for _, run in due:
+            run.settle()
+        updates += self._over(self.runs.sweep(moment))
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
         updates += self._over(shed, abandoned=False)

@@ -19,6 +19,7 @@ class Known(NamedTuple):
 
 
 _UNKNOWN = Known(-NEVER, None)
+_NOTHING: list[Known] = []  # of all runs that have ended, which are kept for long
 
 
 class Run:
@@ -38,7 +39,7 @@ class Run:
         self.ends = 0
         self.settled = False
         self.started = NEVER
-        self.odd: set[str] = set()
+        self.odd: frozenset[str] = frozenset()
         self.fields = [_UNKNOWN] * fields
 
     def extend(self, first: float, last: float) -> None:
@@ -61,15 +62,22 @@ class Run:
     def end(self, ending: Ending) -> None:
         """It ended; of several endings the first counts."""
         self.ends += 1
+        self.fields = _NOTHING
         if self.ending is None or order_of(ending) < order_of(self.ending):
             self.ending = ending
+
+    def settle(self) -> None:
+        """Its totals were observed; when it ended is all that matters from now on."""
+        self.settled = True
+        if self.ending is not None:
+            self.ending = Ending(self.ending.time)
 
     def copy(self) -> "Run":
         """The same, to be changed."""
         other = Run(0)
         other.first, other.last, other.fields = self.first, self.last, self.fields[:]
         other.ending, other.settled = self.ending, self.settled
-        other.started, other.ends, other.odd = self.started, self.ends, self.odd.copy()
+        other.started, other.ends, other.odd = self.started, self.ends, self.odd
         return other
 
     def values(self) -> list[object]:

@@ -70,7 +70,7 @@ class Runs:
                 run.end(ending)
             if starts and time < run.started:
                 run.started = time
-            for place, value in enumerate(fields):
+            for place, value in enumerate(fields if run.ending is None else ()):
                 if value is not None and time >= (before := run.fields[place]).time:
                     known = Known(time, value)
                     run.fields[place] = known if time > before.time else later(before, known)
@@ -107,13 +107,13 @@ class Runs:
         adds, kept = [load_adds(each) for each in dumped[0]], dumped[1]
         for run_id, seen, is_open, said in kept:
             run = Run(self._fields)
-            run.first, run.last, run.started, run.ends, run.settled, odd = seen
-            run.odd.update(odd)
             if is_open:
                 run.fields = [Known(time, value) for time, value in said]
             else:
                 time, place, own = said
-                run.ending = Ending(time, adds[place], tuple(own))
+                run.end(Ending(time, adds[place], tuple(own)))
+            run.first, run.last, run.started, run.ends, run.settled, odd = seen
+            run.odd = frozenset(odd)
             self._keep(run_id, run)
 
     @property
