@@ -19,6 +19,7 @@ from typing import NamedTuple
 from extractor.folders import Folders, is_below
 from extractor.happenings import Damaged, GivenUp, Happening, Unreadable
 from extractor.known import Known
+from extractor.last_lines import LastLines
 from extractor.lines import MAX_LINE_BYTES, Piece
 from extractor.order import ReadingOrder
 from extractor.positions import Found, Identity, Position
@@ -79,11 +80,8 @@ class Tail:
         )
         self._handles = self._known.handles
         self._max_hidden = max_open // 2
-        self._rotate_wait = rotate_wait
-        self._clock = clock
         self._closed: dict[str, OSError] = {}  # folders that the last scan could not list
-        self._waiting: dict[Identity, tuple[tuple[int, ...], float]] = {}  # half lines of rotated files, and since when
-        self._ending: dict[Identity, Source] = {}  # those whose last line is to be handed out as it is
+        self._last_lines = LastLines(rotate_wait, clock)
 
     def scan(self) -> list[Happening]:
         """Look at everything. Only here a file that is gone is forgotten, when two scans in a row miss it."""
@@ -105,7 +103,7 @@ class Tail:
         quiet = [source for source in self._handles if not known.in_sight(source) and not source.has_news]
         for source in quiet[: max(len(quiet) - self._max_hidden, 0)]:
             self._forget(source)
-        self._wait_for_ends()
+        self._last_lines.wait(known.sources.values(), self._is_replaced)
         return known.happened()
 
     def look(self, hints: Iterable[str]) -> list[Happening]:
@@ -137,7 +135,7 @@ class Tail:
         """Read on in the file whose next line is the oldest; None once everything that was seen has been read."""
         while (source := self._next()) is not None:
             pieces: list[Piece] = []
-            ending = self._ending.pop(source.identity, None) is not None
+            ending = self._last_lines.take(source)
             if self._handles.open(source):
                 try:
                     pieces = self._read(source, max_bytes, ending=ending)
@@ -190,8 +188,8 @@ class Tail:
         return (source for source in self._known.unweighed() if source.state is not FileState.COPY)
 
     def _next(self) -> Source | None:
-        if self._ending:
-            return next(iter(self._ending.values()))
+        if (last := self._last_lines.next(self._known.is_decided)) is not None:
+            return last
         source = self._next_ready()
         if source is None and any(self._known.unweighed()):
             # What was read meanwhile may show what they are.
@@ -255,7 +253,7 @@ class Tail:
         if self._is_deleted(source):
             if before is FileState.DELETED and not source.has_news:
                 if source.pending:
-                    self._ending[source.identity] = source
+                    self._last_lines.give_up(source)
                 else:
                     self._forget(source)
         elif source.is_open and not out_of_reach:
@@ -271,19 +269,6 @@ class Tail:
     def _is_away(self, path: str) -> bool:
         return any(is_below(path, folder) for folder in self._closed)
 
-    def _wait_for_ends(self) -> None:
-        """Give up the last lines of files that were rotated away, and did not change for long."""
-        now = self._clock()
-        waiting: dict[Identity, tuple[tuple[int, ...], float]] = {}
-        for identity, source in self._known.sources.items():
-            if source.pending and not source.has_news and self._is_replaced(source):
-                seen = (source.size, source.modified, source.offset)
-                before, since = self._waiting.get(identity, (seen, now))
-                waiting[identity] = (seen, since if before == seen else now)
-                if now - waiting[identity][1] >= self._rotate_wait:
-                    self._ending[identity] = source
-        self._waiting = waiting
-
     def _is_replaced(self, source: Source) -> bool:
         """Whether another file has the name that *source* had when it was written."""
         names = {source.former, unrotated(source.path) if is_rotated(source.path) else source.path}
@@ -291,7 +276,7 @@ class Tail:
 
     def _forget(self, source: Source) -> None:
         self._order.discard(source)
-        self._ending.pop(source.identity, None)
+        self._last_lines.discard(source)
         self._known.forget(source)
 
     def _first_line(self, source: Source) -> bytes | None:

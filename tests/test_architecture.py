@@ -61,11 +61,12 @@ ROOMS = {
     "folders": "positions rotation",
     "order": "positions sources",
     "handles": "sources",
+    "last_lines": "positions sources",
     "gone": "positions rotation",
     "copies": "fingerprints gone packed positions rotation sources",
     "losses": "happenings positions sources",
     "known": "copies gone handles happenings losses positions rotation sources",
-    "tail": "folders happenings known lines order positions rotation sources",
+    "tail": "folders happenings known last_lines lines order positions rotation sources",
     # lines to events to updates to state
     "events": "catalog pointers",
     "conditions": "catalog",

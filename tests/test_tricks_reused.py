@@ -17,6 +17,7 @@ from extractor.tail import Tail
 from tests.conftest import Log
 from tests.tailing import is_log, lines_of, read, tails
 from tests.test_tricks import numbered
+from tests.test_tricks_ends import Clock
 
 tail_of = pytest.fixture(tails)
 
@@ -139,3 +140,23 @@ def test_a_compressed_file_that_got_a_saved_inode(tmp_path: Path, tail_of: Calla
     saved: Position = position._replace(device=status.st_dev, inode=status.st_ino, fate=fate)
 
     assert numbered(0, 10) == read(tail_of(tmp_path, positions=[saved]))
+
+
+def test_an_inode_of_a_file_whose_last_line_is_given_up(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:
+    """That nobody will end a line is true of that file only, and not of the copy that has its inode now."""
+    clock = Clock()
+    tail = tail_of(tmp_path, max_open=1, clock=clock)
+    log, other = write(tmp_path / "a.jsonl", b"5\n"), write(tmp_path / "b.jsonl", *numbered(0, 5))
+    old = write(tmp_path / "a.jsonl.1", *numbered(5, 10), b"half")
+    read(tail)
+    close(tail, old)
+    for _ in range(2):
+        clock.now += 60
+        tail.scan()
+
+    shutil.copyfile(other, old)
+    old.rename(tmp_path / "b.jsonl.1")
+    log.unlink()
+    tail.scan()
+
+    assert [] == [piece for chunk in tail.read() for piece in chunk.pieces]
