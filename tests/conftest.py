@@ -1,6 +1,7 @@
 """What tests share: a free port, a log that an agent writes, and the rule that nothing is skipped in CI."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 from hypothesis import settings
 
 IN_CI = bool(os.environ.get("CI"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # What a shell starts in the background ignores Ctrl-C, and so would all programs that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if not IN_CI:  # where Hypothesis has a profile of its own
     settings.register_profile("patient", deadline=None)  # how fast a busy machine is says nothing of a rule
