@@ -12,7 +12,7 @@ from hypothesis import settings
 IN_CI = bool(os.environ.get("CI"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # What a shell starts in the background ignores Ctrl-C, and so would all programs that the tests start and interrupt.
+    # What a shell starts in the background ignores Ctrl-C, and so would all programs that the tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if not IN_CI:  # where Hypothesis has a profile of its own
