@@ -162,7 +162,7 @@ class Family:
     def dump(self) -> dict[str, Any]:
         """Everything that was counted, as plain values."""
         return {
-            "series": [[list(labels), series.dump()] for labels, series in self.series.items()],
+            "series": [(labels, series.dump()) for labels, series in self.series.items()],
             "admitted": [sorted(self._admitted[place]) for place in self._open],
             "overflow": dict(self.overflow),
             "exemplars": [

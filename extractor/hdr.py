@@ -115,7 +115,9 @@ class Counts:
 
         To add few of them up now would take ten times as long, and many would take up ten times the room.
         """
-        if self._parts or (len(self._recent) > 1 and sum(map(len, self._recent)) >= _MANY):
+        if len(self._recent) == 1 and not self._parts:  # as in most slots, of which there may be many
+            return [self._indexes.tobytes(), self._counts.tobytes(), self._recent[0].tobytes()]
+        if self._parts or sum(map(len, self._recent)) >= _MANY:
             self.pairs()
         recent = b"".join([indexes.tobytes() for indexes in self._recent])
         return [self._indexes.tobytes(), self._counts.tobytes(), recent]

@@ -7,6 +7,7 @@ nothing out. Saving goes on in a thread; reading is held up only while the value
 Knows nothing of signals, HTTP or what the numbers mean.
 """
 
+import gc
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -155,6 +156,17 @@ class Keeper:
         except OSError as error:
             self._failed(error)
             return
+        gc.disable()  # until it is written: a search for garbage in all of it would hold up reading as long again
+        try:
+            value = self._dump(pipeline, tail, position)
+        except BaseException:
+            gc.enable()
+            raise
+        self._noted = noted
+        self._saved = seen
+        self._saving = self._saver.submit(self._write, value)
+
+    def _dump(self, pipeline: Pipeline, tail: Tail, position: list[int]) -> dict[str, Any]:
         with self._lock:
             began = time.monotonic()
             dumped = self._state.dump()
@@ -166,13 +178,11 @@ class Keeper:
             "heard_at": self._stats.heard_at,
             "sequences": pipeline.sequences.dump(),
             "rejects": position,
-            "positions": [position.plain() for position in tail.positions()],
+            "positions": [each.plain() for each in tail.positions()],
         }
         value["stats"]["saves"] += 1  # this one
         self._stats.stall = time.monotonic() - began
-        self._noted = noted
-        self._saved = seen
-        self._saving = self._saver.submit(self._write, value)
+        return value
 
     def _wait(self) -> None:
         if self._saving is not None:
@@ -180,9 +190,14 @@ class Keeper:
             self._ended()
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._rejects.sync()
-        self._directory.save(value)
-        self._stats.saved_at = value["time"]
+        saved_at = value["time"]
+        try:
+            self._rejects.sync()
+            self._directory.save(value)
+        finally:
+            value.clear()
+            gc.enable()
+        self._stats.saved_at = saved_at
 
     def _ended(self) -> None:
         assert self._saving is not None
