@@ -162,11 +162,18 @@ def test_wake_ends_one_wait(tmp_path: Path, waker_of: Callable[..., Waker], ther
     waker.wake()
     waker.wake()
     assert frozenset() == waker.wait(LONG)
-    timer = threading.Timer(0.05, waker.stop)
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        waker.stop()
+
+    timer = threading.Timer(0.05, stop)
     timer.start()
     waker.wait(LONG)
 
-    assert not timer.is_alive()
+    assert stopped.is_set()
+    timer.join()
     timer.join()
 
 
