@@ -19,7 +19,7 @@ import msgspec
 from extractor.errors import CheckpointError
 
 _FORMAT = b"extractor checkpoint"
-_VERSION = 1
+_VERSION = 2
 _NAME, _PREVIOUS, _NEW, _LOCK = "checkpoint", "checkpoint.previous", "checkpoint.new", "lock"
 
 
@@ -142,6 +142,8 @@ def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever Mes
             f"{path} is of version {int(words[2])}, this program reads up to {_VERSION}",
             "use a newer extractor, or an empty directory with --state-dir to count the logs again",
         )
+    if int(words[2]) < _VERSION:
+        raise _Damaged(f"it is of version {int(words[2])}, which this program does not read")
     if sha256(body).hexdigest().encode() != words[3]:
         raise _Damaged("its checksum is wrong")
     try:

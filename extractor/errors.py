@@ -61,29 +61,24 @@ class UnitError(ExtractorError):
     """What was given cannot be run as a service of systemd."""
 
 
-class ObjectivesError(ExtractorError):
-    """A file of objectives is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
+class InFileError(ExtractorError):
+    """A file is wrong at *key*, dotted, empty for the whole; *file* may have the line, too."""
 
     def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
         super().__init__(": ".join(part for part in (file, key, message) if part), hint)
 
 
-class PricesError(ExtractorError):
-    """A file of prices is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
-
-    def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
-        super().__init__(": ".join(part for part in (file, key, message) if part), hint)
+class ObjectivesError(InFileError):
+    """A file of objectives is wrong."""
 
 
-class ConfigurationError(ExtractorError):
-    """The configuration file is wrong; *place* is the file with the line, *key* the dotted key, empty for the whole."""
-
-    def __init__(self, place: str, key: str, message: str, hint: str = "") -> None:
-        super().__init__(": ".join(part for part in (place, key, message) if part), hint)
+class PricesError(InFileError):
+    """A file of prices is wrong, or needs what is not installed."""
 
 
-class WebConfigError(ExtractorError):
-    """A web configuration is wrong; *key* is the dotted key of the wrong place in *file*, empty for the whole."""
+class ConfigurationError(InFileError):
+    """The configuration file is wrong."""
 
-    def __init__(self, file: str, key: str, message: str, hint: str = "") -> None:
-        super().__init__(": ".join(part for part in (file, key, message) if part), hint)
+
+class WebConfigError(InFileError):
+    """A web configuration is wrong."""

@@ -25,7 +25,7 @@ def test_nothing_crashes(target: str) -> None:
     "data",
     [
         b"extractor checkpoint " + b"9" * 5000 + b" x\n",
-        b"extractor checkpoint 1 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
+        b"extractor checkpoint 2 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
     ],
     ids=["a version of 5000 digits", "nothing, with the right checksum"],
 )

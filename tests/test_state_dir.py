@@ -187,6 +187,22 @@ def test_checkpoint_of_a_newer_program(log: Log, victim: Victim):
     assert newer == path.read_bytes()
 
 
+def test_checkpoint_of_an_older_program(log: Log, victim: Victim):
+    """It is kept aside and said to be so, and the logs are counted again."""
+    lived(log, victim)
+    for name in ("checkpoint", "checkpoint.previous"):
+        path = victim.state_dir / name
+        path.write_bytes(re.sub(rb"^([a-z ]+)\d+", rb"\g<1>1", path.read_bytes(), count=1))
+    before = (victim.state_dir / "checkpoint").read_bytes()
+    victim.start()
+    victim.ready()
+    victim.stop()
+
+    assert before == (victim.state_dir / "checkpoint.damaged").read_bytes()
+    assert "is of version 1, which this program does not read" in victim.said.read_text()
+    assert "counting the logs again from their first lines" in victim.said.read_text()
+
+
 def test_changed_schema(log: Log, victim: Victim, tmp_path: Path):
     """A metric whose declaration is as it was goes on; of the others a person is told, by their names."""
     pack = tmp_path / "pack"
