@@ -83,6 +83,7 @@ class Daemon:
             positions=positions,
             on_fold=self._after_fold,
             on_happening=self._telling.happening,
+            give_way=self._serving.give_way,
         )
         self._waker = Waker(options.logs)
         self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)

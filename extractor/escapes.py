@@ -22,6 +22,6 @@ def harmless(text: str, *, on_terminal: bool) -> str:
 
 def printable_json(text: str) -> str:
     """*text*, which is JSON, as JSON that says the same without what could drive a terminal."""
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)

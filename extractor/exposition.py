@@ -25,14 +25,16 @@ from prometheus_client.utils import floatToGoString
 from extractor.catalog import Catalog, Kind, Metric
 from extractor.exemplars import Exemplar, Exemplars, shown
 from extractor.families import Family, Labels
-from extractor.hdr import quantiles
+from extractor.hdr import Pile, pile
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 from extractor.state import State
 from extractor.sums import as_float
 
 Sample = tuple[str, dict[str, str], float]
+Said = tuple[tuple[Any, ...], tuple[tuple[int, Exemplar], ...]]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_PLAIN = 10**6
 _RESERVED = ("_count", "_sum", "_bucket")
 
 
@@ -162,20 +164,50 @@ def shapes(metric: Metric) -> list[tuple[str, Mapping[str, str]]]:
 
 def numbers(metric: Metric, series: Series, newest: int) -> Sequence[float]:
     """The values of the samples of one series, in the order of `shapes`; none if nothing is known."""
+    return numbers_of(metric, said(series, newest), window(series, newest))
+
+
+def said(series: Series, newest: int, *, exemplars: bool = False) -> Said:
+    """
+    What the samples of *series* are written of, if *newest* is the latest slot: while it is equal, so is their text.
+
+    Its exemplars, by the place of their sample, only where *exemplars* are asked for.
+    """
     match series:
         case Counter():
-            return [as_float(series.total, metric.per_unit)]
+            return (series.total,), tuple(series.exemplars.items()) if exemplars else ()
         case Histogram():
-            reached = list(accumulate(series.buckets))
-            return [*reached, reached[-1], as_float(series.total, metric.per_unit)]
+            return (series.total, *series.buckets), tuple(series.exemplars.items()) if exemplars else ()
         case Summary():
-            values = quantiles(series.window.counts(newest), metric.quantiles) or [nan] * len(metric.quantiles)
-            return [*values, series.count, as_float(series.total, metric.per_unit)]
-        case Latest() if metric.kind is Kind.STATESET:
-            return [state == series.value for state in metric.states]
+            # Between two observations slots only leave the window.
+            return (series.total, series.count, len(series.window.slots(newest))), ()
         case Latest():
+            return (series.value,), ()
+
+
+def window(series: Series, newest: int) -> Pile | None:
+    """The values in the sliding window of a summary, as they are now; None for all else."""
+    return pile(series.window.counts(newest)) if isinstance(series, Summary) else None
+
+
+def numbers_of(metric: Metric, known: Said, recent: Pile | None) -> Sequence[float]:
+    """The values of the samples of a series of which this was `said`, with its `window`."""
+    first: Any
+    (first, *rest), _ = known
+    match metric.kind:
+        case Kind.COUNTER:
+            return [as_float(first, metric.per_unit)]
+        case Kind.HISTOGRAM:
+            reached: list[Any] = list(accumulate(rest))
+            return [*reached, reached[-1], as_float(first, metric.per_unit)]
+        case Kind.SUMMARY:
+            found = recent.quantiles(metric.quantiles) if recent else None
+            return [*(found or [nan] * len(metric.quantiles)), rest[0], as_float(first, metric.per_unit)]
+        case Kind.STATESET:
+            return [state == first for state in metric.states]
+        case Kind.GAUGE:
             # Plus 0.0, because there are two zeros, and one is written -0.0.
-            return [series.value / metric.per_unit + 0.0] if isinstance(series.value, float | int) else []
+            return [first / metric.per_unit + 0.0] if isinstance(first, float | int) else []
 
 
 def exemplars(series: Series) -> Exemplars:
@@ -196,5 +228,7 @@ def _escaped(value: str) -> str:
 
 def number_text(number: float) -> str:
     """*number* as it stands in a line of text."""
+    if 0 <= number < _PLAIN:  # where Go and Python agree, and nearly always
+        return repr(float(number))
     text: str = floatToGoString(number)  # type: ignore[no-untyped-call]
     return text

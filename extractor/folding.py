@@ -7,7 +7,7 @@ Knows nothing of series or lines.
 """
 
 from collections.abc import Container, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from extractor.choices import Choices, Chosen
 from extractor.columns import Columns, Sources
 from extractor.derive import Binding, Labels, Plan
 from extractor.exemplars import Exemplar
+from extractor.hdr import indexes_of
 from extractor.sums import Exact, Floats, Numbers, exact_sums
 from extractor.updates import Increment, Observations, Settings, Update
 
@@ -42,10 +43,10 @@ class _Rows(NamedTuple):
     numbers: Floats
 
 
-class _Buckets(NamedTuple):
-    """The bucket of each row, and exemplars of buckets by target."""
+class _Counted(NamedTuple):
+    """The bucket or HDR index of each row, if that is known, and exemplars of buckets by target."""
 
-    places: Integers
+    places: NDArray[np.integer[Any]] | None
     chosen: dict[int, list[tuple[int, Exemplar]]]
 
 
@@ -128,19 +129,16 @@ class _Fold:
         order, parts = _sorted(binding, rows)
         rows = _Rows(rows.places[order], rows.targets[order], rows.numbers[order])
         numbers, slots = rows.numbers, self._slots[rows.places]
-        of_buckets = [
-            self._of_buckets(metric, sources, rows) if metric.kind is Kind.HISTOGRAM else None
+        counted = [
+            self._of_buckets(metric, sources, rows) if metric.kind is Kind.HISTOGRAM else _of_indexes(metric, rows)
             for metric, sources in zip(binding.measure.metrics, binding.measure.exemplars, strict=True)
         ]
         for target, labels, _, first in self._touched(binding):
             part = parts[target]
             observed = Numbers(numbers[part], sums[target])
-            for metric, buckets in zip(binding.measure.metrics, of_buckets, strict=True):
-                if buckets is None:
-                    yield Observations(metric.name, labels, observed, slots[part], first)
-                else:
-                    chosen = buckets.chosen.get(target, ())
-                    yield Observations(metric.name, labels, observed, slots[part], first, buckets.places[part], chosen)
+            for metric, (places, chosen) in zip(binding.measure.metrics, counted, strict=True):
+                known = None if places is None else places[part]
+                yield Observations(metric.name, labels, observed, slots[part], first, known, chosen.get(target, ()))
 
     def _of_counter(self, binding: Binding, sources: Sources, rows: _Rows | None) -> dict[int, Exemplar]:
         """The exemplar of each label set of a counter."""
@@ -154,7 +152,7 @@ class _Fold:
         asked = Chosen(rows.places[adding], rows.targets[adding], rows.numbers[adding])
         return dict(self._choices.exemplars(sources, self._choices.among(sources, asked)))
 
-    def _of_buckets(self, metric: Metric, sources: Sources, rows: _Rows) -> _Buckets:
+    def _of_buckets(self, metric: Metric, sources: Sources, rows: _Rows) -> _Counted:
         """The buckets of *rows* in a histogram, and their exemplars."""
         bounds = metric.bounds_as_written
         places = np.searchsorted(bounds, rows.numbers, side="left")
@@ -164,7 +162,7 @@ class _Fold:
             best = self._choices.among(sources, Chosen(rows.places, rows.targets * width + places, rows.numbers))
             for code, exemplar in self._choices.exemplars(sources, best):
                 chosen.setdefault(code // width, []).append((code % width, exemplar))
-        return _Buckets(places, chosen)
+        return _Counted(places, chosen)
 
     def _touched(self, binding: Binding) -> Iterator[_Touched]:
         names, size = list(binding.targets), len(binding.targets)
@@ -192,6 +190,12 @@ class _Fold:
                 if column == binding.measure.column and row in target_at:
                     sums[target_at[row]] += rest
         return sums
+
+
+def _of_indexes(metric: Metric, rows: _Rows) -> _Counted:
+    """The HDR indexes of *rows* in a summary."""
+    indexes, clamped = indexes_of(rows.numbers, metric.per_unit)
+    return _Counted(None if clamped else indexes, {})  # each series says itself what it has clamped
 
 
 def _earliest(places: Integers, slots: Integers, size: int) -> Integers:

@@ -12,6 +12,7 @@ Knows nothing of labels, metrics or clocks.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,13 @@ class Counts:
     def unadded(self) -> tuple[list[tuple[Indexes, Integers]], list[Indexes]]:
         """Everything as it is kept: pairs of indexes and their counts, and indexes; arrays that are never changed."""
         return [(self._indexes, self._counts), *self._parts], self._recent
+
+    def put(self, counted: list[tuple[Indexes, Integers]], recent: list[Indexes]) -> None:
+        """The same, but for pairs of nothing, behind what is in *counted* and *recent*."""
+        if self._indexes.size:
+            counted.append((self._indexes, self._counts))
+        counted += self._parts
+        recent += self._recent
 
     def pairs(self) -> tuple[Indexes, Integers]:
         """The indexes that were hit, ascending, and their counts."""
@@ -186,9 +194,7 @@ def pile(parts: Iterable[Counts]) -> Pile:
     counted: list[tuple[Indexes, Integers]] = []
     recent: list[Indexes] = []
     for part in parts:
-        pairs, single = part.unadded()
-        counted += [pair for pair in pairs if pair[0].size]
-        recent += single
+        part.put(counted, recent)
     return Pile(counted, recent)
 
 
@@ -210,10 +216,11 @@ class Window:
     window never comes back, so that windows of the same series can be merged in any order.
     """
 
-    __slots__ = ("_dumped", "_slots", "size")
+    __slots__ = ("_dumped", "_newest", "_slots", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._newest: int | None = None
         self._slots: dict[int, Counts] = {}
         self._dumped: dict[int, list[Any]] = {}  # the slots as `dump` gives them, until they change
 
@@ -221,12 +228,14 @@ class Window:
         """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
         self._slide(newest)
         oldest = newest - self.size + 1
-        if not (slots[1:] >= slots[:-1]).all():
+        # Of few values, in few slots, each call of numpy costs more than what it does.
+        ends = [*((slots[1:] != slots[:-1]).nonzero()[0] + 1).tolist(), len(slots)]
+        found = slots[[end - 1 for end in ends]].tolist()
+        if any(after < before for before, after in pairwise(found)):
             order = np.argsort(slots, kind="stable")
-            indexes, slots = indexes[order], slots[order]
-        begins = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()]
-        for begin, end in zip(begins, [*begins[1:], len(slots)], strict=True):
-            slot = int(slots[begin])
+            self.add(indexes[order], slots[order], newest)
+            return
+        for slot, begin, end in zip(found, [0, *ends], ends, strict=False):
             if slot >= oldest:
                 self._slots.setdefault(slot, Counts()).add(indexes[begin:end])
                 self._dumped.pop(slot, None)
@@ -259,9 +268,13 @@ class Window:
         """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
         self._slots = {slot: Counts.load(counts) for slot, counts in dumped}
         self._dumped = {}
+        self._newest = None
         self._slide(newest)
 
     def _slide(self, newest: int) -> None:
+        if newest == self._newest:
+            return
+        self._newest = newest
         oldest = newest - self.size + 1
         for slot in [slot for slot in self._slots if slot < oldest]:
             del self._slots[slot]

@@ -25,7 +25,7 @@ class Intake:
     Reads the logs below *roots* into *pipeline*, whose state is changed only while *lock* is held.
 
     *positions* say where to read on. *on_fold* is called between two chunks, when all that was read is in the state;
-    *on_happening* is told what happens to files.
+    *on_happening* is told what happens to files. *give_way* is called where others can look at the state.
     """
 
     def __init__(  # noqa: PLR0913  # the parts that it connects
@@ -40,6 +40,7 @@ class Intake:
         positions: Iterable[Position] = (),
         on_fold: Callable[[], None] = lambda: None,
         on_happening: Callable[[Happening], None] = lambda _: None,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
@@ -49,6 +50,7 @@ class Intake:
         pipeline.stats.lost_bytes.update(kinds)
         self._on_fold = on_fold
         self._on_happening = on_happening
+        self._give_way = give_way
         self._packs: dict[Identity, Pack] = {}
         self._scanned = -inf
         self.tail = Tail(
@@ -83,18 +85,22 @@ class Intake:
             self._count(chunk.happenings)
             if pipeline.pending >= FOLD_AFTER or fold_now():
                 self.fold()
+            self._give_way()
             if not go_on():
                 break
         self.fold()
 
     def fold(self) -> None:
         """Make everything read visible."""
+        self._pipeline.gather()
+        self._give_way()
         with self._lock:
             self._pipeline.state.read_to = min(self._scanned, self.tail.oldest())
-            self._pipeline.fold()
+            self._pipeline.apply()
             stats = self._pipeline.stats
             stats.files = dict(self.tail.states())
             stats.bytes_behind = self.tail.bytes_behind()
+        self._give_way()
         self._on_fold()
 
     def _count(self, happened: Iterable[Happening]) -> None:

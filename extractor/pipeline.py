@@ -12,19 +12,14 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
-from extractor.charges import charge
-from extractor.choices import Choices, RunTexts
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
-from extractor.elapsed import marks
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
 from extractor.fastpath import Batch, FastPath
-from extractor.folding import updates
+from extractor.gathering import Gathered, gather
 from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.prices import Prices
-from extractor.repeated import calls, reports
 from extractor.sequences import Sequences
-from extractor.sighted import amounts, sightings
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.structs import Object
@@ -125,6 +120,7 @@ class Pipeline:
         self.stats = stats
         self.sequences = Sequences()
         self.pending = 0
+        self._gathered: list[Gathered] = []
         self._latest = latest
         self._on_reject = on_reject
         self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack)) for pack in state.catalog.packs}
@@ -149,32 +145,27 @@ class Pipeline:
 
     def fold(self) -> None:
         """Bring everything read so far into the state."""
-        state = self.state
-        state.advance(self._watermark)
+        self.gather()
+        self.apply()
+
+    def gather(self) -> None:
+        """Make everything read so far ready for `apply`; nobody sees anything of it before."""
         for reader in self._readers.values():
             parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
-            for plan, columns in parts:
-                self.stats.unpriced_calls(charge(plan, columns, self._prices, state.time_of))
             runs = list(reader.runs)
-            if reader.pack.run is not None:
-                epoch_of = state.accounts[reader.pack.name].runs.epoch
-                state.see_runs(reader.pack, sightings(parts, runs, state.time_of, epoch_of))
-                accounts = state.accounts[reader.pack.name]
-                accounts.ledger.add(runs, amounts(parts))
-                for pattern, repeats in accounts.repeats:
-                    repeats.report(reports(parts, pattern, runs))
-                    if (found := calls(parts, pattern)) is not None:
-                        repeats.add(runs, *found)
-                for interval, kept in accounts.intervals:
-                    for starts_and_ends in marks(parts, interval, runs):
-                        kept.add(*starts_and_ends)
-                reader.runs.clear()
-            texts = RunTexts(runs)
-            for plan, columns in parts:
-                choices = Choices(columns, texts, state.time_of)
-                state.apply(self._heard(updates(plan, columns, choices, self._by_slot())))
+            self._gathered.append(gather(reader.pack, parts, runs, self.state, self._prices, self._by_slot()))
+            reader.runs.clear()
+            for _, columns in parts:
                 columns.clear()
-        for update in state.sweep():
+
+    def apply(self) -> None:
+        """Bring everything gathered into the state."""
+        self.state.advance(self._watermark)
+        for gathered in self._gathered:
+            self.stats.unpriced_calls(gathered.unpriced)
+            gathered.apply(self.state, self._heard)
+        self._gathered.clear()
+        for update in self.state.sweep():
             self._listener.note(update)
         self.pending = 0
 

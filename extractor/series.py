@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from extractor.exemplars import Exemplars
-from extractor.hdr import Counts, Integers, Window, indexes_of
+from extractor.hdr import Counts, Indexes, Integers, Window, indexes_of
 from extractor.sums import Exact, Numbers, dump_exact, load_exact
 
 _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
@@ -125,9 +125,11 @@ class Summary:
         self.all = Counts()
         self.window = Window(window)
 
-    def observe(self, numbers: Numbers, slots: Integers, newest: int, per_unit: int) -> int:
-        """Count *numbers*, each in its slot, and say how many lay outside the range of HDR."""
-        indexes, clamped = indexes_of(numbers.array, per_unit)
+    def observe(
+        self, numbers: Numbers, slots: Integers, newest: int, per_unit: int, places: Indexes | None = None
+    ) -> int:
+        """Count *numbers*, each in its slot; how many HDR had to clamp, which is none if their *places* are known."""
+        indexes, clamped = (places, 0) if places is not None else indexes_of(numbers.array, per_unit)
         self.count += len(numbers)
         self.total += numbers.total
         self.all.add(indexes)

@@ -23,6 +23,7 @@ from extractor.server import Pages, Server, listen, url
 from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.turns import Turns
 from extractor.vitals import Moment
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Serving:
         activated = activation.handed_over(os.environ)
         self._whose = "the socket handed over, " if activated else ""
         self._listener = activated or listen(options.listen_address)
+        self._turns = Turns()
         self._scrapes: Scrapes | None = None
         self._overview: Overview | None = None
         self._server: Server | None = None
@@ -98,7 +100,7 @@ class Serving:
             view.overview.go_on(self._overview)
         self._overview = view.overview
         if self._scrapes is None:
-            self._scrapes = Scrapes(view.series, view.own)
+            self._scrapes = Scrapes(view.series, view.own, self._turns)
         else:
             self._scrapes.show(view.series, view.own)
 
@@ -121,6 +123,10 @@ class Serving:
         """Answer what was asked, then stop."""
         if self._server:
             self._server.stop()
+
+    def give_way(self) -> None:
+        """Let a scrape be answered first, if there is one; for whoever reads, between two chunks."""
+        self._turns.give_way()
 
     def reject(self, rejected: Rejected) -> None:
         """Take note of a line that is no event."""

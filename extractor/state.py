@@ -120,9 +120,10 @@ class State:
         if not len(update.numbers):
             return
         if isinstance(series, Summary):
-            self.clamped += series.observe(update.numbers, update.slots, newest, family.metric.per_unit)
+            per_unit = family.metric.per_unit
+            self.clamped += series.observe(update.numbers, update.slots, newest, per_unit, update.places)
         else:
-            series.observe(update.numbers, update.buckets)  # type: ignore[union-attr]
+            series.observe(update.numbers, update.places)  # type: ignore[union-attr]
             for place, exemplar in update.exemplars:
                 series.exemplars.note(place, exemplar)  # type: ignore[union-attr]
 

@@ -8,7 +8,7 @@ Knows nothing of either.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,8 @@ class Observations(NamedTuple):
     """
     Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series.
 
-    *buckets* are those of the numbers in a histogram, if they are known.
+    *places* says where in the series each is counted, if that is known: the bucket of a histogram, the HDR index of a
+    summary.
     """
 
     metric: str
@@ -47,7 +48,7 @@ class Observations(NamedTuple):
     numbers: Numbers
     slots: Slots
     first: int = 0
-    buckets: Slots | None = None
+    places: NDArray[Any] | None = None
     exemplars: Sequence[tuple[int, Exemplar]] = ()
 
 

@@ -74,7 +74,7 @@ ROOMS = {
     "columns": "",
     "derive": "catalog columns conditions patterns pointers",
     "choices": "columns exemplars sums",
-    "folding": "catalog choices columns derive exemplars sums updates",
+    "folding": "catalog choices columns derive exemplars hdr sums updates",
     "patterns": "catalog lookback pointers",
     "intervals": "sums",
     "elapsed": "columns conditions derive intervals patterns pointers repeated",
@@ -89,8 +89,9 @@ ROOMS = {
     "digests": "catalog",
     "state": "bookkeeping catalog digests endings families run_counts runs series updates",
     "charges": "columns derive prices sums",
-    "pipeline": "catalog charges choices columns derive elapsed events fastpath folding lines prices repeated "
-    "sequences sighted state stats structs updates",
+    "gathering": "catalog charges choices elapsed folding intervals ledger prices repeated repeats runs sighted state "
+    "updates",
+    "pipeline": "catalog columns derive events fastpath gathering lines prices sequences state stats structs updates",
     "repeats": "ledger sums",
     "run_counts": "catalog derive",
     "bookkeeping": "accounts anomalies catalog derive intervals ledger patterns pointers repeats run_counts runs",
@@ -105,7 +106,8 @@ ROOMS = {
     "exposition": "catalog exemplars families hdr series state sums",
     "own_metrics": "anomalies state stats",
     "sharing": "",
-    "scrape": "catalog exemplars exposition families own_metrics series sharing state",
+    "turns": "",
+    "scrape": "exemplars exposition families hdr own_metrics series sharing state turns",
     "report": "catalog hdr reporting series signals state sums",
     "web_config": "errors",
     "tls": "errors web_config",
@@ -158,7 +160,7 @@ ROOMS = {
     "readiness": "sources state",
     "silence": "stats",
     "serving": "access activation errors objectives overview own_log own_metrics page pipeline run_options scrape "
-    "server sources state stats vitals",
+    "server sources state stats turns vitals",
     "daemon": "catalog intake keeper notify own_log pace pipeline prices readiness reloading run_options schemas "
     "serving silence state stats telling waker",
     # state by state to samples of the past
@@ -202,7 +204,7 @@ KNOWN_IN = {
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
-    "msgspec": "checkpoint parts period spill structs workers",
+    "msgspec": "checkpoint parts period printing spill structs workers",
     "numpy": "accounts charges choices derive elapsed fastpath folding hdr intervals ledger past repeated repeats "
     "series sighted sums tariffs trends updates",
     "orjson": "events",

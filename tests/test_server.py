@@ -13,6 +13,7 @@ from extractor.own_metrics import OwnText
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
 from extractor.stats import Stats
+from extractor.turns import Turns
 from tests.reading import read, tool_call
 
 POLICY = "default-src 'none'; script-src 'sha256-x'"
@@ -37,7 +38,7 @@ def address(readiness: Readiness) -> Iterator[tuple[str, int]]:
     state, lock = read([tool_call()]), threading.Lock()
     own = OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
     pages = Pages(
-        metrics=Scrapes(SeriesText(state, lock), own),
+        metrics=Scrapes(SeriesText(state, lock), own, Turns()),
         not_ready=lambda: readiness.reason,
         page=lambda: "<!doctype html>",
         policy=POLICY,
@@ -156,7 +157,7 @@ def test_without_a_page() -> None:
     listener = listen("127.0.0.1:0")
     state, lock = read([tool_call()]), threading.Lock()
     own = OwnText(state, Stats(), lock, lambda: 2e9, "1.2.3")
-    server = Server(listener, Pages(metrics=Scrapes(SeriesText(state, lock), own), not_ready=lambda: ""))
+    server = Server(listener, Pages(metrics=Scrapes(SeriesText(state, lock), own, Turns()), not_ready=lambda: ""))
     server.start()
     status, _, body = ask(listener.getsockname(), "/")
     server.stop()

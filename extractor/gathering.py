@@ -1,0 +1,90 @@
+"""
+Columns of events in, all that they add to a state out.
+
+To gather it takes longer than to apply it, and changes nothing that anyone can see: only while it is applied must those
+wait who look at the state.
+
+Knows nothing of lines or files.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from extractor.catalog import Pack
+from extractor.charges import charge
+from extractor.choices import Choices, RunTexts
+from extractor.elapsed import marks
+from extractor.folding import updates
+from extractor.intervals import Marks
+from extractor.intervals import Saying as Elapsed
+from extractor.ledger import Amounts
+from extractor.prices import Prices
+from extractor.repeated import Parts, calls, reports
+from extractor.repeats import Calls, Report, Saying
+from extractor.runs import Sighting
+from extractor.sighted import amounts, sightings
+from extractor.state import State
+from extractor.updates import Update
+
+
+class _OfRuns(NamedTuple):
+    """What events say of *runs*: of loops and of intervals in the order in which the accounts keep those."""
+
+    runs: Sequence[str | None]
+    sightings: Sequence[Sighting]
+    amounts: Amounts
+    loops: Sequence[tuple[Sequence[tuple[str, Report]], tuple[list[Saying], Calls] | None]]
+    intervals: Sequence[Sequence[tuple[list[Elapsed], Marks]]]
+
+
+class Gathered(NamedTuple):
+    """What events of *pack* add to a state, and the calls of unknown cost, by model."""
+
+    pack: Pack
+    of_runs: _OfRuns | None
+    updates: Sequence[Update]
+    unpriced: Tally[str]
+
+    def apply(self, state: State, heard: Callable[[Iterable[Update]], Iterator[Update]]) -> None:
+        """Add it to *state*; the updates go through *heard*."""
+        if self.of_runs is not None:
+            accounts, said = state.accounts[self.pack.name], self.of_runs
+            state.see_runs(self.pack, said.sightings)
+            accounts.ledger.add(said.runs, said.amounts)
+            for (_, repeats), (reported, made) in zip(accounts.repeats, said.loops, strict=True):
+                repeats.report(reported)
+                if made is not None:
+                    repeats.add(said.runs, *made)
+            for (_, kept), each in zip(accounts.intervals, said.intervals, strict=True):
+                for starts_and_ends in each:
+                    kept.add(*starts_and_ends)
+        state.apply(heard(self.updates))
+
+
+def gather(  # noqa: PLR0913, PLR0917  # what is read, and what it is read by
+    pack: Pack, parts: Parts, runs: Sequence[str | None], state: State, prices: Prices, by_slot: frozenset[str]
+) -> Gathered:
+    """
+    What the events of *parts*, whose runs are *runs*, add to *state*, which stays as it is.
+
+    Calls that do not say what they cost are priced, in their columns, by *prices*. *by_slot* is as in `updates`.
+    """
+    unpriced: Tally[str] = Tally()
+    for plan, columns in parts:
+        unpriced.update(charge(plan, columns, prices, state.time_of))
+    texts, found = RunTexts(runs), list[Update]()
+    for plan, columns in parts:
+        found += updates(plan, columns, Choices(columns, texts, state.time_of), by_slot)
+    return Gathered(pack, _of_runs(pack, parts, runs, state) if pack.run is not None else None, found, unpriced)
+
+
+def _of_runs(pack: Pack, parts: Parts, runs: Sequence[str | None], state: State) -> _OfRuns:
+    accounts = state.accounts[pack.name]
+    return _OfRuns(
+        runs,
+        list(sightings(parts, runs, state.time_of, accounts.runs.epoch)),
+        amounts(parts),
+        [(list(reports(parts, pattern, runs)), calls(parts, pattern)) for pattern, _ in accounts.repeats],
+        [list(marks(parts, interval, runs)) for interval, _ in accounts.intervals],
+    )

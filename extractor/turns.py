@@ -1,0 +1,51 @@
+"""
+Who works now: reading, or the answer to a scrape.
+
+Both are Python, and Python does one thing at a time: side by side each would take twice as long. A scrape is short and
+somebody waits for it, so reading gives way to it; but as reading must go on however often somebody asks, it waits no
+longer, all in all, than it has worked.
+
+Knows nothing of what either does.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_AT_MOST = 1.0  # seconds
+
+
+class Turns:
+    """
+    The turns of one who goes on for long, and of one who is short; each is one thread at a time.
+
+    *clock* is seconds that never jump.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._free = threading.Event()
+        self._free.set()
+        self._ended = clock()
+        self._worked = 0.0  # seconds of work that were not waited for yet
+
+    @contextmanager
+    def short(self) -> Iterator[None]:
+        """What is done within is short, and others should give way."""
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
+
+    def give_way(self) -> None:
+        """Wait while something short is being done, but no longer than was worked so far."""
+        if self._free.is_set():
+            return
+        began = self._clock()
+        worked = min(self._worked + began - self._ended, _AT_MOST)
+        if worked > 0:
+            self._free.wait(worked)
+            self._ended = self._clock()
+            self._worked = worked - (self._ended - began)
