@@ -10,6 +10,7 @@ Knows nothing of metrics.
 from array import array
 from collections.abc import Iterable, Sequence
 from math import nan
+from struct import error, pack
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -136,6 +137,12 @@ class Columns:
 def floats(numbers: Sequence[float | None]) -> "array[float]":
     """*numbers* as a column."""
     try:
-        return array("d", numbers)  # type: ignore[arg-type]  # if one is None, it says so
-    except TypeError:
-        return array("d", [nan if number is None else number for number in numbers])
+        packed = pack(f"{len(numbers)}d", *numbers)  # half the time of what array does itself
+    except error:  # one is None
+        packed = pack(f"{len(numbers)}d", *[nan if number is None else number for number in numbers])
+    return array("d", packed)
+
+
+def integers(numbers: Sequence[int]) -> "array[int]":
+    """*numbers* as a column."""
+    return array("q", pack(f"{len(numbers)}q", *numbers))

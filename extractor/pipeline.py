@@ -15,7 +15,7 @@ from extractor.catalog import Pack
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan, plans
 from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
-from extractor.fastpath import Batch, FastPath
+from extractor.fastpath import Batch, FastPath, FastType, Part
 from extractor.gathering import Gathered, gather
 from extractor.lines import Blob, Piece, TooLong, Unfinished
 from extractor.prices import Prices
@@ -30,6 +30,7 @@ FOLD_AFTER = 200_000
 
 
 _NEAR = 32 << 20  # bytes behind
+_TOGETHER = 64  # events of a type; fewer cost as much as so many
 
 
 class Rejected(NamedTuple):
@@ -86,6 +87,37 @@ class _Reader:
         self.fast = FastPath(catalog_pack, pack_plans)
         self.columns = {name: _columns(plan) for name, plan in pack_plans.items()}
         self.runs: RunIds = Places()
+        self._waiting: dict[str, list[Object]] = {name: [] for name in pack_plans}
+
+    def put(self, part: Part) -> None:
+        """Put events into their columns; those of a rare type together with more of it."""
+        name = part.type.plan.event.name
+        columns, waiting = self.columns[name], self._waiting[name]
+        columns.slots.extend(part.slots)
+        columns.times.extend(part.times)
+        waiting += part.objects
+        if len(waiting) >= _TOGETHER:
+            self._take(part.type, waiting)
+
+    def put_event(self, event: Event, slot: int) -> None:
+        """Put an event of the exact path into its columns."""
+        self.finish()  # rows are in the order in which they were read
+        plan = self.plans[event.type.name]
+        texts, marks = plan.texts_of(event.line), plan.marks_of(event.line)
+        columns = self.columns[event.type.name]
+        columns.add(plan.key(event.line), slot, event.time, plan.row(event.line), texts=texts, marks=marks)
+        if self.pack.run is not None:
+            columns.runs.append(self.runs[event.run])
+
+    def finish(self) -> None:
+        """Put everything that waits into its columns."""
+        for fast in self.fast.types.values():
+            if waiting := self._waiting[fast.plan.event.name]:
+                self._take(fast, waiting)
+
+    def _take(self, fast: FastType, waiting: list[Object]) -> None:
+        fast.take(waiting, self.columns[fast.plan.event.name], self.runs)
+        waiting.clear()
 
 
 def _columns(plan: Plan) -> Columns:
@@ -151,6 +183,7 @@ class Pipeline:
     def gather(self) -> None:
         """Make everything read so far ready for `apply`; nobody sees anything of it before."""
         for reader in self._readers.values():
+            reader.finish()
             parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
             runs = list(reader.runs)
             self._gathered.append(gather(reader.pack, parts, runs, self.state, self._prices, self._by_slot()))
@@ -226,22 +259,13 @@ class Pipeline:
             self._enter(self._steps, batch.earliest)
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
         for part in reader.fast.by_type(batch, self.state.slot):
-            columns = reader.columns[part.type.plan.event.name]
-            part.type.take(part.objects, columns, reader.runs)
-            columns.slots.extend(part.slots)
-            columns.times.extend(part.times)
+            reader.put(part)
 
     def _take_event(self, reader: _Reader, event: Event) -> None:
         if self._steps is not None:
             self._enter(self._steps, event.time)
         self._seen(1, event.time, event.time, lambda: [event.time])
-        plan = reader.plans[event.type.name]
-        columns = reader.columns[event.type.name]
-        slot, time = self.state.slot(event.time), event.time
-        texts, marks = plan.texts_of(event.line), plan.marks_of(event.line)
-        columns.add(plan.key(event.line), slot, time, plan.row(event.line), texts=texts, marks=marks)
-        if reader.pack.run is not None:
-            columns.runs.append(reader.runs[event.run])
+        reader.put_event(event, self.state.slot(event.time))
 
     def _enter(self, steps: Steps, time: float) -> None:
         step = steps.step(time)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extractor.catalog import Catalog
@@ -289,3 +289,25 @@ def test_bounds_that_are_equal_as_numbers(bounds: tuple[float, float], tmp_path:
     catalog = write_pack(tmp_path, event_schema("e", properties, metrics, {"a": 1.5, "b": 1}))
 
     assert 0 == assert_same([line("e", a=1.5, b=1) + b"\n"], catalog)
+
+
+WHOLE = [text.encode() for text in ("a", "é", "€", "😀", "a" * 40)]
+BROKEN = [b"\xc3", b"\xa9", b"\xe2\x82", b"\xf0\x9f\x98", b"\xff", b"\xed\xa0\x80", b"\xc0\x80"]
+
+
+@settings(max_examples=200, deadline=None)
+@example([b"\xc3a\xa9"])
+@given(st.lists(st.lists(st.sampled_from(WHOLE + BROKEN), max_size=6).map(b"".join), min_size=1, max_size=4))
+def test_what_is_not_utf_8_is_never_accepted(notes: list[bytes]) -> None:
+    """Nor is any line refused that is: also in a property that nobody declared, and among few or many other letters."""
+    lines = [tool_call(note="here").replace(b"here", note) + b"\n" for note in notes]
+
+    assert len([note for note in notes if not _is_utf_8(note)]) == assert_same([b"".join(lines)], default_catalog())
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
