@@ -18,7 +18,7 @@ import numpy as np
 from extractor.anomalies import Anomalies
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
-from extractor.exemplars import RUN_LABEL, Exemplar, usable
+from extractor.exemplars import RUN_LABEL, Exemplar, usable, usable_texts
 from extractor.intervals import Intervals
 from extractor.ledger import Account, Ledger
 from extractor.patterns import Interval, Pattern
@@ -29,9 +29,30 @@ from extractor.sums import Numbers, exact_sums
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
-_Found = tuple[float, float, str]  # what is observed: when, how much, and the run as an exemplar shows it, if it does
+_Series = tuple[str, tuple[str, ...]]
 
 _CALLS = 16  # take as much memory as a run
+
+
+class _Found:
+    """What is observed in one series: when, how much, and of which run as an exemplar shows it, if it does."""
+
+    __slots__ = ("shown", "times", "values")
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.values: list[float] = []
+        self.shown: list[str] = []
+
+    def add(self, time: float, value: float, shown: str) -> None:
+        """One observation."""
+        self.times.append(time)
+        self.values.append(value)
+        self.shown.append(shown)
+
+    def all(self) -> Iterator[tuple[float, float, str]]:
+        """One by one."""
+        return zip(self.times, self.values, self.shown, strict=True)
 
 
 class Accounts:
@@ -178,63 +199,70 @@ class Accounts:
 
     def _closed(self, over: Over) -> list[Update]:
         """What is observed of runs that have ended."""
-        found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
+        found: dict[_Series, _Found] = defaultdict(_Found)
         loops: list[Update] = []
         for runs in _rounds(over):
-            endings = [(name, run.ending) for name, run in runs if run.ending is not None]
+            endings = [run.ending for _, run in runs if run.ending is not None]
             accounts = [self._account(name, run, run.ending) for name, run in runs]
             totals = self.ledger.settle(accounts)
             loops += self._loops(accounts)
-            for (name, ending), sums in zip(endings, totals, strict=True):
-                time, shown = ending.time, usable(RUN_LABEL, name)
-                for (metric, labels, place), own in zip(ending.adds, ending.own, strict=True):
-                    found[metric, labels].append((time, sums[place] if own is None else own, shown))
-        return [*(self._update(*where, values) for where, values in found.items()), *loops]
+            shown = usable_texts(RUN_LABEL, [name for name, _ in runs])
+            for places in _alike(endings):
+                ours = [endings[place] for place in places]
+                times, texts = [ending.time for ending in ours], [shown[place] for place in places]
+                for at, (metric, labels, total) in enumerate(ours[0].adds):
+                    into, own = found[metric, labels], [ending.own[at] for ending in ours]
+                    into.times += times
+                    into.shown += texts
+                    into.values += [
+                        totals[place][total] if said is None else said for place, said in zip(places, own, strict=True)
+                    ]
+        return [*(self._update(*where, each) for where, each in found.items()), *loops]
 
     def _loops(self, accounts: Sequence[Account]) -> list[Update]:
         """The loops in runs that are over."""
         return self._detections((pattern, repeats.settle(accounts)) for pattern, repeats in self.repeats)
 
     def _detections(self, found: Iterable[tuple[Pattern, Iterable[Loop]]]) -> list[Update]:
-        each: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
+        series: dict[_Series, _Found] = defaultdict(_Found)
         for pattern, loops in found:
             for loop in loops:
                 time = self._time_of(self._slot_of(loop.time))
-                each[pattern.metric, loop.labels].append((time, 1.0, usable(RUN_LABEL, loop.run)))
-        return [self._update(*where, values) for where, values in each.items()]
+                series[pattern.metric, loop.labels].add(time, 1.0, usable(RUN_LABEL, loop.run))
+        return [self._update(*where, each) for where, each in series.items()]
 
     def _elapsed(self, moment: float, *, end: bool = False) -> list[Update]:
-        found: dict[tuple[str, tuple[str, ...]], list[_Found]] = defaultdict(list)
+        found: dict[_Series, _Found] = defaultdict(_Found)
         for _, intervals in self.intervals:
             for elapsed in intervals.decide(moment, end=end):
                 for where in elapsed.says:
-                    found[where].append((elapsed.time, elapsed.seconds, ""))
-        return [self._update(*where, values) for where, values in found.items()]
+                    found[where].add(elapsed.time, elapsed.seconds, "")
+        return [self._update(*where, each) for where, each in found.items()]
 
     def _is_open(self, name: str) -> bool:
         run = self.runs.known.get(name)
         return run is not None and not run.settled
 
-    def _update(self, metric: str, labels: tuple[str, ...], found: list[_Found]) -> Update:
-        values = np.array([value for _, value, _ in found])
-        slot_at = {time: self._slot_of(time) for time, _, _ in found}
-        slots = np.array([slot_at[time] for time, _, _ in found])
+    def _update(self, metric: str, labels: tuple[str, ...], found: _Found) -> Update:
+        values = np.array(found.values)
+        slot_at = {time: self._slot_of(time) for time in set(found.times)}
+        slots = np.array([slot_at[time] for time in found.times])
         total = exact_sums(values, np.zeros(len(values), dtype=np.int64), 1)[0]
         first = int(slots.min())
         declared = self._metrics[metric]
         if declared.kind is Kind.COUNTER:
-            adding = [each for each in found if each[1] and each[2] and declared.exemplar]
-            shown = _exemplar(max(adding)) if adding else None
+            adding = [each for each in found.all() if each[1] and each[2] and declared.exemplar]
+            shown = _exemplar(*max(adding)) if adding else None
             spread: dict[int, float] = {}
-            for time, value, _ in found:
-                spread[slot_at[time]] = spread.get(slot_at[time], 0.0) + value
-            return Increment(metric, labels, len(found), total, first, shown, tuple(spread.items()))
+            for slot, value in zip(slots.tolist(), found.values, strict=True):
+                spread[slot] = spread.get(slot, 0.0) + value
+            return Increment(metric, labels, len(values), total, first, shown, tuple(spread.items()))
         bounds = declared.bounds_as_written if declared.exemplar else ()
-        best: dict[int, _Found] = {}
-        for bucket, each in zip(np.searchsorted(bounds, values).tolist(), found, strict=True) if bounds else ():
+        best: dict[int, tuple[float, float, str]] = {}
+        for bucket, each in zip(np.searchsorted(bounds, values).tolist(), found.all(), strict=True) if bounds else ():
             if each[2] and (bucket not in best or each > best[bucket]):
                 best[bucket] = each
-        chosen = [(bucket, _exemplar(each)) for bucket, each in best.items()]
+        chosen = [(bucket, _exemplar(*each)) for bucket, each in best.items()]
         return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen)
 
     def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
@@ -260,6 +288,13 @@ def _rounds(over: Over) -> Iterator[Over]:
         over = again
 
 
-def _exemplar(found: _Found) -> Exemplar:
-    time, value, text = found
+def _alike(endings: Sequence[Ending]) -> Iterable[list[int]]:
+    """The places of *endings* that add to the same series, together."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, ending in enumerate(endings):
+        places[id(ending.adds)].append(place)  # the same value mostly is the same object, which is found at once
+    return places.values()
+
+
+def _exemplar(time: float, value: float, text: str) -> Exemplar:
     return Exemplar(time, value, (text,))

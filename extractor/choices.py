@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractor.columns import Columns, Sources
-from extractor.exemplars import Exemplar, usable
+from extractor.exemplars import Exemplar, usable_texts
 from extractor.sums import Floats
 
 Integers = NDArray[np.int64]
@@ -38,7 +38,7 @@ class Texts:
     """What events may say for the label *name* of an exemplar: all *texts*, empty if they cannot be shown."""
 
     def __init__(self, name: str, texts: Iterable[object]) -> None:
-        self.texts = [usable(name, text) for text in texts]
+        self.texts = usable_texts(name, texts)
         self.known = np.array([bool(text) for text in self.texts], dtype=bool)
         self.all_known = bool(self.known.all())
 

@@ -7,7 +7,7 @@ So it does not matter how the events were cut or in what order they came.
 Knows nothing of metrics or text formats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 RUN_LABEL = "run_id"
@@ -58,6 +58,12 @@ def usable(name: str, text: object) -> str:
     """*text* as the value of the label *name* of an exemplar; empty if it cannot be one."""
     # An identifier that is cut off leads nowhere.
     return text if isinstance(text, str) and len(name) + len(text) <= MOST else ""
+
+
+def usable_texts(name: str, texts: Iterable[object]) -> list[str]:
+    """`usable` for each of *texts*: of many a third of the time."""
+    longest = MOST - len(name)
+    return [text if isinstance(text, str) and len(text) <= longest else "" for text in texts]
 
 
 def shown(exemplar: Exemplar, names: Sequence[str], per_unit: int) -> tuple[dict[str, str], float, float] | None:

@@ -7,9 +7,10 @@ with a power of two below it, and those add up exactly: a sum is an int or a `Fr
 Knows nothing of metrics.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf
+from math import fsum, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,13 @@ _WIDE = 2**63
 
 def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exact]:
     """The exact sum of the finite *values* of each of *size* groups; *groups* has the group of each value."""
-    sums, unit = _scaled_sums(values, groups, size)
+    sums, unit = [0] * size, 0
+    for weights, at in _cuts(values, groups, size):
+        finer = max(unit - at, 0)
+        if finer:
+            sums, unit = [number << finer for number in sums], at
+        for group in np.flatnonzero(weights).tolist():
+            sums[group] += int(weights[group]) << (at - unit)
     if unit >= 0:
         return [number << unit for number in sums]
     scale = 1 << -unit
@@ -31,34 +38,36 @@ def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exa
 
 def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[float]:
     """The same sums, each rounded once."""
-    sums, unit = _scaled_sums(values, groups, size)
-    return [as_float(number << unit) if unit >= 0 else as_float(number, 1 << -unit) for number in sums]
+    with np.errstate(over="ignore"):
+        parts = [np.ldexp(weights, at) for weights, at in _cuts(values, groups, size)]
+    if not np.isfinite(parts).all():
+        return [as_float(number) for number in exact_sums(values, groups, size)]
+    if not parts:
+        return [0.0] * size
+    # Mostly there are integers alone; and what is left of the others is a sum of a few floats, which fsum rounds once.
+    sums: list[float] = (parts[0] + 0.0).tolist()
+    for group in np.flatnonzero(np.any(parts[1:], axis=0)).tolist() if parts[1:] else ():
+        sums[group] = fsum([float(part[group]) for part in parts])
+    return sums
 
 
-def _scaled_sums(values: Floats, groups: NDArray[np.int64], size: int) -> tuple[list[int], int]:
+def _cuts(values: Floats, groups: NDArray[np.int64], size: int) -> Iterator[tuple[Floats, int]]:
     """
-    The sums as integers, of 2 to some power each; and that power.
+    Sums that are exact as floats, of each group and of 2 to some power, and that power; they add up to all.
 
-    The values are cut, from their leading bits down, into integers so short that the sums of all of them are exact as
-    floats. What is left of a value after some cuts is 0: it has 53 bits.
+    The values are cut, from their leading bits down, into integers so short that the sums of all of them are exact.
+    What is left of a value after some cuts is 0: it has 53 bits.
     """
-    sums, unit = [0] * size, 0
     bits = 52 - len(values).bit_length()
     # Zeros and integers, the common case, need one cut; other values need three or so.
     at = 0 if _are_small(values, bits) else None
     while len(values):
         at = int(np.frexp(np.abs(values).max())[1]) - bits if at is None else at
         cut = np.trunc(np.ldexp(values, -at))
-        weights = np.bincount(groups, weights=cut, minlength=size)
-        finer = max(unit - at, 0)
-        if finer:
-            sums, unit = [number << finer for number in sums], at
-        for group in np.flatnonzero(weights).tolist():
-            sums[group] += int(weights[group]) << (at - unit)
+        yield np.asarray(np.bincount(groups, weights=cut, minlength=size), dtype=np.float64), at
         rest = values - np.ldexp(cut, at)
         left = np.flatnonzero(rest)
         values, groups, at = rest[left], groups[left], None
-    return sums, unit
 
 
 def _are_small(values: Floats, bits: int) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.sums import Exact, as_float, dump_exact, exact_sums, load_exact
+from extractor.sums import Exact, as_float, dump_exact, exact_sums, load_exact, rounded_sums
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 ORDINARY = st.floats(0, 1e6) | st.integers(0, 10**6).map(float) | st.integers(0, 10**9).map(lambda ms: ms / 1000)
@@ -33,6 +33,17 @@ def test_sums_are_exact(numbers: list[tuple[float, int]]) -> None:
     """The sum of each group is that of the fractions its numbers stand for."""
     expected = [sum((Fraction(number) for number, of in numbers if of == group), Fraction(0)) for group in range(4)]
     assert expected == sums([number for number, _ in numbers], [group for _, group in numbers], 4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.one_of(FLOATS, ORDINARY), st.integers(0, 3)), max_size=40))
+def test_rounded_sums_are_the_exact_ones_rounded_once(numbers: list[tuple[float, int]]) -> None:
+    """However large or small the numbers are, and whatever they add up to."""
+    values, groups = [number for number, _ in numbers], [group for _, group in numbers]
+
+    found = rounded_sums(np.array(values, dtype=np.float64), np.array(groups, dtype=np.int64), 4)
+
+    assert [as_float(number) for number in sums(values, groups, 4)] == found
 
 
 @settings(max_examples=200, deadline=None)
