@@ -16,7 +16,6 @@ from typing import NamedTuple, Protocol
 
 from extractor.catalog import Catalog
 from extractor.errors import OutputError
-from extractor.exposition import metadata
 from extractor.reader import Read
 from extractor.replay import Options, Replay, Replayed
 from extractor.spill import HELD, Spill
@@ -97,6 +96,8 @@ class Backfill:
         *progress* is told how many of `parts` are done.
         """
         timeline = Timeline(self._state, self._labels)
+        from extractor.exposition import metadata  # noqa: PLC0415  # prometheus-client takes 50 ms to import
+
         output.write(metadata(self._catalog))
         samples, last, first = 0, 0, None
         for last, text, lines in self._samples(timeline):

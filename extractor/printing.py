@@ -15,7 +15,7 @@ from math import isfinite
 
 import msgspec
 
-from extractor import exposition, report
+from extractor import report, samples
 from extractor.backfill import Written
 from extractor.escapes import printable, printable_json
 from extractor.replay import Replayed
@@ -43,7 +43,7 @@ def _table(replayed: Replayed) -> str:
 
 def _json(replayed: Replayed) -> str:
     state = replayed.state
-    samples = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in exposition.samples(state))
+    shown = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in samples.of_state(state))
     figures = (figure._asdict() for figure in report.figures(state))
     content = {
         "lines": replayed.stats.lines_read,
@@ -54,7 +54,7 @@ def _json(replayed: Replayed) -> str:
         "repeats": replayed.stats.repeats,
         "unfinished_bytes": replayed.unfinished,
         "report": list(figures),
-        "samples": list(samples),
+        "samples": list(shown),
     }
     # The encoder that can indent is not the fast one.
     plain = msgspec.json.format(json.dumps(content, ensure_ascii=False), indent=1)
@@ -77,9 +77,15 @@ def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
     yield f"{written.samples:,} samples of {written.series:,} series, from {first} to {last}"
 
 
+def _text(replayed: Replayed, *, openmetrics: bool) -> str:
+    from extractor import exposition  # noqa: PLC0415  # prometheus-client takes 50 ms to import
+
+    return exposition.text(replayed.state, threading.Lock(), openmetrics=openmetrics)
+
+
 FORMATS: dict[str, Callable[[Replayed], str]] = {
     "table": _table,
     "json": _json,
-    "prometheus": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=False),
-    "openmetrics": lambda replayed: exposition.text(replayed.state, threading.Lock(), openmetrics=True),
+    "prometheus": lambda replayed: _text(replayed, openmetrics=False),
+    "openmetrics": lambda replayed: _text(replayed, openmetrics=True),
 }

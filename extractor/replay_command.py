@@ -22,12 +22,11 @@ from extractor.escapes import harmless, printable
 from extractor.options import (
     INCOMPLETE,
     REJECTED,
-    SELDOM,
     backfill_options,
-    collect_less,
     moment,
     option,
     paths_argument,
+    read_to_the_end,
     reading_options,
 )
 from extractor.period import ALWAYS, Period
@@ -100,7 +99,7 @@ def read(
     on_reject: Callable[[Rejected], None] = lambda _: None,
 ) -> Replayed:
     """Read *paths* as *options* say, with progress and troubles on standard error."""
-    collect_less(SELDOM)
+    read_to_the_end()
     window = options.pop("quantile_window")
     job = Replay(catalog, Options(paths=paths, window=window, **options), on_reject)
     with shown(job.total_bytes) as progress:
@@ -126,7 +125,7 @@ def _backfill(
     output: Document | Blocks,
     how: dict[str, Any],
 ) -> Replayed:
-    collect_less(SELDOM)
+    read_to_the_end()
     window = options.pop("quantile_window")
     with TemporaryDirectory(prefix="extractor-") as folder, output:
         asked = Options(paths=paths, window=window, **options)

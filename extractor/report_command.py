@@ -18,12 +18,11 @@ from extractor.judgement import compared, rejected, rows
 from extractor.options import (
     BROKEN,
     INCOMPLETE,
-    SELDOM,
-    collect_less,
     moment,
     objectives_option,
     option,
     paths_argument,
+    read_to_the_end,
     reading_options,
     window_option,
 )
@@ -87,7 +86,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
 
 
 def _read(paths: tuple[str, ...], window: float, options: dict[str, Any]) -> tuple[Cut, Replayed]:
-    collect_less(SELDOM)
+    read_to_the_end()
     since, until = options.pop("since"), options.pop("until")
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until")

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from extractor import exposition
+from extractor import exposition, samples
 from extractor.exemplars import Exemplar
-from extractor.exposition import Said
 from extractor.families import Family, Labels
 from extractor.hdr import Pile
 from extractor.own_metrics import OwnText
+from extractor.samples import Said
 from extractor.series import Series
 from extractor.sharing import Shared
 from extractor.state import State
@@ -100,9 +100,9 @@ class _FamilyText:
         newest, exemplars, changed = state.newest_slot, self._exemplars, []
         for lines in self._ordered:
             series: Any = lines.series
-            said = exposition.said(series, newest, exemplars=exemplars)
+            said = samples.said(series, newest, exemplars=exemplars)
             if said != lines.said:
-                changed.append(_Changed(lines, said, exposition.window(series, newest)))
+                changed.append(_Changed(lines, said, samples.window(series, newest)))
         return changed
 
     def take(self, changed: Iterable[_Changed]) -> None:
@@ -110,7 +110,7 @@ class _FamilyText:
         metric = self._family.metric
         for lines, said, window in changed:
             lines.said = said
-            written = [*map(exposition.number_text, exposition.numbers_of(metric, said, window))]
+            written = [*map(samples.number_text, samples.numbers_of(metric, said, window))]
             for place, exemplar in said[1]:
                 written[place] += self._exemplar(lines, place, exemplar)
             lines.text = "".join([f"{name}{text}\n" for name, text in zip(lines.names, written, strict=False)])
@@ -124,14 +124,14 @@ class _FamilyText:
     def _order(self, series: Mapping[Labels, Series | None]) -> None:
         metric = self._family.metric
         for labels in series.keys() - self._lines.keys():
-            names = [f"{exposition.series_text(metric, labels, *shape)} " for shape in exposition.shapes(metric)]
+            names = [f"{samples.series_text(metric, labels, *shape)} " for shape in samples.shapes(metric)]
             self._lines[labels] = _Lines(series[labels], names)
         self._ordered = [lines for _, lines in sorted(self._lines.items(), key=_labels)]
 
     def _exemplar(self, lines: _Lines, place: int, exemplar: Exemplar) -> str:
         known, text = lines.exemplars.get(place, (None, ""))
         if known is not exemplar:
-            text = exposition.exemplar_text(self._family.metric, exemplar)
+            text = samples.exemplar_text(self._family.metric, exemplar)
             lines.exemplars[place] = exemplar, text
         return text
 

@@ -10,7 +10,7 @@ Knows nothing of events, files or clocks.
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
-from extractor import exposition
+from extractor import samples
 from extractor.catalog import Kind, Metric
 from extractor.families import Family, Labels
 from extractor.series import Series, Summary
@@ -92,12 +92,12 @@ class Timeline:
 
     def _write(self, metric: Metric, series: Series) -> int:
         """Write the lines of *series* as it is now, and say where they begin."""
-        parts = list(exposition.parts(metric, series, self._state.newest_slot))
+        parts = list(samples.parts(metric, series, self._state.newest_slot))
         if parts and series in self._waiting:
             self._places[series] = len(self._lines)
             labels = self._waiting.pop(series)
             for suffix, extra, _ in parts:
-                self._append(exposition.series_text(metric, labels, suffix, {**extra, **self._labels}))
+                self._append(samples.series_text(metric, labels, suffix, {**extra, **self._labels}))
         place = self._places.get(series, len(self._lines))
         for at, (_, _, value) in enumerate(parts, place):
             self._set(at, value)
@@ -113,7 +113,7 @@ class Timeline:
         # Of a histogram most buckets stay as they were, and to compare a number costs a tenth of writing it.
         if value != self._values[place]:
             self._values[place] = value
-            self._lines[place] = self._series[place] + exposition.number_text(value)
+            self._lines[place] = self._series[place] + samples.number_text(value)
 
     def _slide(self) -> None:
         """Move the windows on to the latest event."""
@@ -133,7 +133,7 @@ class Timeline:
             places = self._open.setdefault(name, {})
             for labels in sorted(counts.keys() - places.keys()):
                 places[labels] = len(self._lines)
-                self._append(exposition.series_text(family.metric, labels, extra=self._labels))
+                self._append(samples.series_text(family.metric, labels, extra=self._labels))
             # Runs that never said their labels leave nothing behind. A scrape would miss their series, which ends it;
             # here only another value ends the last one.
             for labels, place in places.items():

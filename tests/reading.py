@@ -12,7 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from extractor import exposition
+from extractor import exposition, samples
 from extractor.catalog import Catalog
 from extractor.lines import Blob
 from extractor.pipeline import Pipeline, Rejected
@@ -89,7 +89,7 @@ Sampled = dict[tuple[str, ...], float]
 
 def sampled(state: State, name: str) -> Sampled:
     """The samples of this *name*: label values, in the order of the exposition, to the number."""
-    return {tuple(labels.values()): value for sample, labels, value in exposition.samples(state) if sample == name}
+    return {tuple(labels.values()): value for sample, labels, value in samples.of_state(state) if sample == name}
 
 
 def event_schema(

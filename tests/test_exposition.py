@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from extractor import exposition
+from extractor import samples
 from extractor.catalog import Catalog
 from extractor.own_metrics import OwnText
 from extractor.state import State
@@ -135,7 +135,7 @@ def test_round_trip(openmetrics: bool) -> None:
     state = read(EVERYTHING)
     expected = {
         (name, tuple(sorted(labels.items())), value)
-        for name, labels, value in exposition.samples(state)
+        for name, labels, value in samples.of_state(state)
         if not math.isnan(value)
     }
 
