@@ -179,7 +179,10 @@ class _Fold:
         targets, counts = binding.arrays()
         counting = counts[self._places]
         numbers = np.zeros(len(counting)) if column is None else np.array(self._columns.numbers[column])
-        places = (counting & ~np.isnan(numbers)).nonzero()[0]
+        chosen = counting & ~np.isnan(numbers)
+        if chosen.all():
+            return _Rows(np.arange(len(numbers)), targets[self._places], numbers)
+        places = chosen.nonzero()[0]
         return _Rows(places, targets[self._places[places]], numbers[places])
 
     def _sums(self, binding: Binding, rows: _Rows) -> list[Exact]:

@@ -19,6 +19,7 @@ Exact = int | Fraction
 Floats = NDArray[np.float64]
 
 _WIDE = 2**63
+_POWERS = 1000  # of 2; those are floats
 
 
 def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exact]:
@@ -39,7 +40,7 @@ def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exa
 def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[float]:
     """The same sums, each rounded once."""
     with np.errstate(over="ignore"):
-        parts = [np.ldexp(weights, at) for weights, at in _cuts(values, groups, size)]
+        parts = [_scaled(weights, at) for weights, at in _cuts(values, groups, size)]
     if not np.isfinite(parts).all():
         return [as_float(number) for number in exact_sums(values, groups, size)]
     if not parts:
@@ -63,11 +64,18 @@ def _cuts(values: Floats, groups: NDArray[np.int64], size: int) -> Iterator[tupl
     at = 0 if _are_small(values, bits) else None
     while len(values):
         at = int(np.frexp(np.abs(values).max())[1]) - bits if at is None else at
-        cut = np.trunc(np.ldexp(values, -at))
+        cut = np.trunc(_scaled(values, -at))
         yield np.asarray(np.bincount(groups, weights=cut, minlength=size), dtype=np.float64), at
-        rest = values - np.ldexp(cut, at)
+        rest = values - _scaled(cut, at)
         left = np.flatnonzero(rest)
         values, groups, at = rest[left], groups[left], None
+
+
+def _scaled(values: Floats, power: int) -> Floats:
+    """*values* times 2 to some *power*."""
+    if abs(power) < _POWERS:
+        return values * 2.0**power  # as exact, and a tenth of the time
+    return np.asarray(np.ldexp(values, power), dtype=np.float64)
 
 
 def _are_small(values: Floats, bits: int) -> bool:
