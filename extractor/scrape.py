@@ -123,6 +123,8 @@ class _FamilyText:
 
     def _order(self, series: Mapping[Labels, Series | None]) -> None:
         metric = self._family.metric
+        for labels in self._lines.keys() - series.keys():  # of a gauge of open runs
+            del self._lines[labels]
         for labels in series.keys() - self._lines.keys():
             names = [f"{samples.series_text(metric, labels, *shape)} " for shape in samples.shapes(metric)]
             self._lines[labels] = _Lines(series[labels], names)

@@ -125,7 +125,7 @@ class Serving:
             self._server.stop()
 
     def give_way(self) -> None:
-        """Let a scrape be answered first, if there is one; for whoever reads, between two chunks."""
+        """Let who asks now be answered first; for whoever reads, between two chunks."""
         self._turns.give_way()
 
     def reject(self, rejected: Rejected) -> None:
@@ -140,7 +140,8 @@ class Serving:
 
     def _page(self) -> str:
         assert self._overview is not None
-        return self._overview.page()
+        with self._turns.short():
+            return self._overview.page()
 
 
 def _access(options: Options, log: Log, stats: Stats) -> "Access | None":

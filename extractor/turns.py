@@ -1,9 +1,9 @@
 """
-Who works now: reading, or the answer to a scrape.
+Who works now: reading, or the answer to who asks.
 
-Both are Python, and Python does one thing at a time: side by side each would take twice as long. A scrape is short and
-somebody waits for it, so reading gives way to it; but as reading must go on however often somebody asks, it waits no
-longer, all in all, than it has worked.
+Both are Python, and Python does one thing at a time: side by side each would take twice as long. A scrape, or the page,
+is short and somebody waits for it, so reading gives way to it; but as reading must go on however often somebody asks,
+it waits no longer, all in all, than it has worked.
 
 Knows nothing of what either does.
 """
@@ -18,13 +18,15 @@ _AT_MOST = 1.0  # seconds
 
 class Turns:
     """
-    The turns of one who goes on for long, and of one who is short; each is one thread at a time.
+    The turns of one thread that goes on for long, and of others that are short.
 
     *clock* is seconds that never jump.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._short = 0  # how many are being done
+        self._lock = threading.Lock()
         self._free = threading.Event()
         self._free.set()
         self._ended = clock()
@@ -33,11 +35,16 @@ class Turns:
     @contextmanager
     def short(self) -> Iterator[None]:
         """What is done within is short, and others should give way."""
-        self._free.clear()
+        with self._lock:
+            self._short += 1
+            self._free.clear()
         try:
             yield
         finally:
-            self._free.set()
+            with self._lock:
+                self._short -= 1
+                if not self._short:
+                    self._free.set()
 
     def give_way(self) -> None:
         """Wait while something short is being done, but no longer than was worked so far."""

@@ -71,3 +71,23 @@ def test_default_pack() -> None:
 
         assert text(reader.state) == written.write(openmetrics=False)
     assert all(own.name not in written.write(openmetrics=False) for own in OWN)
+
+
+def test_label_sets_of_runs_that_no_event_named_alone(tmp_path: Path) -> None:
+    """What two events say of a run together is shown as long as the run is open, and not a moment longer."""
+    text_property = {"type": "string", "maxLength": 9}
+    labels = {"x-run": "start", "x-labels": {"who": {"limit": 5}, "kind": {"limit": 5}}}
+    open_runs = {"type": "gauge", "help": "Help.", "labels": ["who", "kind"], "value": {"run": "open"}}
+    both = {"who": text_property, "kind": text_property}
+    begin = event_schema("begin", both, {"runs_open": open_runs}, {"who": "a"}, **labels)
+    ends = {"ends_total": {"type": "counter", "help": "Help."}}
+    reader = Reader(write_pack(tmp_path, begin, event_schema("end", {}, ends, {}, **{"x-run": "end"})))
+    written = SeriesText(reader.state, threading.Lock())
+
+    named = [line("begin", 0, run_id="r1", who="a", kind="j"), line("begin", 0, run_id="r2", who="b", kind="k")]
+    reader.lines([*named, line("begin", 1, who="a"), line("begin", 2, kind="k")])
+    assert 'runs_open{kind="k",who="a"} 1.0' in written.write(openmetrics=False)
+
+    reader.lines([line("end", 3)])
+    assert text(reader.state) == written.write(openmetrics=False)
+    assert 'kind="k",who="a"' not in text(reader.state)

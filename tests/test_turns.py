@@ -61,6 +61,19 @@ def test_an_answer_that_fails_is_over_too() -> None:
     turns.give_way()
 
 
+def test_reading_waits_for_all_who_ask() -> None:
+    """Of two answers that are made at the same time, both are over before reading goes on."""
+    said: list[str] = []
+    turns = turns_at(0.0, 60.0, 60.5)
+    with answering(turns, said) as scrape, answering(turns, said) as page:
+        page.set()
+        threading.Timer(0.05, scrape.set).start()
+        turns.give_way()
+        said.append("read")
+
+    assert said == ["answered", "answered", "read"]
+
+
 def test_who_has_not_worked_does_not_wait() -> None:
     """After half a second of work and as long a wait reading goes on, and what it works then it may wait again."""
     said: list[str] = []
