@@ -134,15 +134,14 @@ class Columns:
             self.keys = Places()
 
 
-def floats(numbers: Sequence[float | None]) -> "array[float]":
-    """*numbers* as a column."""
+def floats(numbers: Sequence[float | None]) -> bytes:
+    """*numbers* as a column has them."""
     try:
-        packed = pack(f"{len(numbers)}d", *numbers)  # half the time of what array does itself
+        return pack(f"{len(numbers)}d", *numbers)  # half the time of what array does itself
     except error:  # one is None
-        packed = pack(f"{len(numbers)}d", *[nan if number is None else number for number in numbers])
-    return array("d", packed)
+        return pack(f"{len(numbers)}d", *[nan if number is None else number for number in numbers])
 
 
-def integers(numbers: Sequence[int]) -> "array[int]":
-    """*numbers* as a column."""
-    return array("q", pack(f"{len(numbers)}q", *numbers))
+def integers(numbers: Sequence[int]) -> bytes:
+    """The same of integers."""
+    return pack(f"{len(numbers)}q", *numbers)

@@ -215,15 +215,17 @@ def _take_loop(
     scope: dict[str, Any] = {"integers": integers, "floats": floats, "extend": _extend}
     tests = [_test(item, _attribute(item.pointer, names), scope) for item in plan.tests]
     key = "".join(f"{part}, " for part in [*(_attribute(pointer, names) for pointer in plan.keys), *tests])
-    lines = [f"columns.places.extend(integers([keys[({key})] for o in objects]))"]
+    lines = [f"columns.places.frombytes(integers([keys[({key})] for o in objects]))"]
     for place, pointer in enumerate(plan.numbers):
-        lines.append(f"columns.numbers[{place}].extend(floats([{_attribute(pointer, names)} for o in objects]))")
+        lines.append(f"columns.numbers[{place}].frombytes(floats([{_attribute(pointer, names)} for o in objects]))")
     for place, pointer in enumerate(plan.texts):
-        lines.append(f"columns.texts[{place}].extend(integers([words[{_attribute(pointer, names)}] for o in objects]))")
+        lines.append(
+            f"columns.texts[{place}].frombytes(integers([words[{_attribute(pointer, names)}] for o in objects]))"
+        )
     for place, pointer in enumerate(plan.marks):
         lines.append(f"extend(columns.marks[{place}], [{_attribute(pointer, names)} for o in objects])")
     if run is not None:
-        lines.append(f"columns.runs.extend(integers([runs[o.{run}] for o in objects]))")
+        lines.append(f"columns.runs.frombytes(integers([runs[o.{run}] for o in objects]))")
     exec("\n ".join(["def take(objects, columns, runs):", "keys, words = columns.keys, columns.words", *lines]), scope)  # noqa: S102
     take: Callable[[Sequence[Object], Columns, RunIds], None] = scope["take"]
     return take

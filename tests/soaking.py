@@ -225,8 +225,8 @@ class Soak:
                 "extractor_behind_bytes": 0,
             }
         for name, number in expected.items():
-            if f"\n{name} {float(number)}\n" not in served:
-                self.wrong.append(f"{self._elapsed():.0f} s: {name} is not {number}, but {value_in(served, name)}")
+            if (said := value_in(served, name)) != number:
+                self.wrong.append(f"{self._elapsed():.0f} s: {name} is not {number}, but {said}")
                 self.say(self.wrong[-1])
 
     def _saved(self) -> None:
@@ -265,6 +265,7 @@ class Soak:
         return sum(times for name, times in self.done.items() if name.startswith(kind))
 
 
-def value_in(exposition: str, name: str) -> str:
-    """The value of a sample without labels, as it stands there."""
-    return next((line.split(" ")[1] for line in exposition.splitlines() if line.startswith(f"{name} ")), "nothing")
+def value_in(exposition: str, name: str) -> float | None:
+    """The value of a sample without labels; None if it is not there."""
+    rows = (line.split(" ") for line in exposition.splitlines())
+    return next((float(row[1]) for row in rows if row[0] == name), None)
