@@ -12,7 +12,7 @@ SOURCES := extractor samples bench tests
 UNIT    := env -i $(BIN)/extractor systemd --program /opt/extractor/bin/extractor /var/log/agents
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint type docs docs-check check coverage soak soak-replay test-oldest bench bench-peers bench-live clean
+.PHONY: help run test format lint type docs docs-check check coverage soak soak-replay test-oldest bench bench-speed bench-peers bench-live clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,6 +73,9 @@ test-oldest: $(STAMP)  ## the tests of what dependencies do for us, with the old
 
 bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
 	@$(BIN)/python -m bench.speed
+
+bench-speed: $(STAMP)  ## the same, into docs/performance.md
+	@$(BIN)/python -m bench.speed --rounds 5 --write
 
 bench-peers: $(PEERS)  ## the same job on what users would pick instead; writes docs/performance.md
 	@$(BIN)/python -m bench.peers --write
