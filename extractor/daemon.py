@@ -83,7 +83,7 @@ class Daemon:
             positions=positions,
             on_fold=self._after_fold,
             on_happening=self._telling.happening,
-            give_way=self._serving.give_way,
+            give_way=self._give_way,
         )
         self._waker = Waker(options.logs)
         self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
@@ -161,6 +161,13 @@ class Daemon:
         self._fold_at = time.monotonic() + _FOLD_SECONDS
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
         self._step()
+
+    def _give_way(self) -> None:
+        if self._stopping.is_set():
+            return
+        began = time.monotonic()
+        self._serving.give_way()
+        self._folding_since += time.monotonic() - began  # that time was not the fold's
 
     def _may_read(self) -> bool:
         self._step()

@@ -50,7 +50,14 @@ class FastType:
         asked = {item.pointer for item in plan.tests if item.present or None in (item.values or ())}
         numbers = set(plan.numbers) - set(plan.keys) - asked - set(shared)
         self.struct = struct_of(plan.event, pack, own, numbers=numbers, texts=plan.texts)
-        self.take = _take_loop(plan, own, shared.get(pack.run) if pack.run else None)
+        self._run = shared.get(pack.run) if pack.run else None
+        self.take = _take_loop(plan, own, self._run)
+
+    def name_runs(self, objects: Iterable[Object], runs: RunIds) -> None:
+        """Give the runs of *objects* their places among *runs*."""
+        if self._run is not None:
+            for item in objects:
+                runs[getattr(item, self._run)]  # asking for a place gives it
 
 
 class Batch:

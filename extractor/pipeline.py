@@ -98,6 +98,8 @@ class _Reader:
         waiting += part.objects
         if len(waiting) >= _TOGETHER:
             self._take(part.type, waiting)
+        else:
+            part.type.name_runs(part.objects, self.runs)  # past a limit those that came first count
 
     def put_event(self, event: Event, slot: int) -> None:
         """Put an event of the exact path into its columns."""

@@ -109,11 +109,11 @@ class _FamilyText:
         """Write what has *changed*."""
         metric = self._family.metric
         for lines, said, window in changed:
-            lines.said = said
             written = [*map(samples.number_text, samples.numbers_of(metric, said, window))]
             for place, exemplar in said[1]:
                 written[place] += self._exemplar(lines, place, exemplar)
             lines.text = "".join([f"{name}{text}\n" for name, text in zip(lines.names, written, strict=False)])
+            lines.said = said
 
     def texts(self) -> Iterator[str]:
         """The text as it was taken last."""

@@ -129,7 +129,8 @@ class Summary:
         self, numbers: Numbers, slots: Integers, newest: int, per_unit: int, places: Indexes | None = None
     ) -> int:
         """Count *numbers*, each in its slot; how many HDR had to clamp, which is none if their *places* are known."""
-        indexes, clamped = (places, 0) if places is not None else indexes_of(numbers.array, per_unit)
+        # A part of what was read together would keep all of that in memory.
+        indexes, clamped = (places.copy(), 0) if places is not None else indexes_of(numbers.array, per_unit)
         self.count += len(numbers)
         self.total += numbers.total
         self.all.add(indexes)

@@ -83,7 +83,7 @@ def _by_slot(total: int, run: Integers, slot: Integers, values: Floats) -> tuple
     if len(values):
         low, span = int(slot.min()), int(slot.max() - slot.min()) + 1
         size = (int(run.max()) + 1) * span
-        if size <= _DENSE and (values == np.trunc(values)).all() and values.sum() < _EXACT:
+        if size <= _DENSE and (values == np.trunc(values)).all() and float(np.abs(values).max()) * len(values) < _EXACT:
             sums = np.asarray(np.bincount(run * span + slot - low, weights=values), dtype=np.float64)
             hit = np.flatnonzero(sums)
             run, slot, values = hit // span, hit % span + low, sums[hit]

@@ -7,10 +7,11 @@ with a power of two below it, and those add up exactly: a sum is an int or a `Fr
 Knows nothing of metrics.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import fsum, inf
+from math import fsum, inf, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ Exact = int | Fraction
 Floats = NDArray[np.float64]
 
 _WIDE = 2**63
+_LARGEST = sys.float_info.max
 _POWERS = 1000  # of 2; those are floats
 
 
@@ -38,17 +40,21 @@ def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exa
 
 
 def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[float]:
-    """The same sums, each rounded once."""
+    """The same sums, each rounded once: to a finite number, which is the largest where there is none."""
     with np.errstate(over="ignore"):
         parts = [_scaled(weights, at) for weights, at in _cuts(values, groups, size)]
-    if not np.isfinite(parts).all():
-        return [as_float(number) for number in exact_sums(values, groups, size)]
     if not parts:
         return [0.0] * size
     # Mostly there are integers alone; and what is left of the others is a sum of a few floats, which fsum rounds once.
     sums: list[float] = (parts[0] + 0.0).tolist()
-    for group in np.flatnonzero(np.any(parts[1:], axis=0)).tolist() if parts[1:] else ():
-        sums[group] = fsum([float(part[group]) for part in parts])
+    try:
+        for group in np.flatnonzero(np.any(parts[1:], axis=0)).tolist() if parts[1:] else ():
+            sums[group] = fsum([float(part[group]) for part in parts])
+    except (OverflowError, ValueError):  # on the way; or two parts that no float can hold
+        sums = [inf]
+    if not all(map(isfinite, sums)):
+        exact = map(as_float, exact_sums(values, groups, size))
+        sums = [min(max(number, -_LARGEST), _LARGEST) for number in exact]
     return sums
 
 

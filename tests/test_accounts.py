@@ -2,7 +2,10 @@
 
 import pytest
 
+from extractor.lines import Blob
+from extractor.pipeline import Pipeline
 from extractor.state import State
+from extractor.stats import Stats
 from tests.reading import Reader, default_catalog, line, llm_call, read, sampled, tool_call
 
 
@@ -137,3 +140,25 @@ def test_open_runs_are_bounded() -> None:
     assert 10 >= state.open_runs()
     assert 15 == state.open_runs() + state.shed_runs()
     assert {} == sampled(state, "agent_runs_abandoned_total")
+
+
+@pytest.mark.parametrize("other", [1.7976931348623157e308, 2.0**970])
+def test_a_total_that_no_float_can_hold(other: float) -> None:
+    """Two valid lines must not end the process, now and after every restart: the run cost as much as can be said."""
+    costs = [llm_call(1, cost_usd=1.7976931348623157e308), llm_call(2, cost_usd=other)]
+
+    state = ended([*costs, complete(3)])
+
+    assert {("a", "1"): 1.0} == sampled(state, "agent_run_cost_usd_count")
+    assert {("a", "1"): 1.7976931348623157e308} == observed(state, "agent_run_cost_usd")
+
+
+def test_past_a_limit_the_runs_that_came_first_are_told_apart() -> None:
+    """However rare the type of the event was that named a run."""
+    pipeline = Pipeline(State(default_catalog()), Stats())
+    steps = [line("step", 1, run_id=f"run-{n}", agent=f"agent-{n}", step=1, type="plan") for n in range(200)]
+    for lines in ([line("run.start", run_id="first", agent="first", agent_type="x")], steps):
+        pipeline.feed(default_catalog().default_pack, "a.jsonl", [Blob(b"".join(item + b"\n" for item in lines), 0)])
+    pipeline.fold()
+
+    assert 1.0 == sampled(pipeline.state, "agent_runs_in_progress")["first",]

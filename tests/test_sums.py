@@ -1,5 +1,6 @@
 """A sum is exact: it does not depend on the order, or on how the numbers were spread."""
 
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -7,7 +8,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extractor.sums import Exact, as_float, dump_exact, exact_sums, load_exact, rounded_sums
@@ -37,13 +38,16 @@ def test_sums_are_exact(numbers: list[tuple[float, int]]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.one_of(FLOATS, ORDINARY), st.integers(0, 3)), max_size=40))
+@example([(sys.float_info.max, 0), (2.0**970, 0)])
+@example([(sys.float_info.max, 0), (sys.float_info.max, 0), (-sys.float_info.max, 1), (-1e300, 1)])
 def test_rounded_sums_are_the_exact_ones_rounded_once(numbers: list[tuple[float, int]]) -> None:
-    """However large or small the numbers are, and whatever they add up to."""
+    """However large or small the numbers are, and whatever they add up to: what no float can hold is the largest."""
     values, groups = [number for number, _ in numbers], [group for _, group in numbers]
 
     found = rounded_sums(np.array(values, dtype=np.float64), np.array(groups, dtype=np.int64), 4)
 
-    assert [as_float(number) for number in sums(values, groups, 4)] == found
+    most = sys.float_info.max
+    assert [min(max(as_float(number), -most), most) for number in sums(values, groups, 4)] == found
 
 
 @settings(max_examples=200, deadline=None)
