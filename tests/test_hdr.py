@@ -9,6 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from extractor.hdr import RELATIVE_ERROR, Counts, Window, indexes_of, quantiles
+from extractor.series import Summary
+from extractor.sums import Numbers
 
 HIGHEST = 2**62 / 1e9  # base units
 WANTED = (0.0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -199,3 +201,14 @@ def test_window_of_one_addition_over_many_slots() -> None:
 def test_stated_error_is_that_of_two_digits() -> None:
     """A quantile is wrong by less than one percent, which is what the documents say."""
     assert ceil(100 * RELATIVE_ERROR) == 1
+
+
+def test_a_rare_series_does_not_keep_what_was_read_with_it() -> None:
+    """Of the indexes of a whole fold a series keeps its own, and not all of them alive."""
+    fold, series = np.arange(1000, dtype=np.uint16), Summary(30)
+
+    series.observe(Numbers(np.ones(2)), np.zeros(2, dtype=np.int64), 0, 1, fold[5:7])
+
+    _, recent = series.all.unadded()
+    assert [[5, 6]] == [indexes.tolist() for indexes in recent]
+    assert not any(np.shares_memory(fold, indexes) for indexes in recent)
