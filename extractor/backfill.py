@@ -95,9 +95,9 @@ class Backfill:
 
         *progress* is told how many of `parts` are done.
         """
-        timeline = Timeline(self._state, self._labels)
         from extractor.exposition import metadata  # noqa: PLC0415  # prometheus-client takes 50 ms to import
 
+        timeline = Timeline(self._state, self._labels)
         output.write(metadata(self._catalog))
         samples, last, first = 0, 0, None
         for last, text, lines in self._samples(timeline):

@@ -56,12 +56,12 @@ class Exemplars(dict[int, Exemplar]):
 
 def usable(name: str, text: object) -> str:
     """*text* as the value of the label *name* of an exemplar; empty if it cannot be one."""
-    # An identifier that is cut off leads nowhere.
-    return text if isinstance(text, str) and len(name) + len(text) <= MOST else ""
+    return usable_texts(name, [text])[0]
 
 
 def usable_texts(name: str, texts: Iterable[object]) -> list[str]:
-    """`usable` for each of *texts*: of many a third of the time."""
+    """Each of *texts* as the value of the label *name* of an exemplar; empty if it cannot be one."""
+    # An identifier that is cut off leads nowhere.
     longest = MOST - len(name)
     return [text if isinstance(text, str) and len(text) <= longest else "" for text in texts]
 

@@ -87,23 +87,26 @@ class _Reader:
         self.fast = FastPath(catalog_pack, pack_plans)
         self.columns = {name: _columns(plan) for name, plan in pack_plans.items()}
         self.runs: RunIds = Places()
-        self._waiting: dict[str, list[Object]] = {name: [] for name in pack_plans}
+        self._waiting: dict[str, tuple[FastType, list[Object]]] = {
+            fast.plan.event.name: (fast, []) for fast in self.fast.types.values()
+        }
 
     def put(self, part: Part) -> None:
         """Put events into their columns; those of a rare type together with more of it."""
         name = part.type.plan.event.name
-        columns, waiting = self.columns[name], self._waiting[name]
+        columns, (_, waiting) = self.columns[name], self._waiting[name]
         columns.slots.extend(part.slots)
         columns.times.extend(part.times)
         waiting += part.objects
         if len(waiting) >= _TOGETHER:
-            self._take(part.type, waiting)
+            self._take(name)
         else:
             part.type.name_runs(part.objects, self.runs)  # past a limit those that came first count
 
     def put_event(self, event: Event, slot: int) -> None:
         """Put an event of the exact path into its columns."""
-        self.finish()  # rows are in the order in which they were read
+        if event.type.name in self._waiting:
+            self._take(event.type.name)  # rows are in the order in which they were read
         plan = self.plans[event.type.name]
         texts, marks = plan.texts_of(event.line), plan.marks_of(event.line)
         columns = self.columns[event.type.name]
@@ -113,13 +116,14 @@ class _Reader:
 
     def finish(self) -> None:
         """Put everything that waits into its columns."""
-        for fast in self.fast.types.values():
-            if waiting := self._waiting[fast.plan.event.name]:
-                self._take(fast, waiting)
+        for name in self._waiting:
+            self._take(name)
 
-    def _take(self, fast: FastType, waiting: list[Object]) -> None:
-        fast.take(waiting, self.columns[fast.plan.event.name], self.runs)
-        waiting.clear()
+    def _take(self, name: str) -> None:
+        fast, waiting = self._waiting[name]
+        if waiting:
+            fast.take(waiting, self.columns[name], self.runs)
+            waiting.clear()
 
 
 def _columns(plan: Plan) -> Columns:
