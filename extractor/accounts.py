@@ -10,6 +10,7 @@ Knows nothing of series.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -31,6 +32,7 @@ from extractor.updates import Increment, Observations, Update
 Over = list[tuple[str, Run]]
 _Series = tuple[str, tuple[str, ...]]
 
+_ALWAYS = 1 << 62  # a slot after any
 _CALLS = 16  # take as much memory as a run
 
 
@@ -132,6 +134,17 @@ class Accounts:
     def forget(self, floor: float) -> list[Update]:
         """Settle what no event that comes after *floor* can change."""
         return [*self._over(self.runs.settle(floor)), *self._elapsed(self.runs.long_before(floor))]
+
+    def drop(self, run: str) -> None:
+        """Forget a run: nothing is observed of it."""
+        self.runs.known.pop(run, None)
+        with suppress(Exception):  # it is dropped because something about it cannot be handled
+            self.ledger.settle([Account(run, -_ALWAYS, _ALWAYS, _ALWAYS)])
+
+    def forget_calls(self) -> None:
+        """Forget all calls and intervals that are not decided."""
+        for each in self._looked_for:
+            each.clear()
 
     def merge(self, other: "Accounts") -> None:
         """Take into account what *other* knows."""

@@ -222,7 +222,7 @@ class Pack:
     A folder of event types that share an envelope: where in a line the event's name, its time and its run stand.
 
     *patterns* are shell patterns of the names of the files that hold such lines; *release* is the label that tells
-    releases apart.
+    releases apart. *numbers* says where the lines of each event type have numbers that something is made of.
     """
 
     name: str
@@ -236,6 +236,7 @@ class Pack:
     signals: tuple[Signal, ...] = ()
     release: str | None = None
     recommended: tuple[Recommendation, ...] = ()
+    numbers: Mapping[str, tuple[Pointer, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

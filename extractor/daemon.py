@@ -15,11 +15,14 @@ from types import FrameType
 
 from extractor.catalog import Catalog
 from extractor.intake import Intake
+from extractor.internal_errors import InternalErrors
+from extractor.journal import Journal
 from extractor.keeper import Keeper
 from extractor.notify import Notifier
 from extractor.own_log import Log, relay
 from extractor.pace import Pace
-from extractor.pipeline import Listener, Pipeline, Rejected
+from extractor.pipeline import MergeError, Pipeline, Rejected
+from extractor.positions import Position
 from extractor.prices import Prices
 from extractor.readiness import Readiness
 from extractor.reloading import Reloading, taken_over
@@ -29,13 +32,17 @@ from extractor.serving import Serving
 from extractor.silence import Silence
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.tail import Tail
 from extractor.telling import Telling
+from extractor.updates import Listener
 from extractor.waker import Waker
 
 _FOLD_SECONDS = 0.05  # while reading without a pause; a line must be seen within 100 ms
 _FOLD_SECONDS_AT_MOST = 0.4  # however long a fold takes; a line must be seen within 500 ms
 _FOLD_SHARE = 4  # a fold that took long is followed by so many times as much reading
 _DRAIN_SECONDS = 5.0  # for what was written before the signal; a long catch-up is cut short
+_PAUSE_SECONDS = 0.1  # after a failure nobody foresaw; doubled with each one that follows at once, up to:
+_PAUSE_SECONDS_AT_MOST = 30.0
 
 
 class Daemon:
@@ -53,28 +60,45 @@ class Daemon:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stats = Stats()
+        self._errors = InternalErrors(self._stats, self._report)
         self._notifier = Notifier(os.environ)
-        catalog = load(options.schemas)
-        self._state = _empty(catalog, options)
+        self._catalog, self._prices = load(options.schemas), Prices.load(options.prices)
+        self._state = _empty(self._catalog, options)
         self._serving = Serving(
             options,
             self._stats,
             self._lock,
             log,
+            self._errors,
             not_ready=self._not_ready,
             problem=lambda: self._waker.problem,
         )
         self._keeper = self._make_keeper()
+        self._journal = Journal(options.state_dir) if options.state_dir else None
         self._notifier.long_step("Restoring what was counted")
         positions = self._keeper.restore() if self._keeper else []
         self._pace = Pace(self._stats)
+        self._begin(positions)
+        self._waker = Waker(options.logs)
+        self._reloading = Reloading(self._reload, log, self._stats, self._errors, self._notifier.reloading)
+        self._scan_at = 0.0
+        self._in_terminal = sys.stderr.isatty()
+        self._fold_at = 0.0
+        self._folding_since = 0.0
+        self._failures = 0
+
+    def _begin(self, positions: list[Position], *, careful: bool = False) -> None:
+        """Read on at *positions*, into the state as it is."""
+        options = self._options
         view = self._serving.view(self._state, options)
-        self._serving.show(view)
-        self._pipeline = self._make_pipeline(self._state, Prices.load(options.prices), view.listener)
+        self._serving.show(view, anew=careful)
+        self._pipeline = self._make_pipeline(self._state, self._prices, view.listener, careful=careful)
         if self._keeper:
             self._keeper.begin(self._pipeline)
+        self._readiness = Readiness()
+        self._silence = Silence(self._stats, longest=2 * options.poll_interval)
         self._intake = Intake(
-            catalog,
+            self._catalog,
             options.logs,
             self._pipeline,
             self._lock,
@@ -84,15 +108,9 @@ class Daemon:
             on_fold=self._after_fold,
             on_happening=self._telling.happening,
             give_way=self._give_way,
+            journal=self._journal,
+            errors=self._errors,
         )
-        self._waker = Waker(options.logs)
-        self._reloading = Reloading(self._reload, log, self._stats, self._notifier.reloading)
-        self._readiness = Readiness()
-        self._silence = Silence(self._stats, longest=2 * options.poll_interval)
-        self._scan_at = 0.0
-        self._in_terminal = sys.stderr.isatty()
-        self._fold_at = 0.0
-        self._folding_since = 0.0
 
     def run(self) -> None:
         """Follow and serve until told to stop."""
@@ -125,24 +143,69 @@ class Daemon:
         self._waker.wake()
 
     def _follow(self) -> None:
+        self._attempt(self._catch_up)
+        while not self._stopping.is_set():
+            hints = self._waker.wait(max(min(self._scan_at - time.monotonic(), self._notifier.pause()), 0.0))
+            self._attempt(lambda: self._look(hints))  # noqa: B023  # done before the next ones come
+        self._notifier.stopping()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        self._attempt(lambda: self._drain(deadline))
+        if self._keeper:
+            self._notifier.long_step("Stopping: saving what was counted")
+            if not self._failures:  # what is left of a failure is not to be saved
+                self._saved(self._keeper.save)
+            self._keeper.close()
+        if self._journal:
+            self._journal.close()
+
+    def _catch_up(self) -> None:
         self._scan()
         self._readiness.begin(self._intake.tail.sources())
         self._intake.fold()  # how far behind it is must be known while the first of it is read
         self._go_on()
-        while not self._stopping.is_set():
-            hints = self._waker.wait(max(min(self._scan_at - time.monotonic(), self._notifier.pause()), 0.0))
-            if time.monotonic() >= self._scan_at:
-                self._scan()
-            else:
-                self._intake.look(hints)
-            self._go_on()
-        self._notifier.stopping()
-        deadline = time.monotonic() + _DRAIN_SECONDS
+
+    def _look(self, hints: frozenset[str]) -> None:
+        if time.monotonic() >= self._scan_at:
+            self._scan()
+        else:
+            self._intake.look(hints)
+        self._go_on()
+
+    def _drain(self, deadline: float) -> None:
         self._intake.scan()
         self._intake.read(go_on=lambda: self._may_drain(deadline))
-        if self._keeper:
-            self._notifier.long_step("Stopping: saving what was counted")
-            self._keeper.finish(self._pipeline, self._intake.tail)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do *step*; if it fails as nobody foresaw, go on from what was saved last."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  # nothing in a log ends the process
+            self._errors.contain("merge" if isinstance(error, MergeError) else "follow", error.__cause__ or error)
+            self._failures += 1
+        else:
+            self._failures = 0
+        while self._failures and not self._stopping.is_set() and not self._went_back():
+            pass
+
+    def _went_back(self) -> bool:
+        """Go on from what was saved last, after a pause; whether that could be done."""
+        pause = min(_PAUSE_SECONDS * 2 ** min(self._failures, 16), _PAUSE_SECONDS_AT_MOST)
+        if self._failures > 1 and self._stopping.wait(pause):
+            return False
+        try:
+            self._log.error("going on from what was saved last; /metrics answers 503 until it has caught up")
+            self._intake.tail.close()
+            self._state = _empty(self._catalog, self._options)
+            of_process = self._stats.begin_anew()
+            positions = self._keeper.go_back(self._state) if self._keeper else []
+            self._stats.keep(of_process)
+            self._begin(positions, careful=True)
+            self._catch_up()
+        except Exception as error:  # noqa: BLE001  # as in `_attempt`
+            self._errors.contain("follow", error.__cause__ or error)
+            self._failures += 1
+            return False
+        return True
 
     def _go_on(self) -> None:
         self._read()
@@ -158,6 +221,14 @@ class Daemon:
     def _read(self) -> None:
         with self._lock:
             self._state.idle = self._silence.look()
+            now = time.time()
+            ahead = self._state.watermark - now
+            came_back = self._pipeline.hold(now, self._options.max_clock_skew)
+        if came_back:
+            self._log.warning(
+                f"the clock was ahead: the latest event is {ahead:,.0f} s in the future; windows and time for runs "
+                f"have come back to now, and the events count in the windows when their time has come"
+            )
         self._fold_at = time.monotonic() + _FOLD_SECONDS
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
         self._step()
@@ -197,11 +268,22 @@ class Daemon:
             self._scan_at = 0.0
         if self._readiness.is_ready:
             self._notifier.ready()
+            self._pipeline.careful = False
+            if self._journal:
+                self._journal.suspects.clear()
         self._serving.folded(self._intake.tail.sources)
         if self._keeper:
-            self._keeper.tick(self._pipeline, self._intake.tail)
+            self._saved(self._keeper.tick)
         else:
             self._stats.show(self._stats.unshown())
+
+    def _saved(self, save: Callable[[Pipeline, Tail], None]) -> None:
+        """Save what was counted; if that fails, it is tried again, and reading goes on."""
+        try:
+            save(self._pipeline, self._intake.tail)
+        except Exception as error:  # noqa: BLE001  # whatever it is
+            self._stats.failed_saves += 1
+            self._errors.contain("checkpoint", error)
 
     def _reload(self) -> Callable[[], list[str]]:
         """Read what the files say now, for the next line; between two chunks, when all that was read is folded."""
@@ -217,6 +299,7 @@ class Daemon:
 
         def apply() -> list[str]:
             self._options, self._state, self._pipeline = options, state, pipeline
+            self._catalog, self._prices = catalog, prices
             self._log.set(level=options.log_level, form=options.log_format)
             self._intake.go_on(catalog, pipeline)
             if self._keeper:
@@ -227,15 +310,22 @@ class Daemon:
 
         return apply
 
-    def _make_pipeline(self, state: State, prices: Prices, listener: Listener | None) -> Pipeline:
+    def _make_pipeline(
+        self, state: State, prices: Prices, listener: Listener | None, *, careful: bool = False
+    ) -> Pipeline:
         return Pipeline(
             state,
             self._stats,
-            latest=lambda: time.time() + self._options.max_clock_skew,
+            latest=self._latest,
             on_reject=self._reject,
             prices=prices,
             listener=listener,
+            errors=self._errors,
+            careful=careful,
         )
+
+    def _latest(self) -> float:
+        return time.time() + self._options.max_clock_skew
 
     def _make_keeper(self) -> Keeper | None:
         options = self._options
@@ -256,6 +346,11 @@ class Daemon:
         if self._readiness.is_ready:
             return ""
         return f"Catching up with the logs: {self._stats.bytes_behind} bytes to read."
+
+    def _report(self, text: str, lines: list[str]) -> None:
+        self._log.error(text)
+        for line in lines:
+            self._log.error(line)
 
     def _reject(self, rejected: Rejected) -> None:
         if self._keeper:

@@ -19,6 +19,7 @@ import orjson
 
 from extractor.catalog import EventType, Pack
 from extractor.pointers import found, pointer_text
+from extractor.sums import is_in_range
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(
@@ -38,7 +39,11 @@ with so many brackets are judged here alone, and those that only the standard li
 
 
 class Reason(StrEnum):
-    """Why a line is no event; in the order in which it is decided."""
+    """
+    Why a line is no event; in the order in which it is decided.
+
+    `INTERNAL` is not a verdict on the line: counting it raised an exception that nobody foresaw.
+    """
 
     TOO_LONG = "too_long"
     BAD_ENCODING = "bad_encoding"
@@ -48,6 +53,7 @@ class Reason(StrEnum):
     UNKNOWN_EVENT = "unknown_event"
     BAD_TIME = "bad_time"
     INVALID = "invalid"
+    INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,11 @@ def read_line(line: bytes, pack: Pack, latest: float) -> Event | Reject:  # noqa
     violation = event.violation(decoded)
     if violation is not None:
         return Reject(Reason.INVALID, violation.pointer, violation.message)
+    for pointer in pack.numbers[name]:
+        number = found(decoded, pointer)
+        if isinstance(number, int | float) and not is_in_range(number):
+            message = f"{_short(number)} cannot be added up; a number is 0, or its size is from 1e-18 to 1e18"
+            return Reject(Reason.INVALID, pointer_text(pointer), message)
     run = found(decoded, pack.run) if pack.run else None
     return Event(event, time, run if isinstance(run, str) else None, decoded)
 
@@ -156,6 +167,8 @@ def _time(raw: object, latest: float) -> float | str:
     time = rfc_3339(raw) if isinstance(raw, str) else _epoch(raw)
     if time is None:
         return f"{_short(raw)} is neither RFC 3339 with an offset nor epoch seconds as a number"
+    if time < 0:
+        return f"{_short(raw)} is before 1970: is it a time that was never set?"
     if time > latest:
         return f"{_short(raw)} is further in the future than the allowed clock skew"
     return time

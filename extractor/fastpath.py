@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from extractor.derive import Plan, run_fields
 from extractor.events import DEEP, is_deep
 from extractor.pointers import Pointer
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
+from extractor.sums import is_in_range
 
 _SCARCE = 8  # one byte in so many; if there are more that are not ASCII, it is faster to look at all of them together
 _HIGH, _MARK, _CONTINUED = 0x80, 0xC0, 0x80  # bytes of UTF-8: not ASCII; and those within a character
@@ -51,7 +53,13 @@ class FastType:
         numbers = set(plan.numbers) - set(plan.keys) - asked - set(shared)
         self.struct = struct_of(plan.event, pack, own, numbers=numbers, texts=plan.texts)
         self._run = shared.get(pack.run) if pack.run else None
+        self._numbers = [own[pointer] for pointer in plan.numbers if pointer in own]
         self.take = _take_loop(plan, own, self._run)
+
+    def has_tiny(self, item: Object) -> bool:
+        """Whether a number of *item* is too small to be added up."""
+        numbers = (getattr(item, name) for name in self._numbers)
+        return any(number is not None and not isnan(number) and not is_in_range(number) for number in numbers)
 
     def name_runs(self, objects: Iterable[Object], runs: RunIds) -> None:
         """Give the runs of *objects* their places among *runs*."""
@@ -123,6 +131,10 @@ class FastPath:
         decoded = self._decoder.line(line)
         return decoded if decoded is not None and _checked([decoded], latest) else None
 
+    def has_tiny(self, item: Object) -> bool:
+        """Whether a number of *item* is too small to be added up."""
+        return self.types[type(item)].has_tiny(item)
+
     def numbers(self, objects: Sequence[Object]) -> list[tuple[Any, ...]]:
         """The writer and the number of each of *objects*, in their order; of those without a writer, nothing."""
         return self._numbers(objects) if self._numbers is not None else []
@@ -147,7 +159,7 @@ def _times(objects: Iterable[Any]) -> list[Any]:
 
 def _checked(objects: Sequence[Object], latest: float) -> Batch | None:
     batch = Batch(objects)
-    return batch if batch.latest <= latest else None
+    return batch if batch.earliest >= 0 and batch.latest <= latest else None
 
 
 def seconds(time: Raw) -> float:

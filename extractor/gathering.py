@@ -11,6 +11,8 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from extractor.catalog import Pack
 from extractor.charges import charge
 from extractor.choices import Choices, RunTexts
@@ -25,6 +27,7 @@ from extractor.repeats import Calls, Report, Saying
 from extractor.runs import Sighting
 from extractor.sighted import amounts, sightings
 from extractor.state import State
+from extractor.sums import refuse_tiny
 from extractor.updates import Update
 
 
@@ -69,8 +72,12 @@ def gather(  # noqa: PLR0913, PLR0917  # what is read, and what it is read by
     What the events of *parts*, whose runs are *runs*, add to *state*, which stays as it is.
 
     Calls that do not say what they cost are priced, in their columns, by *prices*. *by_slot* is as in `updates`.
+    Raises `TinyError` if a number is too small to be added up: the fast path does not look.
     """
     unpriced: Tally[str] = Tally()
+    for _, columns in parts:
+        for numbers in columns.numbers:
+            refuse_tiny(np.array(numbers))
     for plan, columns in parts:
         unpriced.update(charge(plan, columns, prices, state.time_of))
     texts, found = RunTexts(runs), list[Update]()

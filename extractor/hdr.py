@@ -31,6 +31,7 @@ _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits
 _MANY = 1000  # values: more than there are indexes to fall on, as a rule
 _COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
 _INDEX, _COUNT = np.dtype("<u2"), np.dtype("<i8")  # as they are kept, and saved
+_NO_SLOT = -1 << 62  # earlier than any
 _NO_INDEXES: Indexes = np.zeros(0, dtype=_INDEX)
 _NO_COUNTS: Integers = np.zeros(0, dtype=_COUNT)
 
@@ -216,12 +217,13 @@ class Window:
     window never comes back, so that windows of the same series can be merged in any order.
     """
 
-    __slots__ = ("_dumped", "_newest", "_slots", "size")
+    __slots__ = ("_dumped", "_latest", "_newest", "_slots", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._newest: int | None = None
         self._slots: dict[int, Counts] = {}
+        self._latest = _NO_SLOT
         self._dumped: dict[int, list[Any]] = {}  # the slots as `dump` gives them, until they change
 
     def add(self, indexes: Indexes, slots: Integers, newest: int) -> None:
@@ -238,24 +240,31 @@ class Window:
         for slot, begin, end in zip(found, [0, *ends], ends, strict=False):
             if slot >= oldest:
                 self._slots.setdefault(slot, Counts()).add(indexes[begin:end])
+                self._latest = max(self._latest, slot)
                 self._dumped.pop(slot, None)
 
     def merge(self, other: "Window", newest: int) -> None:
         """Add the counts of *other*, slot by slot."""
-        for slot, counts in other.slots(newest).items():
+        for slot, counts in other.kept():
             self._slots.setdefault(slot, Counts()).merge(counts)
+            self._latest = max(self._latest, slot)
             self._dumped.pop(slot, None)
         self._slide(newest)
 
+    def kept(self) -> Iterable[tuple[int, "Counts"]]:
+        """Every slot that is kept."""
+        return self._slots.items()
+
     def counts(self, newest: int) -> list[Counts]:
-        """The counts of the slots that are still in the window."""
-        self._slide(newest)
-        return list(self._slots.values())
+        """The counts of the slots that are in the window."""
+        return list(self.slots(newest).values())
 
     def slots(self, newest: int) -> dict[int, Counts]:
-        """The slots that are still in the window, by number."""
+        """The slots that are in the window, by number; later ones, from when a clock was ahead, are not in it yet."""
         self._slide(newest)
-        return self._slots
+        if self._latest <= newest:
+            return self._slots
+        return {slot: counts for slot, counts in self._slots.items() if slot <= newest}
 
     def dump(self) -> list[list[Any]]:
         """Every slot with its counts, as plain values."""
@@ -267,6 +276,7 @@ class Window:
     def load(self, dumped: list[list[Any]], newest: int) -> None:
         """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
         self._slots = {slot: Counts.load(counts) for slot, counts in dumped}
+        self._latest = max(self._slots, default=_NO_SLOT)
         self._dumped = {}
         self._newest = None
         self._slide(newest)

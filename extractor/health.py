@@ -80,6 +80,13 @@ def _telling(objectives: Objectives) -> Iterator[Alert]:
         f"The extractor {_INSTANCE} refused to reload",
         "Its configuration, schemas or prices are wrong; those from before are in force. It would not start with them.",
     )  # fmt: skip
+    yield Alert(
+        "ExtractorInternalErrors", "sum by (job, instance, where) (increase(extractor_internal_errors_total[15m])) > 0",
+        "0m", "warning",
+        f"The extractor {_INSTANCE} has an error of its own",
+        "An exception was contained in {{ $labels.where }} within the last 15 minutes. The log has the traceback; "
+        "please report it. A line that could not be counted is kept as a reject with the reason internal.",
+    )  # fmt: skip
     for objective, broken in beyond(r.REJECTED, "reject_rate", objectives):
         yield Alert(
             "ExtractorRejectsRising", broken, "5m", "warning",

@@ -14,10 +14,13 @@ from extractor import happenings
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
 from extractor.happenings import Happening
+from extractor.internal_errors import InternalErrors
+from extractor.journal import Journal, Range
+from extractor.lines import Piece, TooLong
 from extractor.pipeline import FOLD_AFTER, Pipeline
 from extractor.positions import Identity, Position
 from extractor.sources import Source
-from extractor.tail import Tail
+from extractor.tail import Chunk, Tail
 
 
 class Intake:
@@ -25,7 +28,8 @@ class Intake:
     Reads the logs below *roots* into *pipeline*, whose state is changed only while *lock* is held.
 
     *positions* say where to read on. *on_fold* is called between two chunks, when all that was read is in the state;
-    *on_happening* is told what happens to files. *give_way* is called where others can look at the state.
+    *on_happening* is told what happens to files. *give_way* is called where others can look at the state. What is in
+    work is in *journal*; *errors* is told what was contained.
     """
 
     def __init__(  # noqa: PLR0913  # the parts that it connects
@@ -41,6 +45,8 @@ class Intake:
         on_fold: Callable[[], None] = lambda: None,
         on_happening: Callable[[Happening], None] = lambda _: None,
         give_way: Callable[[], None] = lambda: None,
+        journal: Journal | None = None,
+        errors: InternalErrors | None = None,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
@@ -51,6 +57,8 @@ class Intake:
         self._on_fold = on_fold
         self._on_happening = on_happening
         self._give_way = give_way
+        self._journal = journal
+        self._errors = errors or InternalErrors(pipeline.stats)
         self._packs: dict[Identity, Pack] = {}
         self._scanned = -inf
         self.tail = Tail(
@@ -70,18 +78,19 @@ class Intake:
 
     def scan(self) -> None:
         """Look at everything; all that was written up to now will then have been read."""
-        self._scanned = self._pipeline.state.watermark
-        self._count(self.tail.scan())
+        scanned = self._pipeline.state.watermark
+        if self._looked(self.tail.scan):
+            self._scanned = scanned
 
     def look(self, hints: frozenset[str]) -> None:
         """Look at what may have changed."""
-        self._count(self.tail.look(hints))
+        self._looked(lambda: self.tail.look(hints))
 
     def read(self, *, go_on: Callable[[], bool] = lambda: True, fold_now: Callable[[], bool] = lambda: False) -> None:
         """Read all there is, folding when enough is pending or *fold_now* says so, until *go_on* says no."""
         pipeline = self._pipeline
         for chunk in self.tail.read():
-            pipeline.feed(self._pack(chunk.source), chunk.source.path, chunk.pieces)
+            self._feed(chunk)
             self._count(chunk.happenings)
             if pipeline.pending >= FOLD_AFTER or fold_now():
                 self.fold()
@@ -100,8 +109,34 @@ class Intake:
             stats = self._pipeline.stats
             stats.files = dict(self.tail.states())
             stats.bytes_behind = self.tail.bytes_behind()
+        if self._journal:
+            self._journal.clear()
         self._give_way()
         self._on_fold()
+
+    def _looked(self, look: Callable[[], Iterable[Happening]]) -> bool:
+        """Look at files; whether that went well. What was not seen is seen when everything is looked at next."""
+        try:
+            self._count(look())
+        except Exception as error:  # noqa: BLE001  # no file, whatever it is called, ends the following of others
+            self._errors.contain("tail", error)
+            return False
+        return True
+
+    def _feed(self, chunk: Chunk) -> None:
+        pipeline, source = self._pipeline, chunk.source
+        doubtful = False
+        if self._journal and chunk.pieces:
+            read = Range(source.identity, chunk.pieces[0].offset, _end(chunk.pieces[-1]))
+            doubtful = not pipeline.careful and self._journal.is_suspect(read)
+            if doubtful:
+                self.fold()
+            self._journal.begin(read)
+        pipeline.careful |= doubtful
+        pipeline.feed(self._pack(source), source.path, chunk.pieces)
+        if doubtful:
+            self.fold()
+            pipeline.careful = False
 
     def _count(self, happened: Iterable[Happening]) -> None:
         for happening in happened:
@@ -119,3 +154,8 @@ class Intake:
     def _time_of(self, line: bytes) -> float | None:
         # The order of reading is a hint, so the first pack that finds a time will do.
         return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)
+
+
+def _end(piece: Piece) -> int:
+    """Where in its file *piece* ends."""
+    return piece.offset + (piece.length if isinstance(piece, TooLong) else len(piece.data))

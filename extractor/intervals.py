@@ -105,6 +105,10 @@ class Intervals:
         """Everything that is not decided, and what the ends say."""
         return list(self._says), self._join()
 
+    def clear(self) -> None:
+        """Forget what is not decided."""
+        self._chunks = []
+
     def dump(self) -> list[Any]:
         """Everything that is kept, as plain values."""
         says, marks = self.kept()

@@ -130,15 +130,22 @@ class Keeper:
         """Keep the state of *pipeline* from now on, at most every *interval* seconds; save it, and wait for that."""
         self._wait()
         self._state, self._interval, self._saved = pipeline.state, interval, _NOTHING
-        self._finish(pipeline, tail)
+        self.save(pipeline, tail)
 
-    def finish(self, pipeline: Pipeline, tail: Tail) -> None:
-        """Save once more, and wait for it."""
-        self._finish(pipeline, tail)
+    def go_back(self, state: State) -> list[Position]:
+        """Take over into *state*, which is empty, what was saved last, and keep that from now on; as `restore`."""
+        self._wait()
+        self._state, self._saved, self._numbers = state, _NOTHING, {}
+        self._rejects.close()
+        return self.restore()
+
+    def close(self) -> None:
+        """Let others have the directory."""
         self._saver.shutdown()
         self._directory.close()
 
-    def _finish(self, pipeline: Pipeline, tail: Tail) -> None:
+    def save(self, pipeline: Pipeline, tail: Tail) -> None:
+        """Save now, and wait for it."""
         self.flush()
         self._wait()
         self._save(pipeline, tail)

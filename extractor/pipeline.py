@@ -1,133 +1,39 @@
 """
-Pieces of log files in, one state further on: decode, group, fold.
+Pieces of log files in, one state further on: read, gather, merge.
 
-Events are first grouped by key, as raw numbers; `fold` turns the groups into updates and applies them. What costs per
-series is so paid once per fold, not once per line. Nothing is visible in the state before it is folded.
-
-Knows nothing of directories, HTTP or Prometheus.
+A batch of lines is counted apart from the state, and merged into it when that went well. A batch that raises is
+counted again in halves, until the line that raises stands alone: that one is a reject, and all others count. A merge
+that raises leaves a state that must not be used any more (`MergeError`): its owner goes on from what was saved last,
+with a pipeline that is `careful`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from math import inf
-from typing import NamedTuple, Protocol
 
 from extractor.catalog import Pack
-from extractor.columns import Columns, Places, RunIds
-from extractor.derive import Plan, plans
-from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
-from extractor.fastpath import Batch, FastPath, FastType, Part
-from extractor.gathering import Gathered, gather
-from extractor.lines import Blob, Piece, TooLong, Unfinished
+from extractor.counting import Counted, Counting, Fed, Reader, Rejected, Steps
+from extractor.derive import plans
+from extractor.events import Reason, lines_of
+from extractor.internal_errors import InternalErrors, origin
+from extractor.isolation import Dead, isolated
+from extractor.lines import Blob, Piece
 from extractor.prices import Prices
 from extractor.sequences import Sequences
 from extractor.state import State
 from extractor.stats import Stats
-from extractor.structs import Object
-from extractor.updates import Update
+from extractor.updates import Listener, Nobody, Update
+
+__all__ = ["FOLD_AFTER", "MergeError", "Pipeline", "Rejected", "Steps"]
 
 FOLD_AFTER = 200_000
 """Events after which a reader should fold: enough to make the cost per series small, few enough to hold in memory."""
 
-
+_EVENT_BYTES = 256  # of a line, more or less
 _NEAR = 32 << 20  # bytes behind
-_TOGETHER = 64  # events of a type; fewer cost as much as so many
 
 
-class Rejected(NamedTuple):
-    """A line that is no event: its file and where it begins there, why, and the line (of a too long one, its head)."""
-
-    path: str
-    offset: int
-    reject: Reject
-    line: bytes
-
-
-class Steps(Protocol):
-    """Time cut into steps, each with a state of its own."""
-
-    def step(self, time: float) -> int:
-        """The step in which *time* lies."""
-        ...
-
-    def enter(self, step: int) -> State:
-        """The state for the events of *step* that come now; the one before it has all of its own."""
-        ...
-
-    def bound(self, floor: float) -> None:
-        """Keep memory bounded; no event that is still to come is far before *floor*."""
-        ...
-
-
-class Listener(Protocol):
-    """Who is told of every update, once it is applied."""
-
-    wanted: frozenset[str]
-    """The metrics it wants to know the slots of."""
-
-    def note(self, update: Update) -> None:
-        """Take an update into account."""
-        ...
-
-
-class _Nobody:
-    """Listens to nothing."""
-
-    wanted: frozenset[str] = frozenset()
-
-    def note(self, update: Update) -> None:
-        """Take no note."""
-
-
-class _Reader:
-    """What the lines of one pack are read with."""
-
-    def __init__(self, catalog_pack: Pack, pack_plans: dict[str, Plan]) -> None:
-        self.pack = catalog_pack
-        self.plans = pack_plans
-        self.fast = FastPath(catalog_pack, pack_plans)
-        self.columns = {name: _columns(plan) for name, plan in pack_plans.items()}
-        self.runs: RunIds = Places()
-        self._waiting: dict[str, tuple[FastType, list[Object]]] = {
-            fast.plan.event.name: (fast, []) for fast in self.fast.types.values()
-        }
-
-    def put(self, part: Part) -> None:
-        """Put events into their columns; those of a rare type together with more of it."""
-        name = part.type.plan.event.name
-        columns, (_, waiting) = self.columns[name], self._waiting[name]
-        columns.slots.extend(part.slots)
-        columns.times.extend(part.times)
-        waiting += part.objects
-        if len(waiting) >= _TOGETHER:
-            self._take(name)
-        else:
-            part.type.name_runs(part.objects, self.runs)  # past a limit those that came first count
-
-    def put_event(self, event: Event, slot: int) -> None:
-        """Put an event of the exact path into its columns."""
-        if event.type.name in self._waiting:
-            self._take(event.type.name)  # rows are in the order in which they were read
-        plan = self.plans[event.type.name]
-        texts, marks = plan.texts_of(event.line), plan.marks_of(event.line)
-        columns = self.columns[event.type.name]
-        columns.add(plan.key(event.line), slot, event.time, plan.row(event.line), texts=texts, marks=marks)
-        if self.pack.run is not None:
-            columns.runs.append(self.runs[event.run])
-
-    def finish(self) -> None:
-        """Put everything that waits into its columns."""
-        for name in self._waiting:
-            self._take(name)
-
-    def _take(self, name: str) -> None:
-        fast, waiting = self._waiting[name]
-        if waiting:
-            fast.take(waiting, self.columns[name], self.runs)
-            waiting.clear()
-
-
-def _columns(plan: Plan) -> Columns:
-    return Columns(len(plan.numbers), timed=plan.timed, texts=len(plan.texts), marks=len(plan.marks))
+class MergeError(Exception):
+    """What was counted could not be merged: the state is neither what it was nor what it should be."""
 
 
 class Pipeline:
@@ -137,6 +43,7 @@ class Pipeline:
     *latest* tells the latest event time allowed now; *on_reject* is told of every line that is no event.
     Calls that do not say what they cost are priced by *prices*, or by the table alone.
     With *steps*, the state is each time the one of the step in which the events lie. A *listener* hears all updates.
+    *errors* is told what was contained. While `careful` every batch is tried in a process of its own first.
     """
 
     def __init__(  # noqa: PLR0913  # each is a way in or out
@@ -149,37 +56,61 @@ class Pipeline:
         steps: Steps | None = None,
         prices: Prices | None = None,
         listener: Listener | None = None,
+        errors: InternalErrors | None = None,
+        careful: bool = False,
     ) -> None:
         self.state = state
-        self._listener = listener or _Nobody()
-        self._steps = steps
-        self._prices = prices or Prices()
-        self._step: int | None = None
         self.stats = stats
         self.sequences = Sequences()
-        self.pending = 0
-        self._gathered: list[Gathered] = []
+        self.careful = careful
+        self._listener = listener or Nobody()
+        self._steps = steps
+        self._step: int | None = None
+        self._prices = prices or Prices()
         self._latest = latest
         self._on_reject = on_reject
-        self._readers = {pack.name: _Reader(pack, plans(state.catalog, pack)) for pack in state.catalog.packs}
+        self._errors = errors or InternalErrors(stats)
+        self._readers = {pack.name: Reader(pack, plans(state.catalog, pack)) for pack in state.catalog.packs}
         stats.rejects.update(dict.fromkeys(map(str, Reason), 0))
-        self._watermark = state.watermark  # ahead of the state's by what is not folded yet
+        self._counting = self._new_counting(state.watermark)
+        self._began_at = state.watermark
+        self._batch: list[Fed] = []
+        self._bytes = 0
+        self._failure: Exception | None = None
+        self._counted: list[Counted] = []
+
+    @property
+    def pending(self) -> int:
+        """How many events are not in the state yet; enough for a fold if one must be made now."""
+        if self._failure is not None:
+            return FOLD_AFTER
+        return self._bytes // _EVENT_BYTES if self.careful else self._counting.events
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines were read, also those that are not in `stats` yet."""
+        return self.stats.lines_read + self._counting.stats.lines_read
 
     def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:
         """Read *pieces* of the file at *path*, whose lines are those of *pack*."""
-        reader = self._readers[pack.name]
-        for piece in pieces:
-            if isinstance(piece, TooLong):
-                self.stats.bytes_read += piece.length
-                self.stats.lines_read += 1
-                reject = Reject(Reason.TOO_LONG, "", f"the line has {piece.length} bytes")
-                self._reject(Rejected(path, piece.offset, reject, piece.head))
-            elif isinstance(piece, Unfinished):
-                self.stats.lines_read += 1
-                reject = Reject(Reason.NOT_JSON, "", "the file was rotated away within the line")
-                self._reject(Rejected(path, piece.offset, reject, piece.data))
-            else:
-                self._read(reader, path, piece)
+        latest = self._latest()
+        fed = [Fed(pack, path, piece, latest) for piece in pieces]
+        self._batch += fed
+        self._bytes += sum(len(each.piece.data) for each in fed if isinstance(each.piece, Blob))
+        if self._failure is not None or self.careful:
+            return
+        try:
+            for each in fed:
+                self._counting.read(each)
+        except Exception as error:  # noqa: BLE001  # it is found out which line it was
+            self._failure = error
+
+    def hold(self, now: float, skew: float) -> bool:
+        """As `State.hold`: whether a clock was ahead that has come back."""
+        came_back = self.state.hold(now, skew)
+        if came_back:
+            self._counting.watermark = self._began_at = now
+        return came_back
 
     def fold(self) -> None:
         """Bring everything read so far into the state."""
@@ -187,107 +118,164 @@ class Pipeline:
         self.apply()
 
     def gather(self) -> None:
-        """Make everything read so far ready for `apply`; nobody sees anything of it before."""
-        for reader in self._readers.values():
-            reader.finish()
-            parts = [(plan, reader.columns[name]) for name, plan in reader.plans.items()]
-            runs = list(reader.runs)
-            self._gathered.append(gather(reader.pack, parts, runs, self.state, self._prices, self._by_slot()))
-            reader.runs.clear()
-            for _, columns in parts:
-                columns.clear()
+        """Make everything read ready for `apply`; nobody sees anything of it before, but the rejected lines."""
+        if not self._batch:
+            return
+        batch, self._batch, self._bytes = self._batch, [], 0
+        counted = self._gathered() if not self.careful else None
+        if counted is None:
+            self._failure = None
+            self._counting = self._new_counting(self._began_at)
+            for each in self._apart(batch):
+                self._take(each)
+        else:
+            self._take(counted)
+        self._began_at = max([self._began_at, *(latest for each in self._counted for _, latest, _ in each.parts)])
 
     def apply(self) -> None:
-        """Bring everything gathered into the state."""
-        self.state.advance(self._watermark)
-        for gathered in self._gathered:
-            self.stats.unpriced_calls(gathered.unpriced)
-            gathered.apply(self.state, self._heard)
-        self._gathered.clear()
+        """Bring everything gathered into the state. Raises `MergeError`."""
+        counted, self._counted = self._counted, []
+        try:
+            self._merge(counted)
+            self._settle()
+        except Exception as error:
+            raise MergeError(origin(error)) from error
+
+    def _gathered(self) -> Counted | None:
+        if self._failure is not None:
+            return None
+        try:
+            return self._counting.gather()
+        except Exception:  # noqa: BLE001  # it is found out which line it was
+            return None
+
+    def _take(self, counted: Counted) -> None:
+        self._counted.append(counted)
+        for rejected in counted.rejects:
+            try:
+                self._on_reject(rejected)
+            except Exception as error:  # noqa: BLE001  # it is counted, but not kept
+                self.stats.lost_rejects += 1
+                self._errors.contain("rejects", error)
+
+    def _merge(self, counted: Iterable[Counted]) -> None:
+        for each in counted:
+            self.stats.add(each.stats)
+            gaps, repeats = self.sequences.see(each.numbers)
+            self.stats.gaps += gaps
+            self.stats.repeats += repeats
+            for step, latest, parts in each.parts:
+                self._enter(step)
+                self.state.advance(latest)
+                for gathered in parts:
+                    self.stats.unpriced_calls(gathered.unpriced)
+                    gathered.apply(self.state, self._heard)
+
+    def _settle(self) -> None:
+        if self.careful:
+            for pack in self.state.accounts:
+                self._drop_unsettleable(pack)
         for update in self.state.sweep():
+            self._note(update)
+
+    def _drop_unsettleable(self, pack: str) -> None:
+        """Drop the runs of *pack* that cannot be settled."""
+        accounts = self.state.accounts[pack]
+
+        def death(names: Collection[str] | None = None) -> str:
+            def settle() -> None:
+                if names is not None:
+                    accounts.runs.known = {name: accounts.runs.known[name] for name in names}
+                self.state.sweep()
+
+            return isolated(settle)
+
+        if death([]):  # whatever it is, it is no single run
+            self._errors.contain("settle", Dead("calls and intervals cannot be decided"), f"the pack {pack!r}")
+            accounts.forget_calls()
+        while accounts.runs.known and (why := death()):
+            names = list(accounts.runs.known)
+            while len(names) > 1:
+                half = len(names) // 2
+                # Where neither half fails without the other, one of the two goes all the same.
+                names = names[:half] if death(names[:half]) else names[half:]
+            self._errors.contain("settle", Dead(why), f"the run {names[0]!r}")
+            self.state.drop_run(pack, names[0])
+
+    def _enter(self, step: int | None) -> None:
+        if self._steps is not None and step is not None and step != self._step:
+            self._step, self.state = step, self._steps.enter(step)
+
+    def _heard(self, some: Iterable[Update]) -> Iterator[Update]:
+        for update in some:
+            yield update
+            self._note(update)  # now that it is applied
+
+    def _note(self, update: Update) -> None:
+        try:
             self._listener.note(update)
-        self.pending = 0
+        except Exception as error:  # noqa: BLE001  # trends are for people; counting goes on
+            self._errors.contain("trends", error)
+
+    def _apart(self, batch: Sequence[Fed]) -> list[Counted]:
+        """What the lines of *batch* add, where counting them together fails or is not to be trusted."""
+        done: list[Counted] = []
+        waiting: list[list[Fed]] = [list(batch)]
+        while waiting:
+            fed = waiting.pop()
+            try:
+                counted = self._tried(fed, done)
+            except Exception as error:  # noqa: BLE001  # whatever it is, one line must not take others with it
+                lines = fed if len(fed) > 1 else list(_cut(fed[0]))
+                if len(lines) > 1:
+                    half = len(lines) // 2
+                    waiting += [lines[half:], lines[:half]]
+                    continue
+                self._errors.contain("read", error, f"the line at byte {lines[0].piece.offset} of {lines[0].path}")
+                counting = self._new_counting(self._began_at)
+                counting.refuse(lines[0], f"it cannot be counted: {origin(error)}")
+                counted = counting.gather()
+            done.append(counted)
+        return done
+
+    def _tried(self, fed: Sequence[Fed], done: Sequence[Counted]) -> Counted:
+        watermark = max([self._began_at, *(latest for each in done for _, latest, _ in each.parts)])
+
+        def count() -> Counted:
+            counting = self._new_counting(watermark, singly=True)
+            for each in fed:
+                counting.read(each)
+            return counting.gather()
+
+        def try_all() -> None:
+            self._listener = Nobody()
+            self._merge([*done, count()])
+
+        if self.careful and (death := isolated(try_all)):
+            raise Dead(death)
+        return count()
+
+    def _new_counting(self, watermark: float, *, singly: bool = False) -> Counting:
+        return Counting(
+            self._readers,
+            self.state if self._steps is None else self._steps.like,
+            self._prices,
+            watermark=watermark,
+            steps=self._steps,
+            by_slot=self._by_slot,
+            singly=singly,
+        )
 
     def _by_slot(self) -> frozenset[str]:
         # Of a long past nobody wants to know; and where 32 MiB are but minutes, a fold is but seconds.
         return self._listener.wanted if self.stats.bytes_behind <= _NEAR else frozenset()
 
-    def _heard(self, some: Iterable[Update]) -> Iterator[Update]:
-        for update in some:
-            yield update
-            self._listener.note(update)  # now that it is applied
 
-    def _read(self, reader: _Reader, path: str, blob: Blob) -> None:
-        latest = self._latest()
-        self.stats.bytes_read += len(blob.data)
-        batch = reader.fast.decode(blob.data, latest)
-        if batch is not None:
-            self.stats.lines_read += len(batch.objects)
-            self._number(reader.fast.numbers(batch.objects))
-            self._take(reader, batch)
-            return
-        objects = []
-        numbers: list[tuple[object, object]] = []
-        for start, line in lines_of(blob.data):
-            self.stats.lines_read += 1
-            if not line.strip():
-                self.stats.blank_lines += 1
-            elif (item := reader.fast.decode_line(line, latest)) is not None:
-                objects.append(item)
-                numbers += reader.fast.numbers([item])
-            else:
-                self.stats.exact_lines += 1
-                numbers.append(number_of(line, reader.pack))
-                verdict = read_line(line, reader.pack, latest)
-                if isinstance(verdict, Reject):
-                    self._reject(Rejected(path, blob.offset + start, verdict, line))
-                else:
-                    self._take_event(reader, verdict)
-        self._number(numbers)
-        if objects:
-            self._take(reader, Batch(objects))
-
-    def _number(self, lines: Iterable[tuple[object, object]]) -> None:
-        gaps, repeats = self.sequences.see(lines)
-        self.stats.gaps += gaps
-        self.stats.repeats += repeats
-
-    def _take(self, reader: _Reader, batch: Batch) -> None:
-        if self._steps is not None:
-            within = self._steps.step
-            if within(batch.earliest) != within(batch.latest):
-                cut: dict[int, list[Object]] = {}
-                for item, time in zip(batch.objects, batch.seconds(), strict=True):
-                    cut.setdefault(within(time), []).append(item)
-                for step in sorted(cut):
-                    self._take(reader, Batch(cut[step]))
-                return
-            self._enter(self._steps, batch.earliest)
-        self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
-        for part in reader.fast.by_type(batch, self.state.slot):
-            reader.put(part)
-
-    def _take_event(self, reader: _Reader, event: Event) -> None:
-        if self._steps is not None:
-            self._enter(self._steps, event.time)
-        self._seen(1, event.time, event.time, lambda: [event.time])
-        reader.put_event(event, self.state.slot(event.time))
-
-    def _enter(self, steps: Steps, time: float) -> None:
-        step = steps.step(time)
-        if step != self._step:
-            if self._step is not None:
-                self.fold()
-            self._step, self.state, self._watermark = step, steps.enter(step), -inf
-
-    def _seen(self, events: int, earliest: float, latest: float, times: Callable[[], Iterable[float]]) -> None:
-        self.stats.events += events
-        self.pending += events
-        late = self._watermark - self.state.window_seconds
-        if earliest < late:
-            self.stats.late_events += sum(1 for time in times() if time < late)
-        self._watermark = max(self._watermark, latest)
-
-    def _reject(self, rejected: Rejected) -> None:
-        self.stats.rejects[rejected.reject.reason] += 1
-        self._on_reject(rejected)
+def _cut(fed: Fed) -> Iterable[Fed]:
+    """The lines of *fed*, one by one."""
+    if not isinstance(fed.piece, Blob):
+        return [fed]
+    data, offset = fed.piece.data, fed.piece.offset
+    begins = [start for start, _ in lines_of(data)]
+    ends = [*begins[1:], len(data)]
+    return [fed._replace(piece=Blob(data[begin:end], offset + begin)) for begin, end in zip(begins, ends, strict=True)]

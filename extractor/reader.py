@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from extractor.catalog import Catalog, Pack
+from extractor.internal_errors import InternalErrors
 from extractor.lines import MAX_LINE_BYTES, LineBuffer, Piece
 from extractor.packed import Packed
 from extractor.parts import Part
@@ -46,7 +47,7 @@ class Reader:
     Reads shards into `part`.
 
     *told* hears how much was read, *on_fold* that all of that is in the part, *on_reject* of every line that is no
-    event. With *steps* the events go there, and not into the part.
+    event. With *steps* the events go there, and not into the part. *careful* is as in `Pipeline`.
     """
 
     def __init__(  # noqa: PLR0913  # each is a way out
@@ -58,6 +59,7 @@ class Reader:
         on_reject: Callable[[Rejected], None] = lambda _: None,
         *,
         steps: Steps | None = None,
+        careful: bool = False,
     ) -> None:
         self._catalog = catalog
         self._reading = reading
@@ -65,6 +67,7 @@ class Reader:
         self._on_fold = on_fold
         self._on_reject = on_reject
         self._steps = steps
+        self._careful = careful
         self._times = {pack.name: timer(pack) for pack in catalog.packs}
         self.renew()
 
@@ -81,6 +84,8 @@ class Reader:
             on_reject=self._on_reject,
             steps=self._steps,
             prices=reading.prices,
+            errors=InternalErrors(self.part.stats, lambda text, _: self.part.troubles.append(text)),
+            careful=self._careful,
         )
         self._pipeline.sequences = self.part.spans
 
@@ -128,14 +133,14 @@ class Reader:
 
     def _feed(self, pack: Pack, path: str, pieces: list[Piece], size: int) -> None:
         stats = self.part.stats
-        before = stats.lines_read
+        before = self._pipeline.lines_read
         if not self._reading.period.is_always:
             pieces, outside, dropped = within(self._reading.period, pieces, self._times[pack.name])
             self.part.outside += outside
             stats.lines_read += outside
             stats.bytes_read += dropped
         self._pipeline.feed(pack, path, pieces)
-        self._told(Read(size, stats.lines_read - before))
+        self._told(Read(size, self._pipeline.lines_read - before))
         if self._pipeline.pending >= FOLD_AFTER:
             self._fold()
 

@@ -31,7 +31,8 @@ class Readiness:
         if self._waiting is None or self.is_ready:
             return False
         if self._caught_up_to is not None:
-            self.is_ready = state.read_to >= self._caught_up_to
+            # Time comes back when a clock does that was ahead.
+            self.is_ready = state.read_to >= min(self._caught_up_to, state.watermark)
             return False
         known = set(sources())
         self._waiting = {

@@ -56,6 +56,13 @@ class RejectFile:
             os.ftruncate(self._fd, size)
         self._size = os.fstat(self._fd).st_size
 
+    def close(self) -> None:
+        """Let go of the file, and forget what is pending; for `restore`."""
+        self._pending = []
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
     def write(self, rejected: Rejected) -> None:
         """Keep a line, once `flush` is called."""
         self._pending.append(entry_of(rejected))

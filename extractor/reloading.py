@@ -14,6 +14,7 @@ from typing import Any
 
 from extractor.checkpoint import as_read
 from extractor.errors import ExtractorError
+from extractor.internal_errors import InternalErrors, origin
 from extractor.own_log import Log
 from extractor.state import State
 from extractor.stats import Stats
@@ -35,12 +36,14 @@ class Reloading:
         read: Callable[[], Callable[[], Notes]],
         log: Log,
         stats: Stats,
+        errors: InternalErrors,
         tell: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.asked = False
         self._read = read
         self._log = log
         self._stats = stats
+        self._errors = errors
         self._tell = tell
         stats.reloaded, stats.reloaded_at = 1, time.time()
 
@@ -56,7 +59,10 @@ class Reloading:
                 apply = self._read()
             except Exception as error:  # noqa: BLE001  # whatever stands in a file must not end what runs
                 self._stats.reloaded = 0
-                why = str(error) if isinstance(error, ExtractorError) else repr(error)
+                why = str(error)
+                if not isinstance(error, ExtractorError):
+                    self._errors.contain("reload", error)
+                    why = origin(error)
                 self._log.error(f"not reloaded, everything stays as it was: {why}")
                 return
             for note in apply():

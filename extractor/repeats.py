@@ -147,6 +147,10 @@ class Repeats:
         """Everything that is kept: runs, sayings and calls to be decided; calls that were, by run; and reports."""
         return list(self._names), list(self._says), self._join(), self._before, self._reports
 
+    def clear(self) -> None:
+        """Forget what is not decided."""
+        self._chunks = []
+
     def dump(self) -> list[Any]:
         """Everything that is kept, as plain values."""
         names, sayings, calls, before, reports = self.kept()

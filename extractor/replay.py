@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from extractor.happenings import Happening, Unreadable
 from extractor.newest import late_time
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period
-from extractor.pipeline import Rejected, Steps
+from extractor.pipeline import MergeError, Rejected, Steps
 from extractor.prices import Prices
 from extractor.reader import Read, Reader, Reading
 from extractor.rotation import plain_name
@@ -80,6 +81,7 @@ class Replay:
         self._catalog = catalog
         self._options = options
         self._on_reject = on_reject
+        self._rejects_told = 0
         self._reading = Reading(
             window=options.window,
             run_timeout=options.run_timeout,
@@ -108,9 +110,36 @@ class Replay:
         """
         Read everything; *progress* is told how much was read since it was told last.
 
-        With *steps* the events go there, and the state stays empty; there is only one job then.
+        With *steps* the events go there, and the state stays empty; there is only one job then. Where what was counted
+        cannot be merged, everything is read once more, each batch tried first: the line that it was is then a reject.
         """
-        reader = Reader(self._catalog, self._reading, progress, on_reject=self._on_reject, steps=steps)
+        told = Read(0, 0)
+
+        def tell(read: Read) -> None:
+            nonlocal told
+            told = Read(told.bytes + read.bytes, told.lines + read.lines)
+            progress(read)
+
+        try:
+            return self._run(tell, steps, careful=bool(self._streams) and steps is None)
+        except MergeError as error:
+            if self._streams or steps is not None:
+                raise
+            progress(Read(-told.bytes, -told.lines))
+            self._troubles.append(f"all was read twice, for what was counted could not be merged at first: {error}")
+        return self._run(progress, steps, careful=True)
+
+    def _run(self, progress: Callable[[Read], None], steps: Steps | None, *, careful: bool) -> Replayed:
+        known, rejects = self._rejects_told, 0
+
+        def on_reject(rejected: Rejected) -> None:
+            nonlocal rejects
+            rejects += 1
+            if rejects > known:  # what was read before is not told twice
+                self._rejects_told = rejects
+                self._on_reject(rejected)
+
+        reader = Reader(self._catalog, self._reading, progress, on_reject=on_reject, steps=steps, careful=careful)
         part = reader.part
         for path in self._streams:
             if path == STDIN:
@@ -120,7 +149,7 @@ class Replay:
                     reader.read_stream(path, stream)
         jobs = min(self._options.jobs, len(self._shards)) if steps is None else 1
         if jobs > 1:
-            part = self._read_by(jobs, part, progress)
+            part = self._read_by(jobs, part, progress, careful=careful)
         else:
             for place, shard in enumerate(self._shards):
                 reader.read(shard)
@@ -138,10 +167,12 @@ class Replay:
         default = self._catalog.default_pack
         return late_time(extents, lambda path: self._catalog.pack_for(plain_name(path)) or default, self._reading)
 
-    def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None]) -> Part:
+    def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None], *, careful: bool) -> Part:
         """Read all shards by several processes; *part*, and what they counted."""
-        with Workers(self._work, jobs) as workers:
+        with Workers(partial(self._work, careful=careful), jobs) as workers:
             for told in workers.run(len(self._shards)):
+                if told.kind == "broken":
+                    raise MergeError(told.content)
                 if told.kind == "progress":
                     progress(Read(*told.content))
                     continue
@@ -152,7 +183,7 @@ class Replay:
                 part.bound(self._floor(workers.open_items))
         return part
 
-    def _work(self, tell: Tell) -> tuple[Work, Finish]:
+    def _work(self, tell: Tell, *, careful: bool) -> tuple[Work, Finish]:
         """What each process does: it hands on what it counted at the end, or when that becomes large."""
         waiting = Waiting(tell)
 
@@ -165,8 +196,14 @@ class Replay:
             waiting.flush()
             tell(Told("result", reader.part.dump()))
 
-        reader = Reader(self._catalog, self._reading, waiting.add, hand_on)
-        return lambda place: reader.read(self._shards[place]), finish
+        def work(place: int) -> None:
+            try:
+                reader.read(self._shards[place])
+            except MergeError as error:
+                tell(Told("broken", str(error)))
+
+        reader = Reader(self._catalog, self._reading, waiting.add, hand_on, careful=careful)
+        return work, finish
 
     def _floor(self, places: Iterable[int]) -> float:
         """The earliest time of the shards at *places*; infinite if there is none."""

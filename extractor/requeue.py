@@ -60,18 +60,14 @@ def _judged(catalog: Catalog, state: State, rejects: RejectFile) -> tuple[list[b
     again: list[Rejected] = []
     pipeline = Pipeline(state, Stats(), on_reject=again.append)
     kept: list[bytes] = []
-    counted = 0
     for entry, raw in rejects.entries():
         if not _is_whole(entry):
             kept.append(raw)
             continue
         pack = catalog.pack_for(Path(entry["file"]).name) or catalog.default_pack
-        again.clear()
         pipeline.feed(pack, entry["file"], [Blob(line_of(entry) + b"\n", entry["offset"])])
-        kept += [entry_of(rejected) for rejected in again]
-        counted += not again
     pipeline.fold()
-    return kept, counted
+    return [*kept, *map(entry_of, again)], pipeline.stats.events
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:

@@ -159,7 +159,7 @@ class Runs:
         """Forget the runs without an event for the time-out; what is over."""
         over, self._over = self._over, []
         # To forget costs a look at every run, and within an epoch nothing becomes old.
-        if watermark > -NEVER and (self._swept == -NEVER or self.epoch(watermark) > self.epoch(self._swept)):
+        if watermark > -NEVER and (self._swept == -NEVER or self.epoch(watermark) != self.epoch(self._swept)):
             self._swept = watermark
             over += self._forgotten(watermark)
         return over

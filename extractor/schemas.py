@@ -77,7 +77,23 @@ def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType], pla
         signals=read_signals(declared.get("signals", [])),
         release=declared.get("release"),
         recommended=read_recommended(declared.get("recommended", []), events, place / "recommended"),
+        numbers=_numbers(events),
     )
+
+
+def _numbers(events: Mapping[str, EventType]) -> dict[str, tuple[Pointer, ...]]:
+    """Where the lines of each event type have numbers that something is made of."""
+    found: dict[str, list[Pointer]] = {name: [] for name in events}
+    for name, event in events.items():
+        for feed in event.feeds:
+            found[name] += [pointer for _, pointer in feed.value.fields]
+            if (total := feed.value.total) is not None:
+                found[name] += [total.own] if total.own is not None else []
+                for of in total.of:
+                    found[of] += total.fields
+        if event.price is not None:
+            found[name] += [event.price.cost, *(pointer for pointer in event.price.tokens if pointer is not None)]
+    return {name: tuple(dict.fromkeys(pointers)) for name, pointers in found.items()}
 
 
 def _read_sequence(declared: Mapping[str, Any]) -> Numbering:

@@ -12,12 +12,13 @@ import gzip
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from extractor import exposition, samples
 from extractor.exemplars import Exemplar
 from extractor.families import Family, Labels
 from extractor.hdr import Pile
+from extractor.internal_errors import InternalErrors
 from extractor.own_metrics import OwnText
 from extractor.samples import Said
 from extractor.series import Series
@@ -25,6 +26,7 @@ from extractor.sharing import Shared
 from extractor.state import State
 from extractor.turns import Turns
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -38,9 +40,10 @@ _FAST = 1  # of gzip's levels: a tenth larger than the best, in a tenth of the t
 class SeriesText:
     """The text of all series of *state*; *lock* is held while it is found out which of them have changed."""
 
-    def __init__(self, state: State, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, state: State, lock: AbstractContextManager[Any], errors: InternalErrors | None = None) -> None:
         self._state = state
         self._lock = lock
+        self._errors = errors
         self._families: dict[bool, list[_FamilyText]] = {}
 
     def write(self, *, openmetrics: bool) -> str:
@@ -50,10 +53,21 @@ class SeriesText:
             self._families[openmetrics] = [_FamilyText(family, openmetrics=openmetrics) for family in ordered]
         families = self._families[openmetrics]
         with self._lock:
-            changed = [family.look(self._state) for family in families]
+            changed = [self.contained(lambda: family.look(self._state)) for family in families]  # noqa: B023
         for family, some in zip(families, changed, strict=True):
-            family.take(some)
+            if some:
+                self.contained(lambda: family.take(some))  # noqa: B023  # called at once
         return "".join([text for family in families for text in family.texts()])
+
+    def contained(self, work: Callable[[], T]) -> T | None:
+        """What *work* returns; if it fails, a family stays as it was written last, and all others are right."""
+        try:
+            return work()
+        except Exception as error:
+            if self._errors is None:
+                raise
+            self._errors.contain("scrape", error)
+            return None
 
 
 class _Lines:
@@ -176,7 +190,9 @@ class Scrapes:
     def _answer(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # in a thread
         series, own = self._texts
         with self._turns.short():
-            kind, rest = own.write(accept)
+            kind, rest = series.contained(lambda: own.write(accept)) or (own.kind(accept), b"")
+            if not rest and exposition.is_openmetrics(kind):
+                rest = b"# EOF\n"
             body = series.write(openmetrics=exposition.is_openmetrics(kind)).encode() + rest
             return kind, gzip.compress(body, _FAST) if compressed else body
 

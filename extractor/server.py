@@ -42,6 +42,7 @@ _EXTRA = {
     503: [(b"retry-after", b"1")],
 }
 _CLOSE = (b"connection", b"close")
+_NO_PAGE = "The page cannot be made: an internal error, which is in the log. Reading and /metrics go on.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,13 @@ class Pages:
     What is served: the scrape, whether it is ready (else why not), and the page for people.
 
     Until it is ready there is no scrape: its counters could be lower than in the scrape before. The page is served with
-    a Content-Security-Policy of its own; without a page, `/` says where the metrics are.
+    a Content-Security-Policy of its own, and is None if making it failed; without a page, `/` says where the metrics
+    are.
     """
 
     metrics: App
     not_ready: Callable[[], str]
-    page: Callable[[], str] | None = None
+    page: Callable[[], str | None] | None = None
     policy: str = _POLICY
 
 
@@ -227,13 +229,20 @@ def _routes(pages: Pages) -> App:
                 reason = pages.not_ready()
                 await _answer(send, scope, 503 if reason else 200, f"{reason or 'Ready.'}\n")
             case "/" if pages.page is not None:
-                await _answer(send, scope, 200, await shared.get("/", pages.page), _HTML, pages.policy)
+                await _answer_page(send, scope, await shared.get("/", pages.page), pages.policy)
             case "/":
                 await _answer(send, scope, 404, "There is no page here; see /metrics\n")
             case _:
                 await _answer(send, scope, 404, f"Not here; see {'/' if pages.page else '/metrics'}\n")
 
     return app
+
+
+async def _answer_page(send: Send, scope: Scope, page: str | None, policy: str) -> None:
+    if page is None:
+        await _answer(send, scope, 500, _NO_PAGE)
+    else:
+        await _answer(send, scope, 200, page, _HTML, policy)
 
 
 def _has_body(scope: Scope) -> bool:

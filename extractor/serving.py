@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from extractor import __version__, activation, objectives
 from extractor.errors import ExtractorError, WebConfigError
+from extractor.internal_errors import InternalErrors
 from extractor.overview import Overview
 from extractor.own_log import Log
 from extractor.own_metrics import OwnText
 from extractor.page import POLICY
-from extractor.pipeline import Listener, Rejected
+from extractor.pipeline import Rejected
 from extractor.run_options import Options
 from extractor.scrape import Scrapes, SeriesText
 from extractor.server import Pages, Server, listen, url
@@ -24,6 +25,7 @@ from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.turns import Turns
+from extractor.updates import Listener
 from extractor.vitals import Moment
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Serving:
         stats: Stats,
         lock: AbstractContextManager[Any],
         log: Log,
+        errors: InternalErrors,
         *,
         not_ready: Callable[[], str],
         problem: Callable[[], str],
@@ -64,6 +67,7 @@ class Serving:
         self._stats = stats
         self._lock = lock
         self._log = log
+        self._errors = errors
         self._not_ready = not_ready
         self._problem = problem
         self._began = time.time()
@@ -78,7 +82,7 @@ class Serving:
 
     def view(self, state: State, options: Options) -> View:
         """What will be seen of *state*; reads the objectives."""
-        series = SeriesText(state, self._lock)
+        series = SeriesText(state, self._lock, self._errors)
         own = OwnText(state, self._stats, self._lock, time.time, __version__)
         overview = None
         if not options.disable_page:
@@ -94,9 +98,9 @@ class Serving:
             )
         return View(series, own, overview)
 
-    def show(self, view: View) -> None:
-        """Show *view* from now on."""
-        if self._overview and view.overview:
+    def show(self, view: View, *, anew: bool = False) -> None:
+        """Show *view* from now on; *anew* without what was seen before, which will be read again."""
+        if self._overview and view.overview and not anew:
             view.overview.go_on(self._overview)
         self._overview = view.overview
         if self._scrapes is None:
@@ -136,12 +140,19 @@ class Serving:
     def folded(self, sources: Callable[[], Iterable[Source]]) -> None:
         """All that was read is in the state; *sources* are the files that are known."""
         if self._overview:
-            self._overview.folded(sources)
+            try:
+                self._overview.folded(sources)
+            except Exception as error:  # noqa: BLE001  # the page is for people; counting goes on
+                self._errors.contain("page", error)
 
-    def _page(self) -> str:
+    def _page(self) -> str | None:
         assert self._overview is not None
-        with self._turns.short():
-            return self._overview.page()
+        try:
+            with self._turns.short():
+                return self._overview.page()
+        except Exception as error:  # noqa: BLE001  # as above
+            self._errors.contain("page", error)
+            return None
 
 
 def _access(options: Options, log: Log, stats: Stats) -> "Access | None":

@@ -100,6 +100,18 @@ class State:
         """Events up to *time* were seen."""
         self.watermark = max(self.watermark, time)
 
+    def hold(self, now: float, skew: float) -> bool:
+        """
+        Let windows, and time for runs, come back to *now* if they are more than *skew* seconds after it.
+
+        Returns whether they were: then a clock was ahead when events were accepted, and has come back since. What has
+        a later time is in the windows when these get there.
+        """
+        if self.watermark <= now + skew:
+            return False
+        self.watermark = now
+        return True
+
     def apply(self, updates: Iterable[Update]) -> None:
         """Add *updates* to their series."""
         newest = self.newest_slot
@@ -165,6 +177,10 @@ class State:
         if not self._limited:
             return []
         return self._settled(accounts.settle(self.settled_to, end=end) for accounts in self.accounts.values())
+
+    def drop_run(self, pack: str, run: str) -> None:
+        """Forget an open run as if it had never been; what its events counted elsewhere stays."""
+        self.accounts[pack].drop(run)
 
     def limit(self) -> None:
         """

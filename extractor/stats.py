@@ -8,7 +8,7 @@ Knows nothing of how it is shown.
 
 from collections import Counter as Tally
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 UNPRICED_MODELS = 100
@@ -16,6 +16,9 @@ UNPRICED_MODELS = 100
 
 REFUSALS = ("busy", "full", "slow_reader", "slow_request", "tls", "unauthorized")
 """Why somebody was turned away: docs/web.md says what each means."""
+
+PLACES = ("checkpoint", "follow", "merge", "page", "read", "rejects", "reload", "scrape", "settle", "tail", "trends")
+"""Where an exception that nobody foresaw can be contained: docs/guarantees.md says what is done there."""
 
 OTHER = "__other__"
 
@@ -38,6 +41,7 @@ OWN = (
     Own("blank_lines", "counter", "extractor_blank_lines_total", "", "Lines with nothing in them; skipped."),
     Own("events", "counter", "extractor_events_total", "", "Lines that were counted as events."),
     Own("rejects", "counter", "extractor_rejected_lines_total", "reason", "Lines that are no event, by reason."),
+    Own("internal_errors", "counter", "extractor_internal_errors_total", "where", "Exceptions contained, by place."),
     Own("requeued", "counter", "extractor_requeued_lines_total", "", "Rejected lines counted later by requeue."),
     Own("exact_lines", "counter", "extractor_exact_path_lines_total", "", "Lines that the fast path did not accept."),
     Own("late_events", "counter", "extractor_late_events_total", "", "Events older than the sliding window when read."),
@@ -66,6 +70,17 @@ OWN = (
     Own("bytes_behind", "gauge", "extractor_behind_bytes", "", "Bytes in log files that are not read yet."),
 )
 
+_OF_PROCESS = (
+    "internal_errors",
+    "lost_rejects",
+    "saves",
+    "failed_saves",
+    "refusals",
+    "bad_web_configs",
+    "reloaded",
+    "reloaded_at",
+)
+
 
 @dataclass(slots=True)
 class Stats:
@@ -81,6 +96,7 @@ class Stats:
     blank_lines: int = 0
     events: int = 0
     rejects: Tally[str] = field(default_factory=Tally)
+    internal_errors: Tally[str] = field(default_factory=lambda: Tally(dict.fromkeys(PLACES, 0)))
     requeued: int = 0
     exact_lines: int = 0
     late_events: int = 0
@@ -138,6 +154,19 @@ class Stats:
         for name, tally in self.noted.items():
             counters[name] = counters[name] + tally
         return {name: _storable(value) for name, value in counters.items()}
+
+    def begin_anew(self) -> "Stats":
+        """Be as new, for what a checkpoint holds to be loaded; what there was."""
+        before = replace(self)
+        for each in fields(self):
+            fresh = each.default if each.default_factory is MISSING else each.default_factory()
+            setattr(self, each.name, fresh)
+        return before
+
+    def keep(self, before: "Stats") -> None:
+        """Take over of *before* what stands in no log, and so is not counted again."""
+        for name in _OF_PROCESS:
+            setattr(self, name, getattr(before, name))
 
     def add(self, other: "Stats") -> None:
         """Add what *other* has counted."""

@@ -48,7 +48,7 @@ class Steps:
 
     def __init__(self, catalog: Catalog, seconds: int, spill: Spill, **like: Any) -> None:  # noqa: ANN401  # the options of a State
         self._catalog = catalog
-        self._like = like
+        self._options = like
         self.seconds = seconds
         self._spill = spill
         self._step: int | None = None
@@ -57,7 +57,12 @@ class Steps:
 
     def blank(self) -> State:
         """An empty state for a part of what happened."""
-        return State(self._catalog, limited=False, **self._like)
+        return State(self._catalog, limited=False, **self._options)
+
+    @property
+    def like(self) -> State:
+        """A state like those of all steps."""
+        return self._state
 
     def step(self, time: float) -> int:
         """The step in which *time*, in seconds since the epoch, lies."""

@@ -23,7 +23,7 @@ Object = msgspec.Struct
 # Attributes that every Struct has.
 _TIME, _RUN, _WRITER, _NUMBER = "time", "run", "writer", "number"
 _TWO = 2  # pointers to properties of the line itself
-_EXACT = 2**53  # above it an int and a float may differ, and orjson and msgspec with them
+_EXACT = 2**53 - 1  # above it an integer and its float may differ, and orjson and msgspec with them
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$comment"}
 _ROOT = _ANNOTATIONS | {"$schema", "$id", "type", "properties", "required", "additionalProperties"}
 _SCALAR = str | int | float | bool | None
@@ -39,8 +39,10 @@ class Decoder:
     """Decodes events of *structs*, told apart by their names."""
 
     def __init__(self, structs: Iterable[type[Object]], pack: Pack) -> None:
-        # With one Struct alone, msgspec would not ask for the event's name.
-        nothing = msgspec.defstruct("Nothing", [], tag_field=pack.event[0], tag="\0")
+        # With one Struct alone, msgspec would not ask for the event's name. No line can be this one: a name is text
+        # that anybody may write, but no integer lies between 0 and 1.
+        never = Annotated[int, msgspec.Meta(gt=0, lt=1)]
+        nothing = msgspec.defstruct("Nothing", [("never", never)], tag_field=pack.event[0], tag="\0")
         union: Any = Union[(*structs, nothing)]  # built at run time
         self._decoder: Any = msgspec.json.Decoder(union)
 

@@ -19,9 +19,33 @@ from numpy.typing import NDArray
 Exact = int | Fraction
 Floats = NDArray[np.float64]
 
+SMALLEST, LARGEST = 1e-18, 1e18
+"""
+The magnitudes of numbers that are added up, besides 0.
+
+Between them lie 180 bits: all of them are multiples of 2**-112 and below 2**60. So a sum of 2**64 numbers fits into 236
+bits and a sign, and as a float it is finite.
+"""
+
 _WIDE = 2**63
-_LARGEST = sys.float_info.max
+_HIGHEST = sys.float_info.max
 _POWERS = 1000  # of 2; those are floats
+
+
+class TinyError(ValueError):
+    """A number is smaller than `SMALLEST`, and is not 0."""
+
+
+def is_in_range(number: float) -> bool:
+    """Whether *number* can be added up."""
+    return number == 0 or SMALLEST <= abs(number) <= LARGEST
+
+
+def refuse_tiny(values: Floats) -> None:
+    """Raise `TinyError` if one of *values* is; NaN stands for no number."""
+    sizes = np.abs(values)
+    if ((sizes < SMALLEST) & (sizes > 0)).any():
+        raise TinyError
 
 
 def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exact]:
@@ -54,7 +78,7 @@ def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[f
         sums = [inf]
     if not all(map(isfinite, sums)):
         exact = map(as_float, exact_sums(values, groups, size))
-        sums = [min(max(number, -_LARGEST), _LARGEST) for number in exact]
+        sums = list(exact)
     return sums
 
 
@@ -103,8 +127,8 @@ def as_float(exact: Exact, per_unit: int = 1) -> float:
     """*exact* in base units, rounded once; *per_unit* of its own unit are one base unit."""
     try:
         return exact.numerator / (exact.denominator * per_unit)  # integers are divided exactly, and rounded once
-    except OverflowError:
-        return inf if exact > 0 else -inf
+    except OverflowError:  # a sum of numbers that were accepted before there were limits
+        return _HIGHEST if exact > 0 else -_HIGHEST
 
 
 def dump_exact(exact: Exact) -> int | str:

@@ -133,7 +133,7 @@ class Trends:
         self.heard.levels.setdefault(newest, {}).update(levels)
         self.heard.first = newest if self.heard.first is None else min(self.heard.first, newest)
         oldest = newest - self._kept
-        if oldest > self.heard.oldest:
+        if oldest != self.heard.oldest:  # earlier than it was, once a clock that was ahead has come back
             self.heard.oldest = oldest
             _forget(self.heard.all, oldest)
             _forget(self.heard.counts, oldest)

@@ -8,7 +8,7 @@ Knows nothing of either.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +63,23 @@ class Settings(NamedTuple):
 
 
 Update = Increment | Observations | Settings
+
+
+class Listener(Protocol):
+    """Who is told of every update, once it is applied."""
+
+    wanted: frozenset[str]
+    """The metrics it wants to know the slots of."""
+
+    def note(self, update: Update) -> None:
+        """Take an update into account."""
+        ...
+
+
+class Nobody:
+    """Listens to nothing."""
+
+    wanted: frozenset[str] = frozenset()
+
+    def note(self, update: Update) -> None:
+        """Take no note."""

@@ -49,6 +49,9 @@ def vitals(state: State, stats: Stats, moment: Moment, *, keeps: bool) -> Iterat
         yield Vital("Latest event", "none yet")
     yield from _checkpoints(stats, moment, keeps=keeps)
     yield Vital("Lines read", number(stats.lines_read))
+    yield _trouble(
+        "Internal errors", stats.internal_errors.total(), "They were contained; the log has them. Please report them."
+    )
     yield _trouble("Rejected lines that could not be kept", stats.lost_rejects, "The disk refused them.")
     yield _trouble("Sequence gaps", stats.gaps, "Writers numbered lines that nobody found.")
     yield _trouble(

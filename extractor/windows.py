@@ -63,9 +63,9 @@ class Windows:
         self._catalog = catalog
         # When a run ended is known to a slot of a state. So a part of a window is some whole slots, none of them long.
         self._slots = max(1, ceil(seconds / _LONGEST))
-        self._like = like | {"run_timeout": run_timeout, "window_seconds": seconds / self._slots}
+        self._options = like | {"run_timeout": run_timeout, "window_seconds": seconds / self._slots}
         self._run_timeout = run_timeout
-        self._before = State(catalog, limited=False, **self._like)
+        self._before = State(catalog, limited=False, **self._options)
         self._states: dict[int, State] = {}
         self._earliest: int | None = None
         self._is_fixed = until is not None
@@ -74,6 +74,11 @@ class Windows:
             self._newest = self._part(nextafter(until, -inf))
         elif seen > -inf:
             self._newest = self._part(seen)
+
+    @property
+    def like(self) -> State:
+        """A state like those of all parts."""
+        return self._before
 
     def step(self, time: float) -> int:
         """The part of a window in which *time*, in seconds since the epoch, lies; one for all that is too early."""
@@ -128,7 +133,7 @@ class Windows:
         )
 
     def _blank(self) -> State:
-        state = State(self._catalog, limited=False, **self._like)
+        state = State(self._catalog, limited=False, **self._options)
         state.accounts = self._before.accounts
         return state
 

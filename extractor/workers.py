@@ -13,6 +13,7 @@ Knows nothing of what the work is.
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -21,8 +22,9 @@ from typing import Any, Literal, NamedTuple, Self
 import msgspec
 
 from extractor.errors import ExtractorError, SourceError, WorkerError
+from extractor.internal_errors import origin
 
-Kind = Literal["progress", "next", "result", "error"]
+Kind = Literal["progress", "next", "result", "error", "broken"]
 
 
 class Told(NamedTuple):
@@ -166,3 +168,7 @@ def _serve(make: Make, pipe: Connection, inherited: Sequence[Connection]) -> Non
         tell(Told("error", [error.message, error.hint]))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(1)  # the parent is gone, and nobody is left to be told
+    except Exception as error:  # noqa: BLE001  # the parent reports it in one line
+        with suppress(OSError):
+            tell(Told("error", [f"internal error: {origin(error)}", "please report it; --jobs 1 may get further"]))
+        os._exit(1)

@@ -30,7 +30,7 @@ def counters(exposition: str) -> Samples:
     """What may never go down: counters, and the buckets, counts and sums of histograms and summaries."""
     kinds: dict[str, str] = {}
     found: Samples = {}
-    for line in exposition.splitlines():
+    for line in exposition.rstrip("\n").split("\n"):  # and at no other character that ends a line for Python
         if line.startswith("# TYPE "):
             _, _, name, kind = line.split(" ")
             kinds[name] = kind
@@ -41,6 +41,11 @@ def counters(exposition: str) -> Samples:
             if kinds.get(name) == "counter" or (kinds.get(family) in {"histogram", "summary"} and family != name):
                 found[sample] = float(value)
     return found
+
+
+def series(metric: str, labels: dict[str, str]) -> str:
+    """The name and labels of a sample as they stand in the exposition, where labels are sorted."""
+    return metric + "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
 
 class Scraper(threading.Thread):

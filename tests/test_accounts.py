@@ -142,15 +142,14 @@ def test_open_runs_are_bounded() -> None:
     assert {} == sampled(state, "agent_runs_abandoned_total")
 
 
-@pytest.mark.parametrize("other", [1.7976931348623157e308, 2.0**970])
-def test_a_total_that_no_float_can_hold(other: float) -> None:
-    """Two valid lines must not end the process, now and after every restart: the run cost as much as can be said."""
-    costs = [llm_call(1, cost_usd=1.7976931348623157e308), llm_call(2, cost_usd=other)]
+def test_what_no_sum_could_hold_is_no_event() -> None:
+    """Beside it the largest number that is accepted is far from what a float can hold, however often it comes."""
+    costs = [llm_call(1, cost_usd=1.7976931348623157e308), *(llm_call(2, cost_usd=1e18) for _ in range(1000))]
 
     state = ended([*costs, complete(3)])
 
     assert {("a", "1"): 1.0} == sampled(state, "agent_run_cost_usd_count")
-    assert {("a", "1"): 1.7976931348623157e308} == observed(state, "agent_run_cost_usd")
+    assert {("a", "1"): 1e21} == observed(state, "agent_run_cost_usd")
 
 
 def test_past_a_limit_the_runs_that_came_first_are_told_apart() -> None:

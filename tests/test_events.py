@@ -81,7 +81,17 @@ def with_extra(raw: bytes) -> bytes:
         ("event", with_extra(b"[1e999, " + b"1" * 30 + b"]")),
         ("event", with_extra(b"[" * 100 + b"]" * 100)),
         ("event", with_extra(b'"\\ud83d\\ude00 \\u0000"')),
-        ("event", VALID.replace(b"250", b"1" * 30)),
+        ("event", VALID.replace(b"250", b"1e18")),
+        ("event", VALID.replace(b"250", b"1e-18")),
+        ("invalid", VALID.replace(b"250", b"1.000000000000001e18")),
+        ("invalid", VALID.replace(b"250", b"9.99e-19")),
+        ("invalid", VALID.replace(b"250", b"5e-324")),
+        ("invalid", VALID.replace(b"250", b"1" * 30)),
+        ("unknown_event", b'{"event": "\\u0000", "ts": 1}'),
+        ("unknown_event", b'{"event": "\\u0000tool.call", "ts": 1}'),
+        ("unknown_event", b'{"event": "tool.call\\u0000", "ts": 1}'),
+        ("bad_time", b'{"event": "tool.call", "ts": "0001-01-01T00:00:00Z"}'),
+        ("bad_time", b'{"event": "tool.call", "ts": "1969-12-31T23:59:59.999999Z"}'),
     ],
 )
 def test_one_reason_for_each_line(reason: str, written: bytes) -> None:
@@ -119,6 +129,7 @@ def test_reasons_are_closed_and_in_order() -> None:
         "unknown_event",
         "bad_time",
         "invalid",
+        "internal",
     ]
 
     assert expected == [str(reason) for reason in Reason]

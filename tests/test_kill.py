@@ -22,7 +22,7 @@ import pytest
 from extractor import shards
 from extractor.replay import Options, Replay
 from tests.count import LABELS, Truth, bucket_counts
-from tests.killing import Samples, Scraper, Victim, counters, kill_loop
+from tests.killing import Samples, Scraper, Victim, counters, kill_loop, series
 from tests.reading import default_catalog, text
 from tests.servers import DEADLINE
 from tests.test_prometheus import pack_words
@@ -210,11 +210,6 @@ def survived(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int
     print(f"survived {KILLS} kills: {dict(phases)}, scrapes {dict(scraper.scrapes)}, lines {writer.lines}")  # noqa: T201  # for `make soak`
     counted = truth(pack_words(), logs)
     return Survived(logs, state_dir, writer, scraper, phases, counted, served, again, said.read_text())
-
-
-def series(metric: str, labels: dict[str, str]) -> str:
-    """The name and labels of a sample as they stand in the exposition, where labels are sorted."""
-    return metric + "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
 
 def of_the_pack(exposition: str) -> str:
