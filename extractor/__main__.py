@@ -10,11 +10,15 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 # numpy would start a thread on every core for the multiplication of matrices; there are none here.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from extractor.streams import open_standard_streams
+
+# isort: split
 from extractor.cli import main as commands  # what it imports loads numpy
 
 
 def main() -> None:
     """Run the command that was asked for."""
+    open_standard_streams()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     commands()

@@ -5,21 +5,27 @@ Options in, exit codes out; no logic.
 `--strict` and something was rejected, 130 Ctrl-C.
 """
 
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from extractor import __version__
 from extractor.errors import ExtractorError
 from extractor.escapes import printable
-from extractor.options import collect_less, objectives_option, option, paths_argument, reading_options
+from extractor.internal_errors import origin
+from extractor.options import Seconds, collect_less, objectives_option, option, paths_argument, reading_options
 from extractor.own_log import FORMS, PRIORITIES, Log
 from extractor.run_options import Options
 from extractor.settings import Command
+from extractor.streams import give_up_output
 
 _INTERRUPTED = 130
+_TRACEBACK = "please report it; EXTRACTOR_TRACEBACK=1 in the environment shows where it comes from"
 _ELSEWHERE = ("check", "config", "replay", "report", "requeue", "rules", "systemd")
 
 
@@ -39,15 +45,31 @@ class _Commands(click.Group):
             return command
         return super().get_command(ctx, cmd_name)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **extra)
         except ExtractorError as error:
-            click.echo(f"extractor: {printable(str(error))}", err=True)
-            ctx.exit(1)
+            _fail(str(error))
         except KeyboardInterrupt:
-            click.echo("extractor: interrupted", err=True)
-            ctx.exit(_INTERRUPTED)
+            _fail("interrupted", _INTERRUPTED)
+        except OSError as error:
+            # What cannot be done with a file is an error of ours, with its name; what is left is what is printed.
+            _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        except Exception as error:
+            if os.environ.get("EXTRACTOR_TRACEBACK"):
+                raise
+            _fail(f"internal error: {origin(error)} ({_TRACEBACK})")
+
+
+def _fail(text: str, code: int = 1) -> NoReturn:
+    """End the program, and say why."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        give_up_output()
+    with suppress(OSError):
+        click.echo(f"extractor: {printable(text)}", err=True)
+    sys.exit(code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,7 +104,7 @@ def main() -> None:
 )
 @option(
     "--checkpoint-interval",
-    type=click.FloatRange(min=0.05),
+    type=Seconds(min=0.05),
     default=5.0,
     metavar="SECONDS",
     help="Save the state this often.",
@@ -96,7 +118,7 @@ def main() -> None:
 )
 @option(
     "--poll-interval",
-    type=click.FloatRange(min=0.05),
+    type=Seconds(min=0.05),
     default=5.0,
     metavar="SECONDS",
     help="Look at every file this often, should the system not tell of a change.",

@@ -45,6 +45,23 @@ class PathText(click.types.StringParamType):
 
 PATH_TEXT = PathText()
 
+_SHORTEST = 0.001  # seconds; what is cut into shorter parts has more of them than can be counted
+
+LONGEST = 100 * 365.25 * 86400
+"""Seconds of the longest time that can be given: a hundred years."""
+
+
+class Seconds(click.FloatRange):
+    """A length of time in seconds, from *min* to `LONGEST`; `nan` and `inf` are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  # as click
+        """The number of seconds that *value* says; fails as click does."""
+        seconds: float = super().convert(value, param, ctx)
+        if not seconds <= LONGEST:
+            self.fail(f"{value} is no number of seconds, or more than a hundred years", param, ctx)
+        return seconds
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -108,7 +125,7 @@ def reading_options(command: F) -> F:
         ),
         option(
             "--max-clock-skew",
-            type=click.FloatRange(min=0),
+            type=Seconds(min=0),
             default=300.0,
             metavar="SECONDS",
             help="Reject events further in the future.",
@@ -121,21 +138,21 @@ def reading_options(command: F) -> F:
         ),
         option(
             "--run-linger",
-            type=click.FloatRange(min=0),
+            type=Seconds(min=0),
             default=5.0,
             metavar="SECONDS",
             help="Count events of a run that come so long after its end.",
         ),
         option(
             "--run-timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Seconds(min=_SHORTEST),
             default=3600.0,
             metavar="SECONDS",
             help="Give up a run without an event for so long.",
         ),
         option(
             "--quantile-window",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Seconds(min=_SHORTEST),
             default=300.0,
             metavar="SECONDS",
             help="Length of the sliding window of the quantiles.",
@@ -205,8 +222,8 @@ def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> di
 
 def _window(_: click.Context, __: click.Parameter, value: str) -> int:
     seconds = duration_seconds(value)
-    if not seconds:
-        raise click.BadParameter(f"{value!r} is no window; write 45s, 30m, 12h or 1d")
+    if not 0 < seconds <= LONGEST:
+        raise click.BadParameter(f"{value!r} is no window, or longer than 100 years; write 45s, 30m, 12h or 1d")
     return seconds
 
 

@@ -10,7 +10,7 @@ Knows nothing of files or metrics.
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from math import inf, isfinite
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,8 @@ from extractor.events import lines_of, rfc_3339, time_of
 from extractor.lines import Blob, Piece, TooLong
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+_YEAR_10000 = 253_402_300_800
 
 TimeOf = Callable[[bytes], float | None]
 
@@ -52,7 +54,11 @@ ALWAYS = Period()
 
 
 def seconds_of(text: str) -> float | None:
-    """The time that a person wrote: RFC 3339 with an offset, a date (its first moment in UTC), or epoch seconds."""
+    """
+    The time that a person wrote: RFC 3339 with an offset, a date (its first moment in UTC), or epoch seconds.
+
+    None if it is none of them, or, in seconds, before 1970 or after the year 9999.
+    """
     if _DATE.fullmatch(text):
         try:
             return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
@@ -65,7 +71,7 @@ def seconds_of(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if isfinite(number) else None
+    return number if 0 <= number < _YEAR_10000 else None
 
 
 def timer(pack: Pack) -> TimeOf:
