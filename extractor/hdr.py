@@ -11,7 +11,8 @@ Knows nothing of labels, metrics or clocks.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from fractions import Fraction
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -68,6 +69,22 @@ def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1)
     half = 1 << (_SUB_BUCKET_MAGNITUDE - 1)
     indexes = ((bucket + 1) << (_SUB_BUCKET_MAGNITUDE - 1)) + (whole >> bucket) - half
     return indexes.astype(_INDEX), clamped
+
+
+def rank(quantile: float, count: int) -> int:
+    """
+    Which of *count* values in ascending order is the *quantile*, from 1: the smallest that so many do not exceed.
+
+    That is the product rounded up. HdrHistogram rounds it to the nearest, and so says 1 ms for the 0.9 of six calls of
+    1 ms and one of a minute.
+    """
+    part = _as_written(quantile)
+    return max(1, -(-part.numerator * count // part.denominator))
+
+
+@lru_cache(maxsize=1024)
+def _as_written(quantile: float) -> Fraction:
+    return Fraction(repr(quantile))  # 0.55 is a little more than 55 of 100
 
 
 class Counts:
@@ -173,7 +190,7 @@ class Pile:
         """
         The *wanted* quantiles, in base units; None when there are no values.
 
-        The rank of quantile q among n values is HdrHistogram's: q * n rounded, at least 1.
+        The rank of each is `rank`.
         """
         # As the sum of dense counts: to add the parts up sparsely takes twice as long for a window of 30 slots.
         dense = np.bincount(np.concatenate([_NO_INDEXES, *self.recent]))
@@ -186,7 +203,7 @@ class Pile:
         if not len(dense):
             return None
         reached = np.cumsum(dense)
-        ranks = [max(1, int(quantile * int(reached[-1]) + 0.5)) for quantile in wanted]
+        ranks = [rank(quantile, int(reached[-1])) for quantile in wanted]
         return [_highest(index) for index in np.searchsorted(reached, ranks).tolist()]
 
 
@@ -245,15 +262,15 @@ class Window:
 
     def merge(self, other: "Window", newest: int) -> None:
         """Add the counts of *other*, slot by slot."""
-        for slot, counts in other.kept():
+        self._slide(newest)
+        for slot, counts in other.since(newest - self.size + 1):
             self._slots.setdefault(slot, Counts()).merge(counts)
             self._latest = max(self._latest, slot)
             self._dumped.pop(slot, None)
-        self._slide(newest)
 
-    def kept(self) -> Iterable[tuple[int, "Counts"]]:
-        """Every slot that is kept."""
-        return self._slots.items()
+    def since(self, oldest: int) -> Iterable[tuple[int, "Counts"]]:
+        """Every slot from *oldest* on, also those that are not in the window yet."""
+        return ((slot, counts) for slot, counts in self._slots.items() if slot >= oldest)
 
     def counts(self, newest: int) -> list[Counts]:
         """The counts of the slots that are in the window."""

@@ -1,5 +1,6 @@
 """Quantiles are those of HdrHistogram: never below the true one, and within the stated relative error above it."""
 
+from fractions import Fraction
 from math import ceil
 
 import numpy as np
@@ -8,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from extractor.hdr import RELATIVE_ERROR, Counts, Window, indexes_of, quantiles
+from extractor.hdr import RELATIVE_ERROR, Counts, Window, indexes_of, quantiles, rank
 from extractor.series import Summary
 from extractor.sums import Numbers
 
@@ -27,8 +28,8 @@ def counted(values: list[float], per_unit: int = 1) -> Counts:
 
 
 def true_quantile(values: list[float], quantile: float) -> float:
-    """The value at HdrHistogram's rank: quantile * n, rounded half up, at least the first."""
-    return sorted(values)[max(1, int(quantile * len(values) + 0.5)) - 1]
+    """The smallest value that the part *quantile* of all does not exceed."""
+    return sorted(values)[max(1, ceil(Fraction(str(quantile)) * len(values))) - 1]
 
 
 @settings(max_examples=200, deadline=None)
@@ -62,7 +63,9 @@ def test_equals_hdrhistogram(numbers: list[int]) -> None:
     histogram = HdrHistogram(1, 2**62, 2)
     for number in numbers:
         histogram.record_value(int(float(number)))
-    expected = [histogram.get_value_at_percentile(100 * quantile) / 1e9 for quantile in WANTED[1:]]
+    # Its rank is the product rounded to the nearest: asked for our rank, it must say what we say.
+    ranks = [max(1, ceil(Fraction(str(quantile)) * len(numbers))) for quantile in WANTED[1:]]
+    expected = [histogram.get_value_at_percentile(100 * rank / len(numbers)) / 1e9 for rank in ranks]
 
     assert expected == quantiles([counted([float(number) for number in numbers], 10**9)], WANTED[1:])
 
@@ -212,3 +215,17 @@ def test_a_rare_series_does_not_keep_what_was_read_with_it() -> None:
     _, recent = series.all.unadded()
     assert [[5, 6]] == [indexes.tolist() for indexes in recent]
     assert not any(np.shares_memory(fold, indexes) for indexes in recent)
+
+
+def test_few_values():
+    """Of six calls of 1 ms and one of a minute, one in seven is slow: the 0.9 is a minute, and the 0.85 is 1 ms."""
+    found = quantiles([counted([0.001] * 6 + [60.0])], (0.85, 0.9))
+
+    assert found is not None
+    assert [0.001, 60] == [round(each) or round(each, 3) for each in found]
+
+
+@given(st.integers(1, 1000), st.integers(1, 100))
+def test_the_rank_is_that_of_the_number_as_it_is_written(thousandths: int, hundreds: int):
+    """0.55 of 100 is 55, though the float is a little more than that."""
+    assert max(1, -(-thousandths * hundreds // 10)) == rank(thousandths / 1000, 100 * hundreds)
