@@ -11,7 +11,7 @@ Knows nothing of series.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from math import inf
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from extractor.patterns import Interval, Pattern
 from extractor.repeats import Loop, Repeats
 from extractor.run import Run
 from extractor.runs import Runs
-from extractor.sums import Numbers, exact_sums
+from extractor.sums import Exact, Numbers, as_exact
 from extractor.updates import Increment, Observations, Update
 
 Over = list[tuple[str, Run]]
@@ -37,11 +37,18 @@ _CALLS = 16  # take as much memory as a run
 
 
 class _Found:
-    """What is observed in one series: when, how much, and of which run as an exemplar shows it, if it does."""
+    """
+    What is observed in one series: when, how much, and of which run as an exemplar shows it, if it does.
 
-    __slots__ = ("shown", "times", "values")
+    *exact* is what the values add up to, but for those that were rounded: these are in it as they were before. *seen*
+    is as in `Increment`: that a run had no events of some type does not say that they are written at all.
+    """
+
+    __slots__ = ("exact", "seen", "shown", "times", "values")
 
     def __init__(self) -> None:
+        self.exact: Exact = 0
+        self.seen = False
         self.times: list[float] = []
         self.values: list[float] = []
         self.shown: list[str] = []
@@ -51,6 +58,8 @@ class _Found:
         self.times.append(time)
         self.values.append(value)
         self.shown.append(shown)
+        self.exact += as_exact(value)
+        self.seen = True
 
     def all(self) -> Iterator[tuple[float, float, str]]:
         """One by one."""
@@ -217,20 +226,29 @@ class Accounts:
         for runs in _rounds(over):
             endings = [run.ending for _, run in runs if run.ending is not None]
             accounts = [self._account(name, run, run.ending) for name, run in runs]
-            totals = self.ledger.settle(accounts)
+            settled = self.ledger.settle(accounts)
             loops += self._loops(accounts)
             shown = usable_texts(RUN_LABEL, [name for name, _ in runs])
             for places in _alike(endings):
-                ours = [endings[place] for place in places]
-                times, texts = [ending.time for ending in ours], [shown[place] for place in places]
-                for at, (metric, labels, total) in enumerate(ours[0].adds):
-                    into, own = found[metric, labels], [ending.own[at] for ending in ours]
-                    into.times += times
-                    into.shown += texts
-                    into.values += [
-                        totals[place][total] if said is None else said for place, said in zip(places, own, strict=True)
-                    ]
-        return [*(self._update(*where, each) for where, each in found.items()), *loops]
+                for at, (metric, labels, total) in enumerate(endings[places[0]].adds):
+                    into, added = found[metric, labels], []
+                    for place in places:
+                        said = endings[place].own[at]
+                        value = settled.totals[place][total] if said is None else said
+                        if said is None and isnan(value):
+                            continue  # what is unknown is not observed
+                        into.times.append(endings[place].time)
+                        into.shown.append(shown[place])
+                        into.values.append(value)
+                        if said is None:
+                            added.append(place)
+                        else:
+                            into.exact += as_exact(said)
+                            into.seen = True
+                    into.exact += settled.exact(added, total)
+                    into.seen |= bool(into.exact)
+        updates = [self._update(*where, each) for where, each in found.items() if each.values]
+        return [*updates, *loops]
 
     def _loops(self, accounts: Sequence[Account]) -> list[Update]:
         """The loops in runs that are over."""
@@ -260,7 +278,7 @@ class Accounts:
         values = np.array(found.values)
         slot_at = {time: self._slot_of(time) for time in set(found.times)}
         slots = np.array([slot_at[time] for time in found.times])
-        total = exact_sums(values, np.zeros(len(values), dtype=np.int64), 1)[0]
+        total = found.exact
         first = int(slots.min())
         declared = self._metrics[metric]
         if declared.kind is Kind.COUNTER:
@@ -276,7 +294,7 @@ class Accounts:
             if each[2] and (bucket not in best or each > best[bucket]):
                 best[bucket] = each
         chosen = [(bucket, _exemplar(*each)) for bucket, each in best.items()]
-        return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen)
+        return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen, found.seen)
 
     def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
         first = self._slot_of(self.runs.begin(run.first))

@@ -4,6 +4,8 @@ A pack in, the empty accounts of its runs out, and what is to be known of them i
 Knows nothing of events.
 """
 
+from dataclasses import replace
+
 from extractor.accounts import Accounts
 from extractor.anomalies import Anomalies
 from extractor.catalog import Catalog, Pack
@@ -27,7 +29,16 @@ def open_accounts(  # noqa: PLR0913  # options, given by name
         Runs(len(run_fields(pack)), timeout, keep_all=keep_all),
         Ledger(len(run_totals(pack))),
         [
-            (pattern, Repeats(pattern.repeated.times, pattern.repeated.within, linger, slot_seconds))
+            (
+                pattern,
+                Repeats(
+                    pattern.repeated.times,
+                    pattern.repeated.within,
+                    linger,
+                    slot_seconds,
+                    [pointer in pattern.repeated.of for pointer in pattern.named],
+                ),
+            )
             for pattern in patterns(pack)
         ],
         [(interval, Intervals(timeout, linger, most)) for interval in intervals(pack)],
@@ -43,4 +54,9 @@ def open_accounts(  # noqa: PLR0913  # options, given by name
 
 def known_of_runs(pack: Pack) -> list[str]:
     """What is to be known of the runs of *pack*, in words."""
-    return [*map(pointer_text, run_fields(pack)), *map(repr, (*run_totals(pack), *patterns(pack), *intervals(pack)))]
+    # What a report is compared by follows from the rest, and was less once: open runs need not be forgotten for that.
+    known = [
+        replace(pattern, named=tuple(pointer for pointer in pattern.named if pointer in pattern.repeated.of))
+        for pattern in patterns(pack)
+    ]
+    return [*map(pointer_text, run_fields(pack)), *map(repr, (*run_totals(pack), *known, *intervals(pack)))]

@@ -21,7 +21,8 @@ def charge(plan: Plan, columns: Columns, prices: Prices, time_of: Callable[[int]
     """
     Fill in the cost of every call in *columns* that has none, by its tokens; how many have no price, by model.
 
-    *time_of* is the time of a slot, in seconds since the epoch. A call without any token costs nothing.
+    Their rows are then *unpriced* in *columns*. *time_of* is the time of a slot, in seconds since the epoch. Of a call
+    that states no number of tokens nothing is known, and nothing is filled in.
     """
     unpriced: Tally[str] = Tally()
     if plan.price is None or not columns.places:
@@ -29,7 +30,7 @@ def charge(plan: Plan, columns: Columns, prices: Prices, time_of: Callable[[int]
     costs: Floats = np.array(columns.numbers[plan.price.cost])
     nothing: Floats = np.full(len(costs), np.nan)
     counts = [nothing if column is None else np.array(columns.numbers[column]) for column in plan.price.tokens]
-    wanted = np.flatnonzero(np.isnan(costs) & (np.nan_to_num(np.stack(counts)).sum(axis=0) > 0))
+    wanted = np.flatnonzero(np.isnan(costs) & ~np.isnan(np.stack(counts)).all(axis=0))
     if not len(wanted):
         return unpriced
     models = [key[plan.price.model] for key in columns.keys]
@@ -46,4 +47,5 @@ def charge(plan: Plan, columns: Columns, prices: Prices, time_of: Callable[[int]
         if missing:
             unpriced[model or "unknown"] += missing
     columns.fill(plan.price.cost, costs)
+    columns.unpriced = wanted[np.isnan(costs[wanted])].tolist()
     return unpriced

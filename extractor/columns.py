@@ -13,6 +13,8 @@ from math import nan
 from struct import error, pack
 from typing import TypeVar
 
+from extractor.orders import OrderColumns
+
 K = TypeVar("K")
 
 Key = tuple[object, ...]
@@ -70,12 +72,16 @@ class Columns:
     The rows of events of one type, *width* numbers each, NaN where there is none.
 
     `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
-    kept if it is *timed*; `runs` are the places of the runs' ids among those of the pack, and `texts` those of texts, a
-    number of *texts* for each row, among `words`. `residues` is what a float could not hold of an integer: (row,
-    column, rest). `marks` are columns of values by which events are compared.
+    kept if it is *timed*, and `orders`, which tell events of one time apart; `runs` are the places of the runs' ids
+    among those of the pack, and `texts` those of texts, a number of *texts* for each row, among `words`. `residues` is
+    what a float could not hold of an integer: (row, column, rest). `marks` are columns of values by which events are
+    compared. `unpriced` are the rows whose cost is unknown.
     """
 
-    __slots__ = ("keys", "marks", "numbers", "places", "residues", "runs", "slots", "texts", "timed", "times", "words")
+    __slots__ = (
+        "keys", "marks", "numbers", "orders", "places", "residues", "runs", "slots", "texts", "timed", "times",
+        "unpriced", "words",
+    )  # fmt: skip
 
     def __init__(self, width: int, *, timed: bool, texts: int = 0, marks: int = 0) -> None:
         self.timed = timed
@@ -84,11 +90,13 @@ class Columns:
         self.slots = array("q")
         self.runs = array("q")
         self.times = array("d")
+        self.orders = OrderColumns()
         self.numbers = [array("d") for _ in range(width)]
         self.words: Places[object] = Places()
         self.texts = [array("q") for _ in range(texts)]
         self.marks = [Texts() for _ in range(marks)]
         self.residues: list[tuple[int, int, int]] = []
+        self.unpriced: list[int] = []
 
     def add(  # noqa: PLR0913  # everything about one event
         self,
@@ -122,6 +130,7 @@ class Columns:
     def clear(self) -> None:
         """Forget the rows; and the keys, when there are many."""
         del self.places[:], self.slots[:], self.times[:], self.runs[:]
+        self.orders.clear()
         for column in self.numbers:
             del column[:]
         for words in self.texts:
@@ -130,6 +139,7 @@ class Columns:
         for mark in self.marks:
             mark.clear()
         self.residues.clear()
+        self.unpriced = []
         if len(self.keys) > _KEPT:
             self.keys = Places()
 

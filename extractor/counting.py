@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from extractor.catalog import Pack
 from extractor.columns import Columns, Places, RunIds
 from extractor.derive import Plan
-from extractor.events import Event, Reason, Reject, lines_of, number_of, read_line
+from extractor.events import Event, Reason, Reject, lines_of, number_of, numbering, read_line
 from extractor.fastpath import Batch, FastPath, FastType, Part
 from extractor.gathering import Gathered, gather
 from extractor.lines import Blob, Piece, TooLong, Unfinished
@@ -36,12 +36,13 @@ class Rejected(NamedTuple):
 
 
 class Fed(NamedTuple):
-    """Lines of one file as they were read: whose they are, and the latest event time that was allowed then."""
+    """Lines of one file as they were read: whose they are, the file's rank, and the latest event time allowed then."""
 
     pack: Pack
     path: str
     piece: Piece
     latest: float
+    rank: int = 0
 
 
 class Counted(NamedTuple):
@@ -99,26 +100,30 @@ class _Rows:
             fast.plan.event.name: (fast, []) for fast in reader.fast.types.values()
         }
 
-    def put(self, part: Part) -> None:
-        """Put events into their columns; those of a rare type together with more of it."""
+    def put(self, part: Part, rank: int, offset: int) -> None:
+        """Put events of a blob into their columns, which lies at *offset*; those of a rare type with more of it."""
         name = part.type.plan.event.name
         columns, (_, waiting) = self.columns[name], self._waiting[name]
         columns.slots.extend(part.slots)
         columns.times.extend(part.times)
+        if columns.timed:
+            columns.orders.extend(part.numbers, rank, [offset + begin for begin in part.offsets])
         waiting += part.objects
         if len(waiting) >= _TOGETHER:
             self._take(name)
         else:
             part.type.name_runs(part.objects, self.runs)  # past a limit those that came first count
 
-    def put_event(self, event: Event, slot: int) -> None:
-        """Put an event of the exact path into its columns."""
+    def put_event(self, event: Event, slot: int, rank: int, offset: int) -> None:
+        """Put an event of the exact path, whose line is at *offset*, into its columns."""
         if event.type.name in self._waiting:
             self._take(event.type.name)  # rows are in the order in which they were read
         plan = self._plans[event.type.name]
         texts, marks = plan.texts_of(event.line), plan.marks_of(event.line)
         columns = self.columns[event.type.name]
         columns.add(plan.key(event.line), slot, event.time, plan.row(event.line), texts=texts, marks=marks)
+        if columns.timed:
+            columns.orders.extend([numbering(event.line, self._pack)], rank, [offset])
         if self._pack.run is not None:
             columns.runs.append(self.runs[event.run])
 
@@ -241,15 +246,16 @@ class Counting:
         if batch is not None:
             self.stats.lines_read += len(batch.objects)
             self._numbers += reader.fast.numbers(batch.objects)
-            self._take(reader, batch)
+            self._take(reader, batch, fed.rank, blob.offset)
             return
-        objects = []
+        objects, offsets = [], []
         for start, line in lines_of(blob.data):
             self.stats.lines_read += 1
             if not line.strip():
                 self.stats.blank_lines += 1
             elif (item := self._decoded(reader, line, fed.latest)) is not None:
                 objects.append(item)
+                offsets.append(start)
                 self._numbers += reader.fast.numbers([item])
             else:
                 self.stats.exact_lines += 1
@@ -258,35 +264,37 @@ class Counting:
                 if isinstance(verdict, Reject):
                     self._reject(Rejected(fed.path, blob.offset + start, verdict, line))
                 else:
-                    self._take_event(reader, verdict)
+                    self._take_event(reader, verdict, fed.rank, blob.offset + start)
         if objects:
-            self._take(reader, Batch(objects))
+            self._take(reader, Batch(objects, offsets), fed.rank, blob.offset)
 
     def _decoded(self, reader: Reader, line: bytes, latest: float) -> Object | None:
         """The event of *line* by the fast path; None if the exact path has to judge it."""
         item = reader.fast.decode_line(line, latest)
         return None if item is not None and self._singly and reader.fast.has_tiny(item) else item
 
-    def _take(self, reader: Reader, batch: Batch) -> None:
+    def _take(self, reader: Reader, batch: Batch, rank: int, offset: int) -> None:
         if self._steps is not None:
             within = self._steps.step
             if within(batch.earliest) != within(batch.latest):
-                cut: dict[int, list[Object]] = {}
-                for item, time in zip(batch.objects, batch.seconds(), strict=True):
-                    cut.setdefault(within(time), []).append(item)
+                cut: dict[int, tuple[list[Object], list[int]]] = {}
+                for item, begin, time in zip(batch.objects, batch.offsets, batch.seconds(), strict=True):
+                    objects, offsets = cut.setdefault(within(time), ([], []))
+                    objects.append(item)
+                    offsets.append(begin)
                 for step in sorted(cut):
-                    self._take(reader, Batch(cut[step]))
+                    self._take(reader, Batch(*cut[step]), rank, offset)
                 return
             self._enter(within(batch.earliest))
         self._seen(len(batch.objects), batch.earliest, batch.latest, batch.seconds)
         for part in reader.fast.by_type(batch, self._state.slot):
-            self._rows[reader.pack.name].put(part)
+            self._rows[reader.pack.name].put(part, rank, offset)
 
-    def _take_event(self, reader: Reader, event: Event) -> None:
+    def _take_event(self, reader: Reader, event: Event, rank: int, offset: int) -> None:
         if self._steps is not None:
             self._enter(self._steps.step(event.time))
         self._seen(1, event.time, event.time, lambda: [event.time])
-        self._rows[reader.pack.name].put_event(event, self._state.slot(event.time))
+        self._rows[reader.pack.name].put_event(event, self._state.slot(event.time), rank, offset)
 
     def _enter(self, step: int) -> None:
         if step != self._step:

@@ -120,10 +120,10 @@ class Plan:
 
     A key holds the raw values at *keys*, then whether the event passes each of *tests*; a row holds the numbers at
     *numbers*, and *texts* that exemplars show. Without *measures* there is nothing to update. *timed* plans want the
-    exact time of each event. *run* leads to the run's id, *run_fields* to what is to be known of each run: the same in
-    every plan of a pack, but None where this event type does not declare it. *amounts* says which numbers (None: 1 for
-    each event) add to which totals of the run, *closings* what happens to them when the run ends with such an event.
-    *marks* are the properties outside of the key by which events are alike.
+    exact time of each event, and its order. *run* leads to the run's id, *run_fields* to what is to be known of each
+    run: the same in every plan of a pack, but None where this event type does not declare it. *amounts* says which
+    numbers (None: 1 for each event) add to which totals of the run, *closings* what happens to them when the run ends
+    with such an event. *marks* are the properties outside of the key by which events are alike.
     """
 
     def __init__(self, event: EventType, pack: Pack, metrics: Mapping[str, Metric]) -> None:
@@ -178,7 +178,7 @@ class Plan:
             if (total := feed.value.total) is not None
         ]
         set_by = any(metric.kind in (Kind.GAUGE, Kind.STATESET) for metric, _ in feeds)
-        self.timed = set_by or bool(watched or reported or spans)
+        self.timed = set_by or bool(watched or reported or spans) or event.run == "end"
         self.measures = list(self._measures(feeds))
         self._bound: list[Binding] = []
         self._fields: list[tuple[object, ...]] = []

@@ -27,7 +27,7 @@ def marks(parts: Parts, interval: Interval, runs: Sequence[str | None]) -> Itera
         if columns.runs and (ends or plan.event.name == interval.span.since):
             keys = mixed(run_codes[np.array(columns.runs)], _keys(plan, columns, interval.span.key))
             said, places = _said(plan, columns, ends) if ends else ([], np.full(len(keys), -1))
-            yield said, Marks(keys, np.array(columns.times), places)
+            yield said, Marks(keys, np.array(columns.times), places, columns.orders.orders())
 
 
 def _keys(plan: Plan, columns: Columns, pointer: Pointer) -> Integers:

@@ -6,6 +6,8 @@ Knows nothing of runs.
 
 from typing import Any, NamedTuple
 
+from extractor.orders import FIRST, Order
+
 
 class Add(NamedTuple):
     """The end of a run adds its total at *place*, among those of the pack, to the series *labels* of *metric*."""
@@ -17,14 +19,17 @@ class Add(NamedTuple):
 
 class Ending(NamedTuple):
     """
-    An event that ends its run, at *time* in seconds since the epoch.
+    An event that ends its run: its run is known to end at *time*, when the slot of the event begins.
 
-    Beside each of *adds* stands in *own* the end event's own total, which counts instead; None if it has none.
+    Beside each of *adds* stands in *own* the end event's own total, which counts instead; None if it has none. *exact*
+    is the time of the event itself and *order* its order among those of that time; times are seconds since the epoch.
     """
 
     time: float
     adds: tuple[Add, ...] = ()
     own: tuple[float | None, ...] = ()
+    exact: float = 0.0
+    order: Order = FIRST
 
 
 def load_adds(dumped: list[Any]) -> tuple[Add, ...]:
@@ -32,6 +37,6 @@ def load_adds(dumped: list[Any]) -> tuple[Add, ...]:
     return tuple(Add(metric, tuple(labels), place) for metric, labels, place in dumped)
 
 
-def order_of(ending: Ending) -> tuple[float, str]:
-    """What endings are sorted by: their time, and their text where that is the same."""
-    return ending.time, repr(ending)
+def order_of(ending: Ending) -> tuple[object, ...]:
+    """What endings are sorted by: the order of their events, and their text where that is the same."""
+    return ending.exact or ending.time, ending.order, repr(ending)

@@ -226,6 +226,13 @@ def lines_of(blob: bytes) -> Iterator[tuple[int, bytes]]:
         start = end + 1
 
 
+def numbering(line: object, pack: Pack) -> tuple[object, object]:
+    """The writer and the number of a decoded line."""
+    if pack.sequence is None:
+        return None, None
+    return found(line, pack.sequence.writer), found(line, pack.sequence.number)
+
+
 def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
     """The writer and the number of a line, which need not be valid: a rejected line is not a lost one."""
     if pack.sequence is None:
@@ -234,7 +241,7 @@ def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
         decoded = _decoded(line.decode())
     except UnicodeDecodeError:
         return None, None
-    return found(decoded, pack.sequence.writer), found(decoded, pack.sequence.number)
+    return numbering(decoded, pack)
 
 
 def time_of(line: bytes, pack: Pack) -> float | None:

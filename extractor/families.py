@@ -8,7 +8,7 @@ Knows nothing of events, updates or text formats.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -26,11 +26,16 @@ class Touch(NamedTuple):
 
 
 class Family:
-    """The series of one metric, with the label values that are told apart."""
+    """
+    The series of one metric, with the label values that are told apart.
+
+    `seen` says whether an event had what the metric is made of, so that a 0 is a number.
+    """
 
     def __init__(self, metric: Metric, window: int, *, limited: bool) -> None:
         self.metric = metric
         self.series: dict[Labels, Series] = {}
+        self.seen = False
         self.overflow: Tally[str] = Tally()  # events folded, by label; "" where the series limit did it
         self._window = window
         self._limited = limited
@@ -70,6 +75,7 @@ class Family:
             theirs = other.series[labels]
             _add(self.find(labels, touch.events, touch.first), theirs, newest)
         self.overflow.update(other.overflow)
+        self.seen |= other.seen
 
     def limit(self, newest: int) -> None:
         """Apply the limits from now on, and to what there is in the order in which it was touched."""
@@ -165,6 +171,7 @@ class Family:
             "series": [(labels, series.dump()) for labels, series in self.series.items()],
             "admitted": [sorted(self._admitted[place]) for place in self._open],
             "overflow": dict(self.overflow),
+            "seen": self.seen,
             "exemplars": [
                 list(self.metric.exemplar),
                 [
@@ -181,6 +188,8 @@ class Family:
         for place, values in zip(self._open, dumped["admitted"], strict=True):
             self._admitted[place].update(values)
         self.overflow.update(dumped["overflow"])
+        # Before this was kept, it was told by what had been added up.
+        self.seen = dumped.get("seen", any(_is_more_than_nothing(series) for _, series in dumped["series"]))
         touched = dumped.get("touched", ())
         names_of_texts, exemplars = dumped.get("exemplars", ((), ()))
         # Of other texts than are shown now, the ones that are kept would be taken for those.
@@ -215,3 +224,7 @@ def _events(series: Series) -> int:
             return series.count
         case _:
             return 1
+
+
+def _is_more_than_nothing(dumped: Sequence[Any]) -> bool:
+    return dumped[0] not in (0, None, "0") if not isinstance(dumped[0], list) else any(dumped[0])

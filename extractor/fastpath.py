@@ -69,10 +69,11 @@ class FastType:
 
 
 class Batch:
-    """The events of a blob, and the span of their times in seconds since the epoch."""
+    """The events of a blob, where their lines begin in it, and the span of their times in seconds since the epoch."""
 
-    def __init__(self, objects: Sequence[Object]) -> None:
+    def __init__(self, objects: Sequence[Object], offsets: Sequence[int]) -> None:
         self.objects = objects
+        self.offsets = offsets
         self.times = _times(objects)
         try:
             ordered = sorted(self.times)  # mostly they are: then this costs less than min and max
@@ -86,12 +87,18 @@ class Batch:
 
 
 class Part(NamedTuple):
-    """Events of one type, the slot of each, and, if the type is timed, its time in seconds since the epoch."""
+    """
+    Events of one type, the slot of each, and where its line begins.
+
+    If the type is timed, also the *times* in seconds since the epoch, and what each says of its writer and its number.
+    """
 
     type: FastType
     objects: Sequence[Object]
     slots: "array[int]"
+    offsets: Sequence[int]
     times: "array[float]"
+    numbers: Sequence[tuple[object, object]]
 
 
 class FastPath:
@@ -106,6 +113,7 @@ class FastPath:
                 continue
             self.types[fast.struct] = fast
         self._numbers = _loop(["writer", "number"], "writer") if pack.sequence else None
+        self._every_number = _loop(["writer", "number"]) if pack.sequence else None
         self._decoder = Decoder(self.types, pack) if self.types else None
 
     def decode(self, blob: bytes, latest: float) -> Batch | None:
@@ -118,18 +126,18 @@ class FastPath:
             return None
         if b"\r" in blob:
             blob = blob.replace(b"\r\n", b"\n")
-        lines = _object_lines(blob)
-        if not lines:
+        offsets = _object_lines(blob)
+        if not offsets:
             return None
         objects = self._decoder.lines(blob)
-        return _checked(objects, latest) if objects is not None and len(objects) == lines else None
+        return _checked(objects, offsets, latest) if objects is not None and len(objects) == len(offsets) else None
 
     def decode_line(self, line: bytes, latest: float) -> Object | None:
         """The event of one *line*, without its newline; None unless it is accepted."""
         if self._decoder is None or not _is_utf_8(line) or is_deep(line):
             return None
         decoded = self._decoder.line(line)
-        return decoded if decoded is not None and _checked([decoded], latest) else None
+        return decoded if decoded is not None and _checked([decoded], [0], latest) else None
 
     def has_tiny(self, item: Object) -> bool:
         """Whether a number of *item* is too small to be added up."""
@@ -139,26 +147,39 @@ class FastPath:
         """The writer and the number of each of *objects*, in their order; of those without a writer, nothing."""
         return self._numbers(objects) if self._numbers is not None else []
 
+    def _pairs(self, objects: Sequence[Object]) -> Sequence[tuple[object, object]]:
+        """The writer and the number of each of *objects*."""
+        return self._every_number(objects) if self._every_number is not None else [(None, None)] * len(objects)
+
     def by_type(self, batch: Batch, slot_of: Callable[[float], int]) -> Iterator[Part]:
         """The events of each type, each with the slot of its time."""
-        objects: defaultdict[type[Object], list[Object]] = defaultdict(list)
-        for item in batch.objects:
-            objects[type(item)].append(item)
+        grouped: defaultdict[type[Object], tuple[list[Object], list[int]]] = defaultdict(lambda: ([], []))
+        for item, offset in zip(batch.objects, batch.offsets, strict=True):
+            objects, offsets = grouped[type(item)]
+            objects.append(item)
+            offsets.append(offset)
         first = slot_of(batch.earliest)
         one_slot = first == slot_of(batch.latest)
-        for struct, kept in objects.items():
+        for struct, (kept, offsets) in grouped.items():
             # Most blobs lie within one slot, and then no time of a single line needs to be converted.
             slots = [first] if one_slot else [slot_of(seconds(time)) for time in _times(kept)]
-            times = _exact(_times(kept)) if self.types[struct].plan.timed else array("d")
-            yield Part(self.types[struct], kept, array("q", slots) * (len(kept) if one_slot else 1), times)
+            timed = self.types[struct].plan.timed
+            yield Part(
+                self.types[struct],
+                kept,
+                array("q", slots) * (len(kept) if one_slot else 1),
+                offsets,
+                _exact(_times(kept)) if timed else array("d"),
+                self._pairs(kept) if timed else (),
+            )
 
 
 def _times(objects: Iterable[Any]) -> list[Any]:
     return [item.time for item in objects]
 
 
-def _checked(objects: Sequence[Object], latest: float) -> Batch | None:
-    batch = Batch(objects)
+def _checked(objects: Sequence[Object], offsets: Sequence[int], latest: float) -> Batch | None:
+    batch = Batch(objects, offsets)
     return batch if batch.earliest >= 0 and batch.latest <= latest else None
 
 
@@ -175,9 +196,9 @@ def _exact(times: Sequence[Any]) -> "array[float]":
         return array("d", map(seconds, times))
 
 
-def _object_lines(blob: bytes) -> int:
+def _object_lines(blob: bytes) -> list[int]:
     """
-    How many lines *blob* has, if it is UTF-8 and each begins with { and ends with }; else 0.
+    Where the lines of *blob* begin, if it is UTF-8 and each begins with { and ends with }; else nothing.
 
     decode_lines takes two objects on one line, and one object on two lines. But between } and { JSON wants a comma, so
     that here no object can go on over a newline; and two on one line are then one too many. numpy, because counting a
@@ -190,15 +211,16 @@ def _object_lines(blob: bytes) -> int:
     is_end = found == ord("\n")
     ends = marked[is_end]
     if len(ends) < len(marked) and not _are_utf_8(blob, marked, found):
-        return 0
+        return []
     if not len(ends) or ends[0] == 0 or ends[-1] != len(data) - 1 or data[0] != ord("{"):
-        return 0
+        return []
     whole = (data[ends - 1] == ord("}")).all() and (data[ends[:-1] + 1] == ord("{")).all()
     # Only a long line can be deep, and mostly no line is long.
     is_long = ends[0] > 2 * DEEP or (len(ends) > 1 and (ends[1:] - ends[:-1]).max() > 2 * DEEP)
     if not whole or (is_long and any(map(is_deep, blob.split(b"\n")))):
-        return 0
-    return len(ends)
+        return []
+    begins: list[int] = (ends[:-1] + 1).tolist()
+    return [0, *begins]
 
 
 def _are_utf_8(blob: bytes, places: NDArray[np.intp], found: NDArray[np.uint8]) -> bool:

@@ -90,9 +90,12 @@ class _Fold:
         sums = None if rows is None else self._sums(binding, rows)
         chosen = self._of_counter(binding, sources, rows) if sources else {}
         spread = self._spread(binding, rows) if metric.name in self._by_slot else {}
+        having = None if rows is None else set(rows.targets.tolist())
         for target, labels, events, first in self._touched(binding):
             amount = events if sums is None else sums[target]
-            yield Increment(metric.name, labels, events, amount, first, chosen.get(target), spread.get(target, ()))
+            seen = having is None or target in having
+            shown = chosen.get(target), spread.get(target, ())
+            yield Increment(metric.name, labels, events, amount, first, *shown, seen)
 
     def _spread(self, binding: Binding, rows: _Rows | None) -> dict[int, list[tuple[int, float]]]:
         """How much of what each label set of a counter rises by is of which slot; nothing if there is but one slot."""
@@ -115,12 +118,15 @@ class _Fold:
         """The values of a gauge, or the states of a state set."""
         measure, rows = binding.measure, self._rows(binding)
         order, parts = _sorted(binding, rows)
-        times = np.array(self._columns.times)[rows.places[order]].tolist()
+        places = rows.places[order]
+        times = np.array(self._columns.times)[places].tolist()
+        orders = self._columns.orders.orders()[places].values()
         values: list[float | str] = rows.numbers[order].tolist()
         if measure.state is not None:
             values = [measure.state] * len(values)
         for target, labels, _, first in self._touched(binding):
-            yield Settings(measure.metrics[0].name, labels, values[parts[target]], times[parts[target]], first)
+            part = parts[target]
+            yield Settings(measure.metrics[0].name, labels, values[part], times[part], orders[part], first)
 
     def observations(self, binding: Binding) -> Iterator[Update]:
         """What histograms and summaries observe."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from extractor.orders import Orders, joined, nothing
 from extractor.sums import Floats
 
 Integers = NDArray[np.int64]
@@ -28,11 +29,16 @@ Saying = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Marks(NamedTuple):
-    """Starts and ends, each with a code of its key, its time, and for ends the place of what it says in some list."""
+    """
+    Starts and ends, each with a code of its key, its time, and for ends the place of what it says in some list.
+
+    *orders* tell those of one time apart.
+    """
 
     keys: Integers
     times: Floats
     ends: Integers
+    orders: Orders
 
 
 class Elapsed(NamedTuple):
@@ -76,7 +82,7 @@ class Intervals:
         rows = self._join()
         if not len(rows.keys):
             return []
-        rows = _chosen(rows, np.lexsort((rows.ends != _START, rows.times, rows.keys)))
+        rows = _chosen(rows, rows.orders.sorted(rows.keys, rows.times))
         due = rows.times + self._linger < (np.inf if end else moment)
         starts = rows.ends == _START
         # Where the next row is of the same key; the last has none.
@@ -112,14 +118,18 @@ class Intervals:
     def dump(self) -> list[Any]:
         """Everything that is kept, as plain values."""
         says, marks = self.kept()
-        return [says, [column.tobytes() for column in marks], self.unended]
+        return [says, [column.tobytes() for column in marks[:3]], self.unended, marks.orders.dump()]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, of the same kind."""
-        says, columns, self.unended = dumped
+        says, columns, self.unended = dumped[:3]
         kinds = (np.int64, np.float64, np.int64)
-        arrays: Any = (np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True))
-        self.add([tuple((metric, tuple(labels)) for metric, labels in each) for each in says], Marks(*arrays))
+        arrays: Any = [np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
+        orders = Orders.load(dumped[3]) if dumped[3:] else nothing(len(arrays[0]))
+        self.add(
+            [tuple((metric, tuple(labels)) for metric, labels in each) for each in says],
+            Marks(arrays[0], arrays[1], arrays[2], orders),
+        )
 
     def _keep(self, rows: Marks) -> None:
         starts = np.flatnonzero(rows.ends == _START)
@@ -141,11 +151,15 @@ class Intervals:
     def _join(self) -> Marks:
         if not self._chunks:
             none = np.zeros(0, dtype=np.int64)
-            return Marks(none, np.zeros(0), none)
-        joined = Marks(*(np.concatenate(columns) for columns in zip(*self._chunks, strict=True)))
-        self._chunks = [joined]
-        return joined
+            return Marks(none, np.zeros(0), none, nothing())
+        if len(self._chunks) > 1:
+            columns: Any = [
+                np.concatenate(column) for column in zip(*(chunk[:3] for chunk in self._chunks), strict=True)
+            ]
+            self._chunks = [Marks(columns[0], columns[1], columns[2], joined(chunk.orders for chunk in self._chunks))]
+        return self._chunks[0]
 
 
 def _chosen(marks: Marks, chosen: NDArray[Any]) -> Marks:
-    return Marks(marks.keys[chosen], marks.times[chosen], marks.ends[chosen])
+    columns: Any = [column[chosen] for column in marks]
+    return Marks(*columns)

@@ -43,7 +43,7 @@ class Row(NamedTuple):
     One signal: its *value* in the current window, and in the *previous* one.
 
     *releases* are its values for the release before and for the newest one, over all that was read. What cannot be
-    compared is None.
+    compared is None. The cost of so many *unpriced* calls is not in it.
     """
 
     title: str
@@ -52,6 +52,7 @@ class Row(NamedTuple):
     previous: Measured = None
     releases: tuple[Measured, Measured] = (None, None)
     verdicts: tuple[Verdict, ...] = ()
+    unpriced: int = 0
 
     @property
     def is_broken(self) -> bool:
@@ -66,13 +67,18 @@ class Releases(NamedTuple):
     newest: str
 
 
-def rows(cut: Cut, seconds: float, objectives: Objectives) -> Iterator[Row]:
-    """A row for each signal of every pack; windows are so many *seconds* long."""
+def rows(cut: Cut, seconds: float, objectives: Objectives, unpriced: int = 0) -> Iterator[Row]:
+    """
+    A row for each signal of every pack; windows are so many *seconds* long.
+
+    The cost of so many *unpriced* calls is not known.
+    """
     for pack in cut.whole.catalog.packs:
         found = None if pack.release is None else _releases(cut.whole, pack.release)
         only = [{str(pack.release): name} for name in found or ()]
         for signal in pack.signals:
-            yield _row(signal, cut, seconds, only, objectives)
+            row = _row(signal, cut, seconds, only, objectives)
+            yield row._replace(unpriced=unpriced) if row.unit == "usd" else row
 
 
 def rejected(lines: int, rejects: int, objectives: Objectives) -> Row:

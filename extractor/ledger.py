@@ -8,12 +8,13 @@ Knows nothing of event types or metrics.
 """
 
 from collections.abc import Sequence
+from math import nan
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extractor.sums import Floats, rounded_sums
+from extractor.sums import Exact, Floats, exact_sums, rounded_sums
 
 Integers = NDArray[np.int64]
 
@@ -21,7 +22,7 @@ _CHUNKS = 64  # kept apart; past that, joining them costs less than going throug
 
 
 class Amounts(NamedTuple):
-    """Numbers, each with its run (a place in some list), the place of its total, and its slot."""
+    """Numbers, each with its run (a place in some list), the place of its total, and its slot; infinite if unknown."""
 
     runs: Integers
     totals: Integers
@@ -38,6 +39,29 @@ class Account(NamedTuple):
     last: int
 
 
+class Settled(NamedTuple):
+    """
+    What was settled: the totals of each account, each rounded once, and what they are made of.
+
+    A total is NaN if one of its amounts is unknown. *groups* has beside each of *values* the place of its account times
+    the number of totals, plus that of its total.
+    """
+
+    totals: list[list[float]]
+    values: Floats
+    groups: Integers
+
+    def exact(self, accounts: Sequence[int], total: int) -> Exact:
+        """What the *total* of *accounts*, given by their places, adds up to, without rounding."""
+        if not accounts or not len(self.values):
+            return 0
+        width = len(self.totals[0])
+        chosen = np.zeros(len(self.totals) * width, dtype=bool)
+        chosen[np.array(accounts) * width + total] = True
+        values = self.values[chosen[self.groups]]
+        return exact_sums(values, np.zeros(len(values), dtype=np.int64), 1)[0]
+
+
 def nothing() -> Amounts:
     """No amounts."""
     none = np.zeros(0, dtype=np.int64)
@@ -48,7 +72,7 @@ class Ledger:
     """The amounts of the runs of one pack, which have so many *totals*."""
 
     def __init__(self, totals: int) -> None:
-        self._totals = totals
+        self.totals = totals
         self._names: list[str] = []
         self._places: dict[str, int] = {}
         self._chunks: list[Amounts] = []
@@ -71,11 +95,11 @@ class Ledger:
         """Take down what *other* holds."""
         self.add(*other.rows())
 
-    def settle(self, accounts: Sequence[Account]) -> list[list[float]]:
+    def settle(self, accounts: Sequence[Account]) -> "Settled":
         """The totals of each of *accounts*, no two of which are of one run; their amounts are no longer kept."""
-        size = len(accounts) * self._totals
+        size = len(accounts) * self.totals
         if not self._chunks or not size:
-            return [[0.0] * self._totals for _ in accounts]
+            return Settled([[0.0] * self.totals for _ in accounts], np.zeros(0), np.zeros(0, dtype=np.int64))
         account_of = np.full(len(self._names), -1)
         for place, account in enumerate(accounts):
             if account.run in self._places:
@@ -85,9 +109,15 @@ class Ledger:
         of = account_of[rows.runs]
         settled = (of >= 0) & (rows.slots >= first[of]) & (rows.slots <= last[of])
         counted = settled & (rows.slots <= until[of])
-        sums = rounded_sums(rows.values[counted], of[counted] * self._totals + rows.totals[counted], size)
+        values, groups = rows.values[counted], of[counted] * self.totals + rows.totals[counted]
+        unknown = groups[np.isinf(values)]
+        if len(unknown):
+            values, groups = values[np.isfinite(values)], groups[np.isfinite(values)]
+        sums = rounded_sums(values, groups, size)
+        for group in set(unknown.tolist()):
+            sums[group] = nan
         self._keep(Amounts(*(column[~settled] for column in rows)))
-        return [sums[begin : begin + self._totals] for begin in range(0, size, self._totals)]
+        return Settled([sums[begin : begin + self.totals] for begin in range(0, size, self.totals)], values, groups)
 
     def rows(self) -> tuple[list[str], Amounts]:
         """Everything that is kept, and the runs that it has."""

@@ -64,11 +64,8 @@ def is_seen(signal: Signal, whole: State) -> bool:
 
 
 def _is_seen(family: Family) -> bool:
-    # That no run was given up is known. Of what adds up to nothing, such as costs that nobody states, one cannot say
-    # whether it was 0 or was never written.
-    if family.metric.run is not None:
-        return True
-    return any(isinstance(series, Latest) or series.total for series in family.series.values())
+    # That no run was given up is known.
+    return family.metric.run is not None or family.seen
 
 
 def values(signal: Signal, state: State, label: str) -> list[str]:

@@ -68,8 +68,7 @@ def _named(pack: Pack, labels: tuple[Label, ...], repeated: Repetition) -> tuple
     if repeated.unless is None:
         return ()
     schema = pack.events[repeated.unless].schema
-    known = [label.pointer for label in labels if label.const is None and label.pointer in repeated.of]
-    return tuple(pointer for pointer in known if declared(schema, pointer))
+    return tuple(label.pointer for label in labels if label.const is None and declared(schema, label.pointer))
 
 
 def declared(schema: object, pointer: Pointer) -> bool:

@@ -91,10 +91,10 @@ class Pipeline:
         """How many lines were read, also those that are not in `stats` yet."""
         return self.stats.lines_read + self._counting.stats.lines_read
 
-    def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:
-        """Read *pieces* of the file at *path*, whose lines are those of *pack*."""
+    def feed(self, pack: Pack, path: str, pieces: Iterable[Piece], rank: int = 0) -> None:
+        """Read *pieces* of the file at *path*, whose lines are those of *pack*; *rank* is the file's among all."""
         latest = self._latest()
-        fed = [Fed(pack, path, piece, latest) for piece in pieces]
+        fed = [Fed(pack, path, piece, latest, rank) for piece in pieces]
         self._batch += fed
         self._bytes += sum(len(each.piece.data) for each in fed if isinstance(each.piece, Blob))
         if self._failure is not None or self.careful:

@@ -19,14 +19,15 @@ from extractor import report, samples
 from extractor.backfill import Written
 from extractor.escapes import printable, printable_json
 from extractor.replay import Replayed
+from extractor.stats import Stats
 
 
 def _table(replayed: Replayed) -> str:
     rows: list[tuple[str, str]] = []
+    stats = replayed.stats
     for title, group in groupby(report.figures(replayed.state), key=lambda figure: figure.title):
         figures = list(group)
-        rows.append((title, "  ".join(f"{figure.part} {report.shown(figure)}".strip() for figure in figures)))
-    stats = replayed.stats
+        rows.append((title, "  ".join(f"{figure.part} {_shown(figure, stats)}".strip() for figure in figures)))
     rows.append(("Lines", f"{stats.lines_read:,}"))
     rejects = sorted(stats.rejects.items(), key=lambda item: (-item[1], item[0]))
     reasons = "  ".join(f"{reason} {lines:,}" for reason, lines in rejects if lines)
@@ -41,10 +42,19 @@ def _table(replayed: Replayed) -> str:
     return "".join(f"{title:<{width}}  {printable(text)}\n" for title, text in rows)
 
 
+def _shown(figure: report.Figure, stats: Stats) -> str:
+    unpriced = stats.unpriced.total() if figure.unit == "usd" else 0
+    if not unpriced:
+        return report.shown(figure)
+    calls = f"{unpriced:,} call{'' if unpriced == 1 else 's'} without a price"
+    return f"{report.shown(figure)} and {calls}" if figure.seen else f"unknown: {calls}"
+
+
 def _json(replayed: Replayed) -> str:
     state = replayed.state
     shown = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in samples.of_state(state))
-    figures = (figure._asdict() for figure in report.figures(state))
+    names = ("title", "part", "value", "unit")
+    figures = ({name: getattr(figure, name) for name in names} for figure in report.figures(state))
     content = {
         "lines": replayed.stats.lines_read,
         "events": replayed.stats.events,
@@ -52,6 +62,7 @@ def _json(replayed: Replayed) -> str:
         "rejects": {reason: lines for reason, lines in sorted(replayed.stats.rejects.items()) if lines},
         "gaps": replayed.stats.gaps,
         "repeats": replayed.stats.repeats,
+        "unpriced": dict(sorted(replayed.stats.unpriced.items())),
         "unfinished_bytes": replayed.unfinished,
         "report": list(figures),
         "samples": list(shown),

@@ -7,9 +7,11 @@ Knows nothing of other processes, of folders or of terminals.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from extractor.catalog import Catalog, Pack
+from extractor.events import time_of
 from extractor.internal_errors import InternalErrors
 from extractor.lines import MAX_LINE_BYTES, LineBuffer, Piece
 from extractor.packed import Packed
@@ -18,7 +20,7 @@ from extractor.period import ALWAYS, Period, timer, within
 from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected, Steps
 from extractor.prices import Prices
 from extractor.rotation import plain_name
-from extractor.shards import Extent, Shard, opened
+from extractor.shards import Extent, Shard, opened, rank
 from extractor.tail import CHUNK_BYTES
 
 
@@ -98,8 +100,10 @@ class Reader:
     def read_stream(self, name: str, stream: BinaryIO) -> None:
         """Read *stream* to its end; it is in the part then."""
         lines = LineBuffer(self._reading.max_line_bytes)
+        ranked: int | None = None
         while chunk := stream.read(CHUNK_BYTES):
-            self._feed(self._catalog.default_pack, name, lines.feed(chunk), 0)
+            ranked = rank(chunk, partial(time_of, pack=self._catalog.default_pack)) if ranked is None else ranked
+            self._feed(self._catalog.default_pack, name, lines.feed(chunk), 0, ranked)
         self._end(lines)
         self._fold()
 
@@ -113,7 +117,7 @@ class Reader:
             at = extent.start
             while at < extent.end and (chunk := os.pread(fd, min(CHUNK_BYTES, extent.end - at), at)):
                 at += len(chunk)
-                self._feed(pack, extent.path, lines.feed(chunk), len(chunk))
+                self._feed(pack, extent.path, lines.feed(chunk), len(chunk), extent.rank)
         self._end(lines)
 
     def _unpack(self, extent: Extent, fd: int, pack: Pack, lines: LineBuffer) -> None:
@@ -121,17 +125,17 @@ class Reader:
         at = told = 0
         while chunk := content.read_at(at, CHUNK_BYTES):
             at += len(chunk)
-            self._feed(pack, extent.path, lines.feed(chunk), content.raw_at - told)
+            self._feed(pack, extent.path, lines.feed(chunk), content.raw_at - told, extent.rank)
             told = content.raw_at
         if content.damage:
             self.part.troubles.append(f"{extent.path} is damaged after {at} bytes of its content: {content.damage}")
         elif not content.has_ended:
             self.part.troubles.append(f"{extent.path} breaks off after {at} bytes of its content")
         if content.has_ended and (last := lines.finish()) is not None:
-            self._feed(pack, extent.path, [last], 0)
+            self._feed(pack, extent.path, [last], 0, extent.rank)
         self._end(lines)
 
-    def _feed(self, pack: Pack, path: str, pieces: list[Piece], size: int) -> None:
+    def _feed(self, pack: Pack, path: str, pieces: list[Piece], size: int, ranked: int) -> None:
         stats = self.part.stats
         before = self._pipeline.lines_read
         if not self._reading.period.is_always:
@@ -139,7 +143,7 @@ class Reader:
             self.part.outside += outside
             stats.lines_read += outside
             stats.bytes_read += dropped
-        self._pipeline.feed(pack, path, pieces)
+        self._pipeline.feed(pack, path, pieces, ranked)
         self._told(Read(size, self._pipeline.lines_read - before))
         if self._pipeline.pending >= FOLD_AFTER:
             self._fold()

@@ -34,7 +34,7 @@ def calls(parts: Parts, pattern: Pattern) -> tuple[list[Saying], Calls] | None:
             for pointer in pattern.repeated.of:
                 if pointer in plan.marks:
                     codes = mixed(codes, codes_of(columns.marks[plan.marks.index(pointer)]))
-            return sayings, Calls(np.array(columns.runs), np.array(columns.times), codes, says)
+            return sayings, Calls(np.array(columns.runs), np.array(columns.times), codes, says, columns.orders.orders())
     return None
 
 
@@ -46,7 +46,7 @@ def reports(parts: Parts, pattern: Pattern, runs: Sequence[str | None]) -> Itera
             for run, place, time in zip(columns.runs, columns.places, columns.times, strict=True):
                 name = runs[run]
                 if name is not None:
-                    yield name, Report(time, _name(plan, keys[place], pattern.named))
+                    yield name, Report(time, _texts(plan, keys[place], pattern.named))
 
 
 def _of_keys(
@@ -67,7 +67,7 @@ def _of_keys(
         raw = tuple([key[at] for at in wanted])
         if raw not in known:
             said = tuple(label_value(label, None if at is None else key[at]) for label, at in labels)
-            saying = Saying(said, _name(plan, key, pattern.named))
+            saying = Saying(said, _texts(plan, key, pattern.named))
             says.append(sayings.setdefault(saying, len(sayings)))
             words = [mark_text(key[at]) for at in compared]
             texts.append("\0" + "\0".join(words) if all(words) else "")
@@ -77,10 +77,9 @@ def _of_keys(
     return codes_of(Texts(texts))[kinds], np.array(says)[kinds], list(sayings)
 
 
-def _name(plan: Plan, key: Key, named: Sequence[Pointer]) -> str:
-    """What a loop and its report know each other by; empty where not all of it is there."""
-    texts = [mark_text(key[plan.keys.index(pointer)]) for pointer in named]
-    return "\0".join(texts) if all(texts) else ""
+def _texts(plan: Plan, key: Key, named: Sequence[Pointer]) -> tuple[str, ...]:
+    """What a loop and its report are compared by, in the order of *named*; empty where there is nothing."""
+    return tuple(mark_text(key[plan.keys.index(pointer)]) for pointer in named)
 
 
 def mixed(codes: Integers, more: Integers) -> Integers:

@@ -1,10 +1,10 @@
 """
 Calls of runs in, loops out: the same call so many times within the last few calls of its run.
 
-A call completes a loop or not by the calls before it, and by nothing that comes later. So it is decided once nothing
-earlier can come any more: a linger after it when one follows the log, in the parts of a pass when its run is over. Of
-an open run only its last few calls are kept then. A loop that the agent has reported itself, earlier in the run or
-until a linger after the call, is not found: the report counts.
+A call completes a loop or not by the calls before it, in the order of all events, and by nothing that comes later. So
+it is decided once nothing earlier can come any more: a linger after it when one follows the log, in the parts of a pass
+when its run is over. Of an open run only its last few calls are kept then. A loop that the agent has reported itself,
+earlier in the run or until a linger after the call, is not found: the report counts.
 
 Knows nothing of event types or metrics.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractor.ledger import Account
+from extractor.orders import Orders, joined, nothing
 from extractor.sums import Floats
 
 Integers = NDArray[np.int64]
@@ -26,26 +27,35 @@ _ROW = 16  # bytes of a call that was decided: its time and its code
 
 
 class Saying(NamedTuple):
-    """What a call says of itself: the label set in which a loop of it counts, and by what a report would name it."""
+    """What a call says of itself: the label set in which a loop of it counts, and the texts a report is compared by."""
 
     labels: tuple[str, ...]
-    name: str
+    texts: tuple[str, ...]
 
 
 class Report(NamedTuple):
-    """That the agent saw a loop itself; without a *name* of any call."""
+    """That the agent saw a loop itself, of calls with these *texts*; an empty one says nothing."""
 
     time: float
-    name: str
+    texts: tuple[str, ...]
+
+    def is_of(self, texts: tuple[str, ...]) -> bool:
+        """Whether it may be of a call with these *texts*: what both say is equal."""
+        return all(mine == theirs or not mine or not theirs for mine, theirs in zip(self.texts, texts, strict=True))
 
 
 class Calls(NamedTuple):
-    """Calls, each with its run (a place in some list), its time, its code (0: like no other), and what it says."""
+    """
+    Calls, each with its run (a place in some list), its time, its code (0: like no other), and what it says.
+
+    *orders* tell those of one time apart.
+    """
 
     runs: Integers
     times: Floats
     codes: Integers
     says: Integers
+    orders: Orders
 
 
 class Loop(NamedTuple):
@@ -57,9 +67,16 @@ class Loop(NamedTuple):
 
 
 class Repeats:
-    """The calls of the runs of one pack: *times* the same among *within* is a loop; *linger* as for ends of runs."""
+    """
+    The calls of the runs of one pack: *times* the same among *within* is a loop; *linger* as for ends of runs.
 
-    def __init__(self, times: int, within: int, linger: float, slot_seconds: float) -> None:
+    *compared* says, of each text of a report, whether it was compared with a call when there was no other.
+    """
+
+    def __init__(
+        self, times: int, within: int, linger: float, slot_seconds: float, compared: Sequence[bool] = ()
+    ) -> None:
+        self._compared = compared
         self._times = times
         self._within = within
         self._linger = linger
@@ -121,7 +138,8 @@ class Repeats:
         for run in spans.keys() & self._before.keys():
             del self._before[run]
         for run in spans.keys() & self._reports.keys():
-            rest = self._reports.pop(run) - set(self._within_span(spans[run], spans[run].last))
+            rest = self._reports[run] - set(self._within_span(spans[run], spans[run].last))
+            del self._reports[run]
             if rest:
                 self._reports[run] = rest
         self._keep(rows, ~over)
@@ -154,16 +172,29 @@ class Repeats:
     def dump(self) -> list[Any]:
         """Everything that is kept, as plain values."""
         names, sayings, calls, before, reports = self.kept()
-        columns = [column.tobytes() for column in calls]
-        return [names, sayings, columns, before, {run: sorted(each) for run, each in reports.items()}]
+        columns = [column.tobytes() for column in calls[:4]]
+        said = {run: sorted(each) for run, each in reports.items()}
+        return [names, sayings, columns, before, said, calls.orders.dump()]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, of the same pattern."""
-        names, says, columns, self._before, reports = dumped
+        names, says, columns, self._before, reports = dumped[:5]
         kinds = (np.int64, np.float64, np.int64, np.int64)
-        arrays: Any = (np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True))
-        self.add(names, [Saying(tuple(labels), name) for labels, name in says], Calls(*arrays))
-        self.report((run, Report(*report)) for run, each in reports.items() for report in each)
+        arrays: Any = [np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
+        # Of calls from before there was an order, those of one time are as they were read.
+        orders = Orders.load(dumped[5]) if dumped[5:] else nothing(len(arrays[0]))
+        self.add(
+            names,
+            [Saying(tuple(labels), self._texts(texts)) for labels, texts in says],
+            Calls(arrays[0], arrays[1], arrays[2], arrays[3], orders),
+        )
+        self.report((run, Report(time, self._texts(texts))) for run, each in reports.items() for time, texts in each)
+
+    def _texts(self, dumped: Sequence[str] | str) -> tuple[str, ...]:
+        if not isinstance(dumped, str):
+            return tuple(dumped)
+        texts = iter(dumped.split("\0"))
+        return tuple(next(texts, "") if was_compared else "" for was_compared in self._compared)
 
     def _found(
         self, rows: Calls, chosen: NDArray[np.bool_], *, keep: bool = False
@@ -180,7 +211,8 @@ class Repeats:
         runs = np.concatenate([runs, (np.cumsum(seen) - 1)[rows.runs]])
         times = np.concatenate([before[:, 0].copy().view(np.float64), rows.times])
         codes = np.concatenate([before[:, 1], rows.codes])
-        order = _order(runs, times, codes)
+        # What was decided came before what was not.
+        order = joined([nothing(len(before)), rows.orders]).sorted(runs, times)
         runs, times, codes = runs[order], times[order], codes[order]
         if keep:
             self._before.update(_last(names, runs, times, codes, self._within))
@@ -199,10 +231,7 @@ class Repeats:
         return completes
 
     def _is_reported(self, time: float, saying: Saying, reports: Iterable[Report]) -> bool:
-        names = ("", saying.name)
-        return any(
-            report.time <= time + self._linger and (report.name in names or not saying.name) for report in reports
-        )
+        return any(report.time <= time + self._linger and report.is_of(saying.texts) for report in reports)
 
     def _within_span(self, account: Account, last: int) -> list[Report]:
         reports = self._reports.get(account.run, ())
@@ -211,10 +240,15 @@ class Repeats:
     def _join(self) -> Calls:
         if not self._chunks:
             none = np.zeros(0, dtype=np.int64)
-            return Calls(none, np.zeros(0), none, none)
-        joined = Calls(*(np.concatenate(columns) for columns in zip(*self._chunks, strict=True)))
-        self._chunks = [joined]
-        return joined
+            return Calls(none, np.zeros(0), none, none, nothing())
+        if len(self._chunks) > 1:
+            columns: Any = [
+                np.concatenate(column) for column in zip(*(chunk[:4] for chunk in self._chunks), strict=True)
+            ]
+            self._chunks = [
+                Calls(columns[0], columns[1], columns[2], columns[3], joined(chunk.orders for chunk in self._chunks))
+            ]
+        return self._chunks[0]
 
     def _keep(self, rows: Calls, chosen: NDArray[np.bool_]) -> None:
         """Keep only the *chosen* rows to be decided, with their runs and what they say."""
@@ -232,20 +266,14 @@ def _place(places: dict[K, int], key: K) -> int:
 
 
 def _rows(calls: Calls, chosen: NDArray[np.bool_]) -> Calls:
-    return Calls(calls.runs[chosen], calls.times[chosen], calls.codes[chosen], calls.says[chosen])
+    columns: Any = [column[chosen] for column in calls]
+    return Calls(*columns)
 
 
 def _alike(runs: Integers, codes: Integers, distance: int) -> NDArray[np.bool_]:
     """Whether each call but the first ones is like the one so many before it, in the same run."""
     alike: NDArray[np.bool_] = (codes[distance:] == codes[:-distance]) & (runs[distance:] == runs[:-distance])
     return alike
-
-
-def _order(runs: Integers, times: Floats, codes: Integers) -> Integers:
-    """The order of calls run by run, within one by time; of equal times by code, which is as good as any."""
-    if (times[1:] > times[:-1]).all():  # one file mostly is: then a radix sort of the runs does
-        return np.argsort(runs.astype(np.uint16) if len(runs) and runs.max() < 1 << 16 else runs, kind="stable")
-    return np.lexsort((codes, times, runs))
 
 
 def _last(
@@ -259,8 +287,8 @@ def _last(
 
 
 def _first(reports: set[Report]) -> set[Report]:
-    """The first report of each name: of an open run no other matters."""
-    first: dict[str, Report] = {}
+    """The first report of the same texts: of an open run no other matters."""
+    first: dict[tuple[str, ...], Report] = {}
     for report in sorted(reports, reverse=True):
-        first[report.name] = report
+        first[report.texts] = report
     return set(first.values())

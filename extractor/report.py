@@ -22,12 +22,17 @@ _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 class Figure(NamedTuple):
-    """One row: its title, the part of it that *value* is about (empty for the whole), and a number with its unit."""
+    """
+    One row: its title, the part of it that *value* is about (empty for the whole), and a number with its unit.
+
+    *seen* says whether an event had what the number is made of.
+    """
 
     title: str
     part: str
     value: float | None
     unit: str
+    seen: bool = True
 
 
 def figures(state: State) -> Iterator[Figure]:
@@ -63,7 +68,7 @@ def _row(state: State, row: ReportRow) -> Iterator[Figure]:
             whole = sum(map(_number, family.series.values()), Fraction(0))
             yield Figure(row.title, "", float(Fraction(total) / Fraction(whole)) if whole else None, "ratio")
         else:
-            yield Figure(row.title, "", as_float(total, metric.per_unit), unit)
+            yield Figure(row.title, "", as_float(total, metric.per_unit), unit, family.seen)
 
 
 def _matches(metric: Metric, labels: tuple[str, ...], row: ReportRow) -> bool:

@@ -63,7 +63,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
     cut, replayed = _read(paths, window, options)
     lines_read, rejects = replayed.stats.lines_read, replayed.stats.rejects.total()
     unpriced = replayed.stats.unpriced
-    judged = (*rows(cut, window, wanted), rejected(lines_read, rejects, wanted))
+    judged = (*rows(cut, window, wanted, unpriced.total()), rejected(lines_read, rejects, wanted))
     previous = None if cut.is_first else cut.since
     table = Table(judged, (cut.since[1], cut.until), previous, compared(cut))
     if form == "json":

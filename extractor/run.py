@@ -70,7 +70,7 @@ class Run:
         """Its totals were observed; when it ended is all that matters from now on."""
         self.settled = True
         if self.ending is not None:
-            self.ending = Ending(self.ending.time)
+            self.ending = self.ending._replace(adds=(), own=())
 
     def copy(self) -> "Run":
         """The same, to be changed."""

@@ -97,7 +97,9 @@ class Runs:
         kept = []
         for name, run in self.stretches():
             ending = run.ending
-            said = run.fields if ending is None else (ending.time, adds.setdefault(ending.adds, len(adds)), ending.own)
+            said: object = run.fields
+            if ending is not None:
+                said = (ending.time, adds.setdefault(ending.adds, len(adds)), *ending[2:])
             seen = (run.first, run.last, run.started, run.ends, run.settled, list(run.odd))
             kept.append((name, seen, ending is None, said))
         return [list(adds), kept]
@@ -110,8 +112,9 @@ class Runs:
             if is_open:
                 run.fields = [Known(time, value) for time, value in said]
             else:
-                time, place, own = said
-                run.end(Ending(time, adds[place], tuple(own)))
+                time, place, own, *exact = said
+                order = (exact[0], tuple(exact[1])) if exact else ()  # not known before there was one
+                run.end(Ending(time, adds[place], tuple(own), *order))
             run.first, run.last, run.started, run.ends, run.settled, odd = seen
             run.odd = frozenset(odd)
             self._keep(run_id, run)

@@ -46,14 +46,21 @@ class Sequences:
         self._last = dict(dumped)
 
 
+def numbered(writer: object, number: object) -> tuple[str, int] | None:
+    """The writer and the number of a line that has both; None if one of them is none."""
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)  # JSON Schema calls 7.0 an integer too
+    if not isinstance(writer, str) or not isinstance(number, int) or isinstance(number, bool):
+        return None
+    return (writer, number) if 0 < len(writer) <= _NAME_LENGTH and 0 <= number < _BEYOND else None
+
+
 def by_writer(lines: Iterable[tuple[object, object]]) -> dict[str, list[int]]:
     """The numbers of each writer, in their order, of *lines* that have both."""
     numbers: dict[str, list[int]] = {}
     for writer, number in lines:
-        if not isinstance(writer, str) or not isinstance(number, int) or isinstance(number, bool):
-            continue
-        if len(writer) <= _NAME_LENGTH and 0 <= number < _BEYOND:
-            numbers.setdefault(writer, []).append(number)
+        if (known := numbered(writer, number)) is not None:
+            numbers.setdefault(known[0], []).append(known[1])
     return numbers
 
 

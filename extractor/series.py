@@ -15,6 +15,7 @@ import numpy as np
 
 from extractor.exemplars import Exemplars
 from extractor.hdr import Counts, Indexes, Integers, Window, indexes_of
+from extractor.orders import FIRST, Order
 from extractor.sums import Exact, Numbers, dump_exact, load_exact
 
 _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
@@ -44,31 +45,33 @@ class Counter:
 
 
 class Latest:
-    """A gauge's value or a state set's state: the one with the latest event time; of two at one time, the greater."""
+    """A gauge's value or a state set's state: that of the last event."""
 
-    __slots__ = ("time", "value")
+    __slots__ = ("order", "time", "value")
 
     def __init__(self) -> None:
         self.value: float | str | None = None
         self.time = float("-inf")
+        self.order = FIRST
 
-    def set(self, value: float | str, time: float) -> None:
-        """Take *value* unless a later one is known."""
-        if self.value is None or (time, value) > (self.time, self.value):
-            self.value, self.time = value, time
+    def set(self, value: float | str, time: float, order: Order) -> None:
+        """Take *value* unless that of a later event is known."""
+        if self.value is None or (time, order, value) > (self.time, self.order, self.value):
+            self.value, self.time, self.order = value, time, order
 
     def merge(self, other: "Latest") -> None:
         """Take the value of *other* if it is later."""
         if other.value is not None:
-            self.set(other.value, other.time)
+            self.set(other.value, other.time, other.order)
 
     def dump(self) -> list[Any]:
-        """The value and its time."""
-        return [self.value, self.time]
+        """The value, its time and its order."""
+        return [self.value, self.time, self.order]
 
     def load(self, dumped: list[Any], _newest: int) -> None:
         """Take over what `dump` gave."""
-        self.value, self.time = dumped
+        self.value, self.time = dumped[:2]
+        self.order = tuple(dumped[2]) if dumped[2:] else FIRST  # before there was one
 
 
 class Histogram:

@@ -14,6 +14,7 @@ from math import inf
 from typing import NamedTuple
 
 from extractor.errors import SourceError
+from extractor.orders import rank_of
 from extractor.packed import Packed
 from extractor.positions import Found, Identity
 from extractor.sources import OPEN_FLAGS, PEEK_BYTES, Source
@@ -34,7 +35,7 @@ class Extent(NamedTuple):
     """
     Whole lines of one file, from *start* on and before *end*; of a compressed one, all there is.
 
-    *time* is the event time of the first of them, minus infinity if it has none.
+    *time* is the event time of the first of them, minus infinity if it has none; *rank* is that of the file.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Extent(NamedTuple):
     start: int
     end: int
     time: float
+    rank: int = 0
 
 
 class Shard(NamedTuple):
@@ -125,14 +127,15 @@ def _extents(source: Source, size: int, time_of: TimeOf) -> Iterator[Extent]:
     with opened(source.path, source.identity) as fd:
         if source.packed:
             head = Packed(fd, source.packed).read_at(0, PEEK_BYTES)
-            yield Extent(source.path, source.identity, source.packed, 0, source.size, _time(head, time_of))
+            time = _time(head, time_of)
+            yield Extent(source.path, source.identity, source.packed, 0, source.size, time, rank(head, time_of))
             return
-        start = source.offset
+        start, rank_here = source.offset, rank(os.pread(fd, PEEK_BYTES, 0), time_of)
         while start < source.size:
             # A rest that is not worth a shard of its own goes along.
             end = _line_end(fd, start + size, source.size) if start + size + size // 2 < source.size else source.size
             time = _time(os.pread(fd, PEEK_BYTES, start), time_of)
-            yield Extent(source.path, source.identity, "", start, end, time)
+            yield Extent(source.path, source.identity, "", start, end, time, rank_here)
             start = end
 
 
@@ -154,6 +157,12 @@ def _time(head: bytes, time_of: TimeOf) -> float:
     line = head[: max(head.find(_NEWLINE), 0)]
     time = time_of(line) if line else None
     return -inf if time is None else time
+
+
+def rank(head: bytes, time_of: TimeOf) -> int:
+    """The rank of a file that begins with *head*."""
+    line = head[: max(head.find(_NEWLINE), 0)]
+    return rank_of(line, time_of(line) if line else None)
 
 
 def _open(path: str, identity: Identity) -> int:

@@ -9,7 +9,7 @@ Knows nothing of series or lines.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
-from math import isnan
+from math import inf, isnan
 
 import numpy as np
 
@@ -73,6 +73,9 @@ def amounts(parts: Parts) -> Amounts:
         for total, column in plan.amounts if columns.runs else ():
             values = np.ones(len(run)) if column is None else np.nan_to_num(np.array(columns.numbers[column]))
             rows.append(_by_slot(total, run, slot, values))
+            if columns.unpriced and plan.price is not None and column == plan.price.cost:
+                unknown = np.unique(np.stack([run[columns.unpriced], slot[columns.unpriced]]), axis=1)
+                rows.append((unknown[0], np.full(unknown.shape[1], total), unknown[1], np.full(unknown.shape[1], inf)))
     return Amounts(*map(np.concatenate, zip(*rows, strict=True))) if rows else nothing()
 
 
@@ -97,14 +100,16 @@ def _endings(
     adds: dict[int, tuple[Add, ...]] = {}  # by the place of the key
     own = [[None] * len(columns.runs) if item.own is None else _given(columns, item.own) for item in plan.closings]
     said = zip(*own, strict=True) if own else repeat(())
-    for run, place, slot, numbers in zip(columns.runs, columns.places, columns.slots, said, strict=False):
+    exact = zip(columns.times, columns.orders.orders().values(), strict=True)
+    rows = zip(columns.runs, columns.places, columns.slots, exact, said, strict=False)
+    for run, place, slot, (at, order), numbers in rows:
         name, time = runs[run], time_of(slot)
         if name is not None:
             if place not in adds:
                 items = ((item.metric.name, item.labels_of(keys[place]), item.place) for item in plan.closings)
                 adds[place] = tuple(Add(*item) for item in items)
             # What it says of its run was seen with all other events.
-            yield Sighting(name, time, (), Ending(time, adds[place], numbers))
+            yield Sighting(name, time, (), Ending(time, adds[place], numbers, at, order))
 
 
 def _given(columns: Columns, column: int) -> list[float | None]:

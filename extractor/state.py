@@ -118,6 +118,7 @@ class State:
         for update in updates:
             family = self.families[update.metric]
             if isinstance(update, Increment):
+                family.seen |= update.seen
                 counter = family.find(update.labels, update.events, update.first)
                 counter.total += update.amount  # type: ignore[union-attr]  # one metric, one kind
                 if update.exemplar is not None:
@@ -131,6 +132,7 @@ class State:
         series = family.find(update.labels, len(update.numbers), update.first)
         if not len(update.numbers):
             return
+        family.seen |= update.seen
         if isinstance(series, Summary):
             per_unit = family.metric.per_unit
             self.clamped += series.observe(update.numbers, update.slots, newest, per_unit, update.places)
@@ -142,9 +144,10 @@ class State:
     def _set(self, family: Family, update: Settings) -> None:
         if not update.values and family.metric.kind is Kind.STATESET:
             return
+        family.seen |= bool(update.values)
         latest = family.find(update.labels, len(update.values), update.first)
-        for value, time in zip(update.values, update.times, strict=True):
-            latest.set(value, time)  # type: ignore[union-attr]
+        for value, time, order in zip(update.values, update.times, update.orders, strict=True):
+            latest.set(value, time, order)  # type: ignore[union-attr]
 
     def see_runs(self, pack: Pack, sightings: Iterable[Sighting]) -> None:
         """Take events of runs into account."""

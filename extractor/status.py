@@ -82,6 +82,7 @@ class Taken(NamedTuple):
     piles: Mapping[int, dict[str, Pile]]
     plots: Mapping[str, tuple[str, str, dict[str, Pile]]]
     in_progress: Mapping[str, int]
+    unpriced: int
 
 
 class Monitor:
@@ -130,6 +131,7 @@ class Monitor:
             self._piles(),
             self._plots(),
             _by_name(in_progress),
+            self._stats.unpriced.total(),
         )
 
     def status(self, taken: Taken) -> Status:
@@ -201,8 +203,9 @@ class Monitor:
         overall: Measured = None
         points: Points
         if place in taken.totals:
-            if not self._is_seen(signal, taken.totals[place][""]):
-                return Shown(Row(signal.title, unit, None), None, ())
+            if not self._is_seen(signal):
+                unpriced = taken.unpriced if unit == "usd" else 0
+                return Shown(Row(signal.title, unit, None, unpriced=unpriced), None, ())
             window = past.window(place)
             measured = {who: self._number(signal, total) for who, total in window.items()}
             value = measured[""] if signal.by is None else _shares(window)
@@ -241,9 +244,10 @@ class Monitor:
         _, _, piles = taken.plots[signal.metric]
         return _quantile(piles[""], signal.quantile)
 
-    def _is_seen(self, signal: Signal, total: Total) -> bool:
-        # As in the report: of what adds up to nothing one cannot say whether it was 0 or was never written.
-        return bool(self._metric(signal).run or (total.whole if signal.metric in signal.over else total.part))
+    def _is_seen(self, signal: Signal) -> bool:
+        # As in the report.
+        names = {signal.metric, *signal.over} if signal.metric in signal.over else {signal.metric}
+        return self._metric(signal).run is not None or any(self._state.families[name].seen for name in names)
 
     def _find_cost(self) -> list[int]:
         """The place of the first signal that is a sum of dollars, if there is one."""

@@ -123,6 +123,11 @@ class Numbers:
         return len(self.array)
 
 
+def as_exact(number: float) -> Exact:
+    """*number*, exactly."""
+    return int(number) if number == int(number) else Fraction(number)
+
+
 def as_float(exact: Exact, per_unit: int = 1) -> float:
     """*exact* in base units, rounded once; *per_unit* of its own unit are one base unit."""
     try:

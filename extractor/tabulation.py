@@ -118,7 +118,9 @@ def _share(measured: Measured, name: str) -> float | None:
 
 def value(row: Row) -> str:
     """What the signal is now, as people read it."""
-    return "no data" if row.value is None else number(row.value, row.unit) if isinstance(row.value, float) else ""
+    if row.value is None:
+        return "unknown" if row.unpriced else "no data"
+    return number(row.value, row.unit) if isinstance(row.value, float) else ""
 
 
 def number(value: float, unit: str) -> str:

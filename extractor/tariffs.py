@@ -24,7 +24,7 @@ _MILLION = 10**6
 _DAY = 86_400
 _EXACT = 2**53  # below it floats hold every whole number
 _EXACT_POWER = 10**22  # the largest power of ten that is a float
-_MOST_TOKENS = 2**50  # a call has not more, and three such counts still add up exactly
+_MOST_TOKENS = 10**18  # beyond that no number is an event; three such counts are far above the start of any tier
 
 
 @dataclass(frozen=True, slots=True)

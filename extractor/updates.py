@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractor.exemplars import Exemplar
+from extractor.orders import Order
 from extractor.sums import Exact, Numbers
 
 Slots = NDArray[np.int64]
@@ -24,6 +25,7 @@ class Increment(NamedTuple):
     A counter rises by *amount* (in the unit of the log); 0 only brings the series into being.
 
     *slots* says how much of it, as a float, is of which slot, if that was asked for and it is not all of the first.
+    *seen* says whether an event had what is added, were it 0.
     """
 
     metric: str
@@ -33,6 +35,7 @@ class Increment(NamedTuple):
     first: int = 0
     exemplar: Exemplar | None = None
     slots: Sequence[tuple[int, float]] = ()
+    seen: bool = True
 
 
 class Observations(NamedTuple):
@@ -40,7 +43,7 @@ class Observations(NamedTuple):
     Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series.
 
     *places* says where in the series each is counted, if that is known: the bucket of a histogram, the HDR index of a
-    summary.
+    summary. *seen* is as in `Increment`.
     """
 
     metric: str
@@ -50,15 +53,17 @@ class Observations(NamedTuple):
     first: int = 0
     places: NDArray[Any] | None = None
     exemplars: Sequence[tuple[int, Exemplar]] = ()
+    seen: bool = True
 
 
 class Settings(NamedTuple):
-    """Values of a gauge, or states of a state set, with the event time of each, in seconds since the epoch."""
+    """Values of a gauge, or states of a state set, with the event time of each, in seconds, and its order."""
 
     metric: str
     labels: tuple[str, ...]
     values: Sequence[float | str]
     times: Sequence[float]
+    orders: Sequence[Order]
     first: int = 0
 
 

@@ -313,7 +313,8 @@ def test_what_is_not_logged_has_no_data(log: Log, report: Report) -> None:
     log.append(*run_of(0, "a"))
     rows = dict(re.findall(r"^(\S.*?)  +(.*)$", report(log.path).output, re.MULTILINE))
 
-    assert {"no data"} == {rows[title] for title in ("Tool error rate", "Loops", "Loop rate", "Cost", "Steps per run")}
+    assert {"no data"} == {rows[title] for title in ("Tool error rate", "Loops", "Loop rate", "Steps per run")}
+    assert "unknown" == rows["Cost"]  # there are calls, of a model without a price
     assert ("1", "0") == (rows["Runs"], rows["Abandoned"])
 
 
