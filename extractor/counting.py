@@ -6,7 +6,7 @@ is so paid once per batch, not once per line. Nothing here changes a state: what
 counted before stays as it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from typing import NamedTuple, Protocol
@@ -45,15 +45,20 @@ class Fed(NamedTuple):
     rank: int = 0
 
 
+Numbered = Sequence[tuple[object, object]]
+"""What lines say of their writers and their numbers."""
+
+
 class Counted(NamedTuple):
     """
     What a batch of lines adds: to the counts of the extractor, to the numbers of writers, and to a state.
 
-    *parts* has, for each run of events that lie in one step (None without steps), what is added and the latest time.
+    *numbers* are writers and numbers with the slot of their lines, None where a line has no time. *parts* has, for each
+    run of events that lie in one step (None without steps), what is added and the latest time.
     """
 
     stats: Stats
-    numbers: list[tuple[object, object]]
+    numbers: list[tuple[Numbered, int | None]]
     rejects: list[Rejected]
     parts: list[tuple[int | None, float, list[Gathered]]]
 
@@ -209,7 +214,7 @@ class Counting:
         self.stats.lines_read += 1
         line = data.rstrip(b"\r\n")
         with suppress(Exception):  # a rejected line is not a lost one, if its number can be told
-            self._numbers.append(number_of(line, fed.pack))
+            self._numbers.append(([number_of(line, fed.pack)], None))
         self._reject(Rejected(fed.path, piece.offset, Reject(Reason.INTERNAL, "", why), line))
 
     def gather(self) -> Counted:
@@ -221,7 +226,7 @@ class Counting:
 
     def _begin(self) -> None:
         self.stats = Stats()
-        self._numbers: list[tuple[object, object]] = []
+        self._numbers: list[tuple[Numbered, int | None]] = []
         self._rejects: list[Rejected] = []
         self._parts: list[tuple[int | None, float, list[Gathered]]] = []
         self._step: int | None = None
@@ -245,7 +250,7 @@ class Counting:
         batch = None if self._singly else reader.fast.decode(blob.data, fed.latest)
         if batch is not None:
             self.stats.lines_read += len(batch.objects)
-            self._numbers += reader.fast.numbers(batch.objects)
+            self._number(reader, batch)
             self._take(reader, batch, fed.rank, blob.offset)
             return
         objects, offsets = [], []
@@ -256,22 +261,37 @@ class Counting:
             elif (item := self._decoded(reader, line, fed.latest)) is not None:
                 objects.append(item)
                 offsets.append(start)
-                self._numbers += reader.fast.numbers([item])
             else:
                 self.stats.exact_lines += 1
-                self._numbers.append(number_of(line, reader.pack))
                 verdict = read_line(line, reader.pack, fed.latest)
                 if isinstance(verdict, Reject):
+                    self._numbers.append(([number_of(line, reader.pack)], None))
                     self._reject(Rejected(fed.path, blob.offset + start, verdict, line))
                 else:
+                    slot = self._state.slot(verdict.time)
+                    self._numbers.append(([numbering(verdict.line, reader.pack)], slot))
                     self._take_event(reader, verdict, fed.rank, blob.offset + start)
         if objects:
-            self._take(reader, Batch(objects, offsets), fed.rank, blob.offset)
+            batch = Batch(objects, offsets)
+            self._number(reader, batch)
+            self._take(reader, batch, fed.rank, blob.offset)
 
     def _decoded(self, reader: Reader, line: bytes, latest: float) -> Object | None:
         """The event of *line* by the fast path; None if the exact path has to judge it."""
         item = reader.fast.decode_line(line, latest)
         return None if item is not None and self._singly and reader.fast.has_tiny(item) else item
+
+    def _number(self, reader: Reader, batch: Batch) -> None:
+        if reader.pack.sequence is None:
+            return
+        first = self._state.slot(batch.earliest)
+        if first == self._state.slot(batch.latest):
+            self._numbers.append((reader.fast.numbers(batch.objects), first))
+            return
+        by_slot: dict[int, list[Object]] = {}
+        for item, time in zip(batch.objects, batch.seconds(), strict=True):
+            by_slot.setdefault(self._state.slot(time), []).append(item)
+        self._numbers += [(reader.fast.numbers(objects), slot) for slot, objects in by_slot.items()]
 
     def _take(self, reader: Reader, batch: Batch, rank: int, offset: int) -> None:
         if self._steps is not None:

@@ -93,8 +93,6 @@ class Daemon:
         view = self._serving.view(self._state, options)
         self._serving.show(view, anew=careful)
         self._pipeline = self._make_pipeline(self._state, self._prices, view.listener, careful=careful)
-        if self._keeper:
-            self._keeper.begin(self._pipeline)
         self._readiness = Readiness()
         self._silence = Silence(self._stats, longest=2 * options.poll_interval)
         self._intake = Intake(
@@ -277,10 +275,10 @@ class Daemon:
         else:
             self._stats.show(self._stats.unshown())
 
-    def _saved(self, save: Callable[[Pipeline, Tail], None]) -> None:
+    def _saved(self, save: Callable[[Tail], None]) -> None:
         """Save what was counted; if that fails, it is tried again, and reading goes on."""
         try:
-            save(self._pipeline, self._intake.tail)
+            save(self._intake.tail)
         except Exception as error:  # noqa: BLE001  # whatever it is
             self._stats.failed_saves += 1
             self._errors.contain("checkpoint", error)
@@ -295,7 +293,6 @@ class Daemon:
         notes += taken_over(self._state, self._lock, state)
         view = self._serving.view(state, options)
         pipeline = self._make_pipeline(state, prices, view.listener)
-        pipeline.sequences = self._pipeline.sequences
 
         def apply() -> list[str]:
             self._options, self._state, self._pipeline = options, state, pipeline
@@ -303,7 +300,7 @@ class Daemon:
             self._log.set(level=options.log_level, form=options.log_format)
             self._intake.go_on(catalog, pipeline)
             if self._keeper:
-                self._keeper.go_on(pipeline, self._intake.tail, options.checkpoint_interval)
+                self._keeper.go_on(state, self._intake.tail, options.checkpoint_interval)
             self._serving.show(view)  # what was seen in a scrape is never taken back: it is saved first
             self._scan()
             return notes

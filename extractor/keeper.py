@@ -17,7 +17,7 @@ from typing import Any
 from extractor.checkpoint import StateDirectory
 from extractor.errors import CheckpointError
 from extractor.own_log import Log
-from extractor.pipeline import Pipeline, Rejected
+from extractor.pipeline import Rejected
 from extractor.positions import Position
 from extractor.rejects import RejectFile
 from extractor.state import State
@@ -61,7 +61,6 @@ class Keeper:
         self._saved = _NOTHING
         self._rejected = False
         self._noted = stats.unshown()
-        self._numbers: dict[str, int] = {}
 
     def restore(self) -> list[Position]:
         """Take over what was saved last; where to read on in each file."""
@@ -83,7 +82,8 @@ class Keeper:
             self._log.warning(note)
         self._stats.load(value["stats"])
         self._stats.saved_at, self._stats.heard_at = value["time"], value["heard_at"]
-        self._numbers = value["sequences"]
+        if value.get("sequences"):  # they stood apart once
+            self._state.sequences.load(value["sequences"])
         self._restore_rejects(value["rejects"])
         return [Position.of_plain(position) for position in value["positions"]]
 
@@ -95,10 +95,6 @@ class Keeper:
                 f"cannot write in the state directory {self._directory.path}: {error.strerror}",
                 "give another one with --state-dir",
             ) from error
-
-    def begin(self, pipeline: Pipeline) -> None:
-        """Hand to *pipeline* what it must go on with."""
-        pipeline.sequences.load(self._numbers)
 
     def reject(self, rejected: Rejected) -> None:
         """Keep a rejected line."""
@@ -116,7 +112,7 @@ class Keeper:
         else:
             self._log.over(_REJECTS, f"rejected lines can be kept again in {self._directory.path}")
 
-    def tick(self, pipeline: Pipeline, tail: Tail) -> None:
+    def tick(self, tail: Tail) -> None:
         """Between two chunks, everything folded: save if it is time to and the last save has ended."""
         self.flush()
         if self._saving is not None:
@@ -124,18 +120,18 @@ class Keeper:
                 return
             self._ended()
         if time.monotonic() >= self._began + self._interval or self._rejects.full:
-            self._save(pipeline, tail)
+            self._save(tail)
 
-    def go_on(self, pipeline: Pipeline, tail: Tail, interval: float) -> None:
-        """Keep the state of *pipeline* from now on, at most every *interval* seconds; save it, and wait for that."""
+    def go_on(self, state: State, tail: Tail, interval: float) -> None:
+        """Keep *state* from now on, at most every *interval* seconds; save it, and wait for that."""
         self._wait()
-        self._state, self._interval, self._saved = pipeline.state, interval, _NOTHING
-        self.save(pipeline, tail)
+        self._state, self._interval, self._saved = state, interval, _NOTHING
+        self.save(tail)
 
     def go_back(self, state: State) -> list[Position]:
         """Take over into *state*, which is empty, what was saved last, and keep that from now on; as `restore`."""
         self._wait()
-        self._state, self._saved, self._numbers = state, _NOTHING, {}
+        self._state, self._saved = state, _NOTHING
         self._rejects.close()
         return self.restore()
 
@@ -144,14 +140,14 @@ class Keeper:
         self._saver.shutdown()
         self._directory.close()
 
-    def save(self, pipeline: Pipeline, tail: Tail) -> None:
+    def save(self, tail: Tail) -> None:
         """Save now, and wait for it."""
         self.flush()
         self._wait()
-        self._save(pipeline, tail)
+        self._save(tail)
         self._wait()
 
-    def _save(self, pipeline: Pipeline, tail: Tail) -> None:
+    def _save(self, tail: Tail) -> None:
         self._began = time.monotonic()
         noted = self._stats.unshown()
         seen = (self._stats.bytes_read, self._stats.happenings.total() + noted["happenings"].total())
@@ -165,7 +161,7 @@ class Keeper:
             return
         gc.disable()  # until it is written: a search for garbage in all of it would hold up reading as long again
         try:
-            value = self._dump(pipeline, tail, position)
+            value = self._dump(tail, position)
         except BaseException:
             gc.enable()
             raise
@@ -173,7 +169,7 @@ class Keeper:
         self._saved = seen
         self._saving = self._saver.submit(self._write, value)
 
-    def _dump(self, pipeline: Pipeline, tail: Tail, position: list[int]) -> dict[str, Any]:
+    def _dump(self, tail: Tail, position: list[int]) -> dict[str, Any]:
         with self._lock:
             began = time.monotonic()
             dumped = self._state.dump()
@@ -183,7 +179,6 @@ class Keeper:
             "state": dumped,
             "stats": self._stats.dump(),
             "heard_at": self._stats.heard_at,
-            "sequences": pipeline.sequences.dump(),
             "rejects": position,
             "positions": [each.plain() for each in tail.positions()],
         }

@@ -15,7 +15,6 @@ import msgspec
 import zstandard
 
 from extractor.catalog import Catalog
-from extractor.spans import Spans
 from extractor.state import State
 from extractor.stats import Stats
 
@@ -38,7 +37,6 @@ class Part:
             catalog, window_seconds=window, run_timeout=run_timeout, run_linger=run_linger, limited=False
         )
         self.stats = Stats()
-        self.spans = Spans()
         self.outside = 0
         self.unfinished = 0
         self.troubles: list[str] = []
@@ -56,7 +54,6 @@ class Part:
         """Add what *other* counted."""
         self.state.merge(other.state)
         self.stats.add(other.stats)
-        self.spans.merge(other.spans)
         self.outside += other.outside
         self.unfinished += other.unfinished
         self.troubles += other.troubles
@@ -66,7 +63,6 @@ class Part:
         value = {
             "state": self.state.dump(),
             "stats": self.stats.dump(),
-            "spans": self.spans.dump(),
             "rest": [self.outside, self.unfinished, [os.fsencode(text) for text in self.troubles]],
         }
         return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(value))
@@ -77,7 +73,6 @@ class Part:
         part = Part(self._catalog, **self._like)
         part.state.load(value["state"])
         part.stats.load(value["stats"])
-        part.spans.load(value["spans"])
         part.outside, part.unfinished, troubles = value["rest"]
         part.troubles = [os.fsdecode(text) for text in troubles]  # with names of files, which need not be UTF-8
         return part

@@ -18,7 +18,6 @@ from extractor.internal_errors import InternalErrors, origin
 from extractor.isolation import Dead, isolated
 from extractor.lines import Blob, Piece
 from extractor.prices import Prices
-from extractor.sequences import Sequences
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.updates import Listener, Nobody, Update
@@ -43,7 +42,8 @@ class Pipeline:
     *latest* tells the latest event time allowed now; *on_reject* is told of every line that is no event.
     Calls that do not say what they cost are priced by *prices*, or by the table alone.
     With *steps*, the state is each time the one of the step in which the events lie. A *listener* hears all updates.
-    *errors* is told what was contained. While `careful` every batch is tried in a process of its own first.
+    *errors* is told what was contained. While `careful` every batch is tried in a process of its own first. Unless
+    *numbered*, the numbers of writers are not looked at: those of lines that were read before are known.
     """
 
     def __init__(  # noqa: PLR0913  # each is a way in or out
@@ -58,10 +58,12 @@ class Pipeline:
         listener: Listener | None = None,
         errors: InternalErrors | None = None,
         careful: bool = False,
+        numbered: bool = True,
     ) -> None:
         self.state = state
+        self._numbered = numbered
         self.stats = stats
-        self.sequences = Sequences()
+        self._sequences = state.sequences  # those of all steps are together
         self.careful = careful
         self._listener = listener or Nobody()
         self._steps = steps
@@ -161,9 +163,8 @@ class Pipeline:
     def _merge(self, counted: Iterable[Counted]) -> None:
         for each in counted:
             self.stats.add(each.stats)
-            gaps, repeats = self.sequences.see(each.numbers)
-            self.stats.gaps += gaps
-            self.stats.repeats += repeats
+            for lines, slot in each.numbers if self._numbered else ():
+                self._sequences.see(lines, slot)
             for step, latest, parts in each.parts:
                 self._enter(step)
                 self.state.advance(latest)
@@ -177,6 +178,7 @@ class Pipeline:
                 self._drop_unsettleable(pack)
         for update in self.state.sweep():
             self._note(update)
+        self.stats.number(*self._sequences.take())
 
     def _drop_unsettleable(self, pack: str) -> None:
         """Drop the runs of *pack* that cannot be settled."""

@@ -89,7 +89,6 @@ class Reader:
             errors=InternalErrors(self.part.stats, lambda text, _: self.part.troubles.append(text)),
             careful=self._careful,
         )
-        self._pipeline.sequences = self.part.spans
 
     def read(self, shard: Shard) -> None:
         """Read all of *shard*; it is in the part then."""

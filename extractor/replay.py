@@ -156,7 +156,7 @@ class Replay:
                 (part if steps is None else steps).bound(self._floor(range(place + 1, len(self._shards))))
         part.state.limit()
         part.state.sweep(end=True)
-        part.stats.gaps, part.stats.repeats = part.spans.gaps, part.spans.repeats
+        part.stats.number(*part.state.sequences.take())
         return Replayed(
             part.state, part.stats, part.unfinished, part.outside, (*self._troubles, *sorted(part.troubles))
         )

@@ -58,7 +58,7 @@ def requeue(catalog: Catalog, directory: StateDirectory, say: Callable[[str], No
 
 def _judged(catalog: Catalog, state: State, rejects: RejectFile) -> tuple[list[bytes], int]:
     again: list[Rejected] = []
-    pipeline = Pipeline(state, Stats(), on_reject=again.append)
+    pipeline = Pipeline(state, Stats(), on_reject=again.append, numbered=False)
     kept: list[bytes] = []
     for entry, raw in rejects.entries():
         if not _is_whole(entry):

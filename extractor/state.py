@@ -13,7 +13,7 @@ Knows nothing of lines, files or text formats.
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from typing import Any
 
 from extractor.bookkeeping import known_of_runs, open_accounts
@@ -23,11 +23,15 @@ from extractor.endings import Add
 from extractor.families import Family, Labels
 from extractor.run_counts import run_counts
 from extractor.runs import Sighting
+from extractor.sequences import Sequences
 from extractor.series import Summary
 from extractor.updates import Increment, Observations, Settings, Update
 
 _SLOTS = 30
 """Of a sliding window: it moves on in steps of a thirtieth of its length."""
+
+MOST_WRITERS_OF_PARTS = 50_000
+"""Writers whose numbers are remembered in a state that is not limited."""
 
 _NO_SLOT = 1 << 62  # later than any: nothing is in a window that ends there
 
@@ -75,6 +79,8 @@ class State:
             for pack in catalog.packs
             if pack.run
         }
+        self._linger = run_linger + self._slot_seconds  # as for runs: times are known to the slot
+        self.sequences = Sequences() if limited else Sequences(MOST_WRITERS_OF_PARTS)
         self._run_counts = run_counts(catalog)
         self._declared = digests(catalog)
 
@@ -179,6 +185,11 @@ class State:
         """
         if not self._limited:
             return []
+        reach = int(self._linger // self._slot_seconds)
+        if end:
+            self.sequences.finish(reach)
+        else:
+            self.sequences.settle(ceil((self.settled_to - self._linger) / self._slot_seconds) - 1, reach)
         return self._settled(accounts.settle(self.settled_to, end=end) for accounts in self.accounts.values())
 
     def drop_run(self, pack: str, run: str) -> None:
@@ -251,6 +262,7 @@ class State:
         self.merge_series(other)
         for name, accounts in self.accounts.items():
             accounts.merge(other.accounts[name])
+        self.sequences.merge(other.sequences)
 
     def merge_series(self, other: "State") -> None:
         """Add the series of *other*, of the same catalog, and not its runs."""
@@ -268,6 +280,7 @@ class State:
             "declared": self._declared,
             "families": {name: family.dump() for name, family in self.families.items()},
             "runs": {name: [known_of_runs(pack), self.accounts[name].dump()] for name, pack in self._packs()},
+            "sequences": self.sequences.dump(),
         }
 
     def load(self, dumped: dict[str, Any]) -> list[str]:
@@ -290,6 +303,7 @@ class State:
                 self.families[name].load(family, self.newest_slot if same_slots else _NO_SLOT)
         notes += [f"{name} is new: it starts at 0" for name in self.families if name not in dumped["families"]]
         slots = dumped["window_seconds"] / self.window_seconds
+        self.sequences.load(dumped.get("sequences", {}), slots)
         for name, pack in self._packs():
             known, accounts = dumped["runs"].get(name, (None, None))
             if known == known_of_runs(pack):

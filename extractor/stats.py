@@ -132,6 +132,10 @@ class Stats:
         """A changed web configuration cannot be used."""
         self.bad_web_configs += 1
 
+    def number(self, gaps: int, repeats: int) -> None:
+        """So many more numbers of writers are missing, and came again."""
+        self.gaps, self.repeats = self.gaps + gaps, self.repeats + repeats
+
     def unpriced_calls(self, calls: Tally[str]) -> None:
         """Count calls without a price, of a limited number of models."""
         for model, number in calls.items():

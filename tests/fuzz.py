@@ -63,7 +63,7 @@ def judged(data: bytes) -> Reader:
     for rejected in fast.rejected:
         assert rejected.line == line_of(json.loads(entry_of(rejected)))
 
-    dumped = [fast.state.dump(), fast.stats.dump(), fast._pipeline.sequences.dump()]
+    dumped = [fast.state.dump(), fast.stats.dump()]
     again = State(fast.catalog)
     assert [] == again.load(msgspec.msgpack.decode(msgspec.msgpack.encode(dumped))[0])
     assert text(fast.state, openmetrics=True) == text(again, openmetrics=True)
@@ -79,7 +79,7 @@ def _read(blob: bytes) -> Reader:
 def _seen(reader: Reader) -> tuple[object, ...]:
     stats = reader.stats
     rejects = [(item.offset, item.reject, item.line) for item in reader.rejected]
-    numbers = (stats.gaps, stats.repeats, reader._pipeline.sequences.dump())
+    numbers = (stats.gaps, stats.repeats, reader.state.sequences.dump())
     return text(reader.state, openmetrics=True), rejects, stats.blank_lines, stats.events, numbers
 
 

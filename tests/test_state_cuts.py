@@ -2,8 +2,6 @@
 
 import json
 from math import inf
-from pathlib import Path
-from random import Random
 
 import msgspec
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from extractor.catalog import Catalog
-from extractor.spans import Spans
 from extractor.state import State
 from tests.reading import T0, event_schema, line, read, sampled, text, write_pack
 from tests.test_state import events_at, merged
@@ -165,46 +162,3 @@ def test_stretches_are_kept_apart_until_they_are_joined() -> None:
     assert 1 == state.accounts["agent"].runs.held
     state.limit()
     assert {("a",): 1.0} == sampled(state, "agent_runs_in_progress")
-
-
-NUMBERED = st.tuples(st.sampled_from("ab"), st.integers(1, 12))
-
-
-@QUICK
-@given(st.lists(NUMBERED, max_size=20), st.randoms())
-def test_missing_numbers_do_not_depend_on_order(numbers: list[tuple[str, int]], random: Random) -> None:
-    """Gaps are the numbers that nobody used, repeats the lines whose number was used; in any order and any parts."""
-    parts = [Spans() for _ in range(3)]
-    for number in random.sample(numbers, len(numbers)):
-        random.choice(parts).see([number])
-    seen = Spans()
-    for part in parts:
-        packed = Spans()
-        packed.load(msgspec.msgpack.decode(msgspec.msgpack.encode(part.dump())))
-        seen.merge(packed)
-    each = [{number for writer, number in numbers if writer == name} for name in "ab"]
-
-    assert sum(max(used) - min(used) + 1 - len(used) for used in each if used) == seen.gaps
-    assert len(numbers) - sum(map(len, each)) == seen.repeats
-
-
-def test_few_spans_are_remembered(tmp_path: Path) -> None:
-    """A writer whose numbers have holes all over costs no more memory; the holes are counted all the same."""
-    seen = Spans()
-    for begin in range(0, 60_000, 500):
-        seen.see([("a", 2 * number) for number in range(begin, begin + 500)])
-
-    assert (59_999, 0) == (seen.gaps, seen.repeats)
-    assert 50_000 == len(seen.dump()["writers"]["a"][2])
-
-
-def test_many_holes_do_not_depend_on_order() -> None:
-    """Thousands of missing numbers are the same in whatever order the parts that miss them are read."""
-    parts = [[("a", 3 * number) for number in range(part, 6000, 7)] for part in range(7)]
-    forth, back = Spans(), Spans()
-    for part in parts:
-        forth.see(part)
-    for part in reversed(parts):
-        back.see(part)
-
-    assert (2 * 5999, 0) == (forth.gaps, forth.repeats) == (back.gaps, back.repeats)
