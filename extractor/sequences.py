@@ -39,7 +39,7 @@ class _Writer:
     """
     What is known of one writer: *spans* that are not decided, in the order in which they were read.
 
-    All numbers below *decided* are, and that one is there; *lowest* is the smallest that came in time. *missing* are
+    All numbers below *decided* are, and the last of them is there; *lowest* is the smallest that came in time. *missing* are
     ranges of those that were decided.
     """
 
@@ -113,7 +113,7 @@ class Sequences:
         Once, the last number of each writer was all that was kept.
         """
         if isinstance(dumped, dict):
-            self._writers = {name: _Writer([Span(last, last + 1, _UNTIMED)], last, 0) for name, last in dumped.items()}
+            self._writers = {name: _Writer(decided=last + 1, lowest=0) for name, last in dumped.items()}
             return
         self.gaps, self.repeats, known = dumped
         self._writers = {
@@ -157,11 +157,11 @@ class Sequences:
         return span._replace(begin=end) if end < span.end else None
 
     def _decide(self, writer: _Writer, slot: int | None, reach: int) -> None:
-        """Decide the numbers of *writer* below the greatest that lies in *slot* or before; all if that is None."""
+        """Decide the numbers of *writer* up to the greatest that lies in *slot* or before; all if that is None."""
         if slot is None:
             upto = max((span.end for span in writer.spans), default=None)
         else:
-            upto = max((span.end - 1 for span in writer.spans if _UNTIMED < span.slot <= slot), default=None)
+            upto = max((span.end for span in writer.spans if _UNTIMED < span.slot <= slot), default=None)
         if upto is None or (writer.decided is not None and upto <= writer.decided):
             return
         spans = sorted(writer.spans)
