@@ -115,7 +115,7 @@ class Log(Vocabulary):
         if self._in_directory:
             agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent")))
             path /= f"{agent}-{os.getpid()}.jsonl"
-        self._file = Appender(path)
+        self._file = Appender(path, "")
 
     def _restart(self) -> None:
         self._file.close()

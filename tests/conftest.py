@@ -1,14 +1,16 @@
-"""What tests share: a free port, a log that an agent writes, and the rule that nothing is skipped in CI."""
+"""What tests share: free ports, a log that an agent writes, a user without rights; and nothing is skipped in CI."""
 
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
 
+NOBODY = 65534
 IN_CI = bool(os.environ.get("CI"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -55,6 +57,20 @@ def log(tmp_path: Path) -> Log:
     path = folder / "agent.jsonl"
     path.touch()
     return Log(path)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder, while the process has the rights of a user who owns it and nothing else: root may do anything."""
+    with TemporaryDirectory() as folder:
+        uid = os.geteuid()
+        if uid == 0:
+            os.chown(folder, NOBODY, -1)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(uid)
 
 
 @pytest.fixture(scope="session")
