@@ -11,12 +11,12 @@ Knows nothing of files and JSON.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+from extractor.interrupts import suppress
 from extractor.plain import digest
 from extractor.usage import duration_ms as reported_ms
 from extractor.usage import tokens

@@ -1,9 +1,9 @@
 """
 What an agent does in, one JSON object per line of a log file out.
 
-Lines are whole and valid whatever happens: those of threads and processes never interleave, and what JSON cannot say is
-put into words it can. No agent ever fails because of its log: a line that could not be written is counted in
-`Log.dropped`, and the first one is reported through `logging`.
+Lines are whole and valid whatever happens: those of threads, processes and signal handlers never interleave, and what
+JSON cannot say is put into words it can. No agent ever fails because of its log: a line that could not be written is
+counted in `Log.dropped`, and the first one is reported through `logging`.
 
 Knows nothing of schemas and metrics, and imports nothing outside the standard library.
 """
@@ -11,18 +11,20 @@ Knows nothing of schemas and metrics, and imports nothing outside the standard l
 import logging
 import os
 import re
-import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
+from weakref import WeakSet
 
 from extractor.appender import Appender
 from extractor.calls import CURRENT, Call, LlmCall, Run, Vocabulary
+from extractor.interrupts import from_signal_handler, suppress
 from extractor.plain import encode
 from extractor.usage import tokens
+from extractor.writer import Writer
 
 __all__ = ["Call", "Handler", "LlmCall", "Log", "Run", "subscriber", "tokens"]
 
@@ -32,7 +34,7 @@ _RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "t
 
 class Log(Vocabulary):
     """
-    One log file, safe to share between threads and to keep across a fork.
+    One log file, safe to share between threads and signal handlers, and to keep across a fork.
 
     Every line names its `writer`, one process and log, and has a `seq` that counts the lines of that writer from 1:
     a gap in it is a line that was lost. A field that is None is left out.
@@ -47,6 +49,9 @@ class Log(Vocabulary):
 
     """
 
+    dropped: int
+    _has_warned: bool
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -60,12 +65,10 @@ class Log(Vocabulary):
         self.timer = timer
         self._clock = clock
         self._path = Path(path)
-        self._in_directory = self._path.is_dir() or os.fspath(path).endswith(os.sep)
+        self._is_directory = self._path.is_dir() or os.fspath(path).endswith(os.sep)
         self._fields = _said({"agent": agent, "release": release, **fields})
         self._start()
-        # The child must not wait for a lock that a thread of its parent held, nor count on in its parent's name.
-        reference = weakref.WeakMethod(self._restart)
-        os.register_at_fork(after_in_child=lambda: (restart := reference()) and restart())
+        _logs().add(self)
 
     def event(self, name: str, /, **fields: object) -> None:
         """
@@ -77,14 +80,14 @@ class Log(Vocabulary):
             run = CURRENT.get()
             if run is not None and run.log is self and "run_id" not in fields:
                 fields = {**run.envelope, **fields}
-            stamp = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            said = {"ts": stamp, "event": name, **self._fields, **_said(fields), "writer": self._writer}
-            body = encode(said)[:-1]
-            with self._lock:
-                self._seq += 1
-                self._file.append(b'%b,"seq":%d}\n' % (body, self._seq))
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the agent goes on
-            self._drop(error)
+            stamp = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+            self._writer.write(encode({"ts": stamp, "event": name, **self._fields, **_said(fields)})[:-1])
+        except BaseException as error:
+            if not isinstance(error, Exception) or from_signal_handler(error):
+                # This is the agent's exception. The line may or may not be in the file; it is counted as lost.
+                self.dropped += 1
+                raise
+            self.drop(error)
 
     def run(
         self,
@@ -102,31 +105,30 @@ class Log(Vocabulary):
 
     def close(self) -> None:
         """Let go of the file; a later event opens it again."""
-        with self._lock:
-            self._file.close()
+        self._writer.close()
+
+    def drop(self, error: BaseException) -> None:
+        """Count a line that was lost because of *error*, and log a warning for the first one."""
+        # Without a lock: Python switches threads, and calls signal handlers, only after calls.
+        self.dropped += 1
+        has_warned, self._has_warned = self._has_warned, True
+        if has_warned:
+            return
+        with suppress(Exception):  # handlers of `logging` belong to the agent and may raise
+            logging.getLogger(__name__).warning(
+                "%r: lost a line, later losses are only counted: %r", os.fspath(self._path), error
+            )
 
     def _start(self) -> None:
-        # Re-entrant, because a signal handler may log while the thread it interrupted is logging.
-        self._lock = threading.RLock()
         self.dropped = 0
-        self._seq = 0
-        self._writer = f"{os.getpid()}-{time.time_ns():x}"
-        path = self._path
-        if self._in_directory:
-            agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent")))
-            path /= f"{agent}-{os.getpid()}.jsonl"
-        self._file = Appender(path, "")
+        self._has_warned = False
+        agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent")))
+        name = f"{agent}-{os.getpid()}.jsonl"
+        self._writer = Writer(partial(Appender, self._path, name, directory=self._is_directory))
 
     def _restart(self) -> None:
-        self._file.close()
+        self._writer.abandon()
         self._start()
-
-    def _drop(self, error: Exception) -> None:
-        with self._lock:
-            self.dropped += 1
-            first = self.dropped == 1
-        if first:
-            logging.getLogger(__name__).warning("%s: a line was lost, others may be: %r", self._path, error)
 
 
 class Handler(logging.Handler):
@@ -157,8 +159,10 @@ class Handler(logging.Handler):
             fields.setdefault("error_class", record.exc_info[0].__name__)
         try:
             text = record.getMessage()
-        except Exception:  # noqa: BLE001 - `logging` reports a record whose arguments do not fit, and goes on
-            self.handleError(record)
+        except Exception as error:
+            if from_signal_handler(error):
+                raise
+            self.handleError(record)  # `logging` prints it to standard error, and the agent goes on
             return
         self._sink.event(str(event), message=text or None, **fields)
 
@@ -194,3 +198,16 @@ def subscriber(log: Vocabulary, rename: Mapping[str, str] | None = None) -> Call
 
 def _said(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None and name not in _STAMPED}
+
+
+@cache
+def _logs() -> WeakSet[Log]:
+    """All logs of this process. In the child of a fork each starts anew, as a writer of its own."""
+    logs: WeakSet[Log] = WeakSet()
+
+    def restart() -> None:
+        for log in logs:
+            log._restart()  # noqa: SLF001 - its own module
+
+    os.register_at_fork(after_in_child=restart)
+    return logs

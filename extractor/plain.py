@@ -20,6 +20,8 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
+from extractor.interrupts import from_signal_handler, suppress
+
 MAX_DEPTH = 100
 
 # A number beyond the largest double is JSON by the grammar, but most readers refuse it.
@@ -31,7 +33,10 @@ def encode(value: Mapping[str, object]) -> bytes:
     try:
         text = _ENCODER.encode(value)
         simple = len(text) < 309 or not _TOO_LARGE.search(text)
-    except Exception:  # noqa: BLE001 - an agent's own objects may raise anything when they are asked what they are
+    except Exception as error:
+        # An agent's own objects may raise anything when they are asked what they are.
+        if from_signal_handler(error):
+            raise
         simple = False
     if not simple:
         text = _ENCODER.encode(_plain(value))
@@ -41,11 +46,9 @@ def encode(value: Mapping[str, object]) -> bytes:
 
 def digest(value: object) -> str | None:
     """A short hash of *value*, equal for equal values whatever the order of their keys; None if it has none."""
-    try:
-        text = json.dumps(_plain(value), sort_keys=True)
-    except Exception:  # noqa: BLE001 - as in encode
-        return None
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    with suppress(Exception):
+        return blake2b(json.dumps(_plain(value), sort_keys=True).encode(), digest_size=8).hexdigest()
+    return None
 
 
 def _plain(value: object, above: tuple[int, ...] = ()) -> object:  # noqa: PLR0911 - one return for each kind of value
@@ -67,10 +70,9 @@ def _plain(value: object, above: tuple[int, ...] = ()) -> object:  # noqa: PLR09
         return {_text(key): _plain(item, above) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, above) for item in value]
-    try:
+    with suppress(Exception):
         return _plain(_nearest(value), above)
-    except Exception:  # noqa: BLE001 - as in encode
-        return f"<{type(value).__name__}>"
+    return f"<{type(value).__name__}>"
 
 
 def _nearest(value: object) -> object:
@@ -91,10 +93,9 @@ def _number(value: Real | Decimal) -> float | None:
 
 
 def _text(value: object) -> str:
-    try:
+    with suppress(Exception):
         return str(value)
-    except Exception:  # noqa: BLE001 - as in encode
-        return f"<{type(value).__name__}>"
+    return f"<{type(value).__name__}>"
 
 
 _SAID: tuple[tuple[Any, Callable[[Any], object]], ...] = (

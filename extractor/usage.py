@@ -9,8 +9,12 @@ Knows nothing of models, prices or logs.
 """
 
 from collections.abc import Mapping
+from typing import cast
+
+from extractor.interrupts import from_signal_handler
 
 NANOSECONDS_PER_MS = 1_000_000
+_BEYOND = 2**64  # is no count, and may be more than a float can hold
 
 
 def tokens(usage: object) -> dict[str, int]:
@@ -22,8 +26,9 @@ def tokens(usage: object) -> dict[str, int]:
 
     """
     prompt = _first(usage, "prompt_tokens", "prompt_eval_count")
-    details = _get(usage, "prompt_tokens_details") or _get(usage, "input_tokens_details")
-    cached = _first(details, "cached_tokens")
+    cached = _first(_get(usage, "prompt_tokens_details"), "cached_tokens")
+    if cached is None:
+        cached = _first(_get(usage, "input_tokens_details"), "cached_tokens")
     if cached is None:
         cached = _first(usage, "prompt_eval_cached_count")
     if prompt is None and cached is not None:
@@ -50,13 +55,17 @@ def _first(usage: object, *names: str) -> int | None:
     """The first of *names* that holds a count; None, a mock or a bool is not one."""
     for name in names:
         value = _get(usage, name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+        kind = type(value)  # `isinstance` asks the object, which may raise
+        if issubclass(kind, int) and kind is not bool and 0 <= (count := cast("int", value)) < _BEYOND:
+            return count
     return None
 
 
 def _get(usage: object, name: str) -> object:
     try:
         return usage.get(name) if isinstance(usage, Mapping) else getattr(usage, name, None)
-    except Exception:  # noqa: BLE001 - a property of somebody's object; the agent goes on without the count
+    except Exception as error:
+        # A property of somebody's object; the agent goes on without the count.
+        if from_signal_handler(error):
+            raise
         return None
