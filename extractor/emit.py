@@ -30,6 +30,7 @@ __all__ = ["Call", "Handler", "LlmCall", "Log", "Run", "subscriber", "tokens"]
 
 _STAMPED = frozenset({"ts", "event", "writer", "seq"})
 _RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_NAME_BYTES = 200  # of the agent, in the name of a file, which may have 255
 
 
 class Log(Vocabulary):
@@ -37,15 +38,19 @@ class Log(Vocabulary):
     One log file, safe to share between threads and signal handlers, and to keep across a fork.
 
     Every line names its `writer`, one process and log, and has a `seq` that counts the lines of that writer from 1:
-    a gap in it is a line that was lost. A field that is None is left out.
+    a gap in it is a line that was lost. A field that is None is left out. A file that cannot be written is never an
+    error, neither here nor later; each line tries again, and `dropped` counts those that were lost.
 
     Args:
-        path: A file, or a directory for a file of its own per process.
+        path: A file, or a directory for one file per process. A relative path is resolved now, not with each line.
         agent: What lines say where the run does not.
         release: As *agent*.
         clock: Seconds since the epoch.
         timer: Seconds that never jump.
         fields: Further fields for every line.
+
+    Raises:
+        TypeError: *path* is not a path.
 
     """
 
@@ -54,7 +59,7 @@ class Log(Vocabulary):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | bytes | os.PathLike[str],
         *,
         agent: str | None = None,
         release: str | None = None,
@@ -64,8 +69,8 @@ class Log(Vocabulary):
     ) -> None:
         self.timer = timer
         self._clock = clock
-        self._path = Path(path)
-        self._is_directory = self._path.is_dir() or os.fspath(path).endswith(os.sep)
+        self._path = _absolute(Path(os.fsdecode(path)))
+        self._is_directory = os.fsdecode(path).endswith(os.sep)
         self._fields = _said({"agent": agent, "release": release, **fields})
         self._start()
         _logs().add(self)
@@ -122,8 +127,8 @@ class Log(Vocabulary):
     def _start(self) -> None:
         self.dropped = 0
         self._has_warned = False
-        agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent")))
-        name = f"{agent}-{os.getpid()}.jsonl"
+        agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent"))).encode()[:_NAME_BYTES]
+        name = f"{agent.decode(errors='ignore')}-{os.getpid()}.jsonl"
         self._writer = Writer(partial(Appender, self._path, name, directory=self._is_directory))
 
     def _restart(self) -> None:
@@ -198,6 +203,12 @@ def subscriber(log: Vocabulary, rename: Mapping[str, str] | None = None) -> Call
 
 def _said(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None and name not in _STAMPED}
+
+
+def _absolute(path: Path) -> Path:
+    with suppress(OSError):  # the working directory was removed
+        return path.absolute()
+    return path
 
 
 @cache
