@@ -14,10 +14,10 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from itertools import count
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, cast
 
 from extractor.interrupts import suppress
-from extractor.plain import digest
+from extractor.plain import as_name, digest
 from extractor.usage import duration_ms as reported_ms
 from extractor.usage import tokens
 
@@ -34,6 +34,9 @@ class Sink(Protocol):
     def event(self, name: str, /, **fields: object) -> None:
         """Write one line."""
 
+    def drop(self, error: BaseException) -> None:
+        """Count a line that was lost because of *error*."""
+
 
 class Vocabulary(ABC):
     """The events that are one line and nothing more; a log and a run both write them."""
@@ -41,6 +44,10 @@ class Vocabulary(ABC):
     @abstractmethod
     def event(self, name: str, /, **fields: object) -> None:
         """Write one line."""
+
+    @abstractmethod
+    def drop(self, error: BaseException) -> None:
+        """Count a line that was lost because of *error*."""
 
     def cache_hit(self, cache: str | None = None) -> None:
         """Something was found in *cache*."""
@@ -86,7 +93,7 @@ class _Timed(ABC):
     def fail(self, error: BaseException | str, status: Status | None = None) -> None:
         """Record a failure that was handled, or never raised."""
         self.error_class = _class_of(error)
-        self.status = status or (_status_of(error) if isinstance(error, BaseException) else "error")
+        self.status = cast("Status", as_name(status) or _status_of(type(error)))
 
     def __enter__(self) -> Self:
         self._started = self._log.timer()
@@ -154,6 +161,10 @@ class Run(_Timed, Vocabulary):
         """Write one line of this run."""
         self.log.event(name, **{**self.envelope, **fields})
 
+    def drop(self, error: BaseException) -> None:
+        """Count a line that was lost because of *error*."""
+        self.log.drop(error)
+
     def step(self, type: str | None = None, /, **fields: object) -> Call:  # noqa: A002 - the field's name
         """A step, to be used in a `with`; steps are numbered from 1."""
         return Call(self, "step", {"step": next(self._numbers), "type": type, **fields})
@@ -194,8 +205,8 @@ class Run(_Timed, Vocabulary):
 
     def stop(self, reason: str, status: Status | None = None, **fields: object) -> None:
         """Say why the run is about to end; what is neither completed, timeout nor cancelled is an error."""
-        self.stop_reason = reason
-        self.status = status or _STATUS_OF_STOP.get(reason, "error")
+        self.stop_reason = as_name(reason) or "other"
+        self.status = cast("Status", as_name(status) or _STATUS_OF_STOP.get(self.stop_reason, "error"))
         self.add(**fields)
 
     def __enter__(self) -> Self:
@@ -204,8 +215,8 @@ class Run(_Timed, Vocabulary):
         return super().__enter__()
 
     def _end(self, duration_ms: float, error: BaseException | None) -> None:
-        # An asynchronous generator may be closed in another context than the one it began in.
-        with suppress(ValueError):
+        # An asynchronous generator may be closed in another context than it began in, and a run may be ended twice.
+        with suppress(ValueError, RuntimeError):
             CURRENT.reset(self._token)
         reason = self.stop_reason
         if reason == "completed" and self.status != "ok":
@@ -221,14 +232,17 @@ CURRENT: ContextVar[Run | None] = ContextVar("CURRENT", default=None)
 
 
 def _class_of(error: BaseException | str) -> str:
-    return type(error).__name__ if isinstance(error, BaseException) else error
+    kind = type(error)  # `isinstance` asks the object, which may raise
+    return kind.__name__ if issubclass(kind, BaseException) else cast("str", error)
 
 
-def _status_of(error: BaseException) -> Status:
+def _status_of(kind: type) -> Status:
     """By the names of its classes: every HTTP and provider library has timeouts and cancellations of its own."""
-    names = [kind.__name__ for kind in type(error).__mro__]
+    if not issubclass(kind, BaseException):
+        return "error"
+    names = [each.__name__ for each in kind.__mro__]
     if any("Timeout" in name for name in names):
         return "timeout"
-    if not isinstance(error, Exception) or any("Cancel" in name for name in names):
+    if not issubclass(kind, Exception) or any("Cancel" in name for name in names):
         return "cancelled"
     return "error"

@@ -22,7 +22,7 @@ from weakref import WeakSet
 from extractor.appender import Appender
 from extractor.calls import CURRENT, Call, LlmCall, Run, Vocabulary
 from extractor.interrupts import from_signal_handler, suppress
-from extractor.plain import encode
+from extractor.plain import as_name, encode
 from extractor.usage import tokens
 from extractor.writer import Writer
 
@@ -71,7 +71,7 @@ class Log(Vocabulary):
         self._clock = clock
         self._path = _absolute(Path(os.fsdecode(path)))
         self._is_directory = os.fsdecode(path).endswith(os.sep)
-        self._fields = _said({"agent": agent, "release": release, **fields})
+        self._fields = _said({"agent": as_name(agent), "release": as_name(release), **fields})
         self._start()
         _logs().add(self)
 
@@ -105,7 +105,8 @@ class Log(Vocabulary):
         **fields: object,
     ) -> Run:
         """A run, to be used in a `with`; *fields* are on all of its lines."""
-        ours = _said({"run_id": run_id or uuid4().hex, "agent": agent, "release": release, **fields})
+        who = {"run_id": as_name(run_id) or uuid4().hex, "agent": as_name(agent), "release": as_name(release)}
+        ours = _said({**who, **fields})
         return Run(self, ours, _said({"agent_type": agent_type, "task": task}))
 
     def close(self) -> None:
@@ -127,7 +128,7 @@ class Log(Vocabulary):
     def _start(self) -> None:
         self.dropped = 0
         self._has_warned = False
-        agent = re.sub(r"[^\w.-]", "_", str(self._fields.get("agent", "agent"))).encode()[:_NAME_BYTES]
+        agent = re.sub(r"[^\w.-]", "_", as_name(self._fields.get("agent")) or "agent").encode()[:_NAME_BYTES]
         name = f"{agent.decode(errors='ignore')}-{os.getpid()}.jsonl"
         self._writer = Writer(partial(Appender, self._path, name, directory=self._is_directory))
 
@@ -153,23 +154,22 @@ class Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record* with the fields of its `extra`; its text is the `message`."""
-        fields = {name: value for name, value in vars(record).items() if name not in _RECORD}
-        event = fields.pop("event", None)
-        if event is None:
-            if self._others is None:
-                return
-            event = self._others
-            fields |= {"level": record.levelname.lower(), "logger": record.name}
-        if record.exc_info and record.exc_info[0]:
-            fields.setdefault("error_class", record.exc_info[0].__name__)
         try:
+            fields = {str(name): value for name, value in vars(record).items() if name not in _RECORD}
+            event = fields.pop("event", None)
+            if event is None:
+                if self._others is None:
+                    return
+                event = self._others
+                fields |= {"level": record.levelname.lower(), "logger": record.name}
+            if record.exc_info and record.exc_info[0]:
+                fields.setdefault("error_class", record.exc_info[0].__name__)
             text = record.getMessage()
+            self._sink.event(str(event), message=text or None, **fields)
         except Exception as error:
             if from_signal_handler(error):
                 raise
             self.handleError(record)  # `logging` prints it to standard error, and the agent goes on
-            return
-        self._sink.event(str(event), message=text or None, **fields)
 
 
 def subscriber(log: Vocabulary, rename: Mapping[str, str] | None = None) -> Callable[..., None]:
@@ -187,18 +187,30 @@ def subscriber(log: Vocabulary, rename: Mapping[str, str] | None = None) -> Call
     ours = rename or {}
 
     def on_event(event: object, data: object = None, /) -> None:
-        if isinstance(event, Mapping):
-            flat = {str(name): value for name, value in event.items() if name != "timestamp"}
-            event = flat.pop("type", None) or flat.pop("event", None)
-            data = flat.pop("data", flat)
-        elif not isinstance(event, str):
-            event, data = getattr(event, "type", None), getattr(event, "data", None)
-        if not isinstance(data, Mapping):
-            data = {"data": data}
-        name = str(getattr(event, "value", event))
-        log.event(ours.get(name, name), **{ours.get(str(field), str(field)): value for field, value in data.items()})
+        try:
+            name, fields = _flat(event, data)
+            fields = {ours.get(field, field): value for field, value in fields.items()}
+        except Exception as error:  # the objects of a bus may raise
+            if from_signal_handler(error):
+                raise
+            log.drop(error)
+        else:
+            log.event(ours.get(name, name), **fields)
 
     return on_event
+
+
+def _flat(event: object, data: object) -> tuple[str, dict[str, object]]:
+    """The name and the fields of an event, in any form that a subscriber takes."""
+    if isinstance(event, Mapping):
+        flat = {str(name): value for name, value in event.items() if name != "timestamp"}
+        event = flat.pop("type", None) or flat.pop("event", None)
+        data = flat.pop("data", flat)
+    elif not isinstance(event, str):
+        event, data = getattr(event, "type", None), getattr(event, "data", None)
+    if not isinstance(data, Mapping):
+        data = {"data": data}
+    return str(getattr(event, "value", event)), {str(name): value for name, value in data.items()}
 
 
 def _said(fields: Mapping[str, object]) -> dict[str, object]:

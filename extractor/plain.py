@@ -23,23 +23,29 @@ from typing import Any
 from extractor.interrupts import from_signal_handler, suppress
 
 MAX_DEPTH = 100
+MAX_CONTAINERS = 10_000  # a dozen objects that refer to each other would fill gigabytes
 
-# A number beyond the largest double is JSON by the grammar, but most readers refuse it.
+# A number beyond the largest double and a thousand nested brackets are valid JSON, but most readers refuse them.
 _TOO_LARGE = re.compile(r"\d{309}")
+_TOO_DEEP = 500
+_SUSPECT = 309  # length from which a line may have either
 
 
 def encode(value: Mapping[str, object]) -> bytes:
     """*value* as one JSON object without a line break, in UTF-8."""
     try:
         text = _ENCODER.encode(value)
-        simple = len(text) < 309 or not _TOO_LARGE.search(text)
+        is_simple = len(text) < _SUSPECT or not (
+            _TOO_LARGE.search(text) or text.count("[") + text.count("{") > _TOO_DEEP
+        )
     except Exception as error:
-        # An agent's own objects may raise anything when they are asked what they are.
+        # An agent's own objects may raise anything when they are converted.
         if from_signal_handler(error):
             raise
-        simple = False
-    if not simple:
-        text = _ENCODER.encode(_plain(value))
+        is_simple = False
+    if not is_simple:
+        plain = _Plain()
+        text = _ENCODER.encode({_text(key): plain.of(item) for key, item in value.items()})
     # Lone surrogates become question marks: escaped they would be JSON by the grammar, and refused by most readers.
     return text.encode("utf-8", "replace")
 
@@ -47,32 +53,60 @@ def encode(value: Mapping[str, object]) -> bytes:
 def digest(value: object) -> str | None:
     """A short hash of *value*, equal for equal values whatever the order of their keys; None if it has none."""
     with suppress(Exception):
-        return blake2b(json.dumps(_plain(value), sort_keys=True).encode(), digest_size=8).hexdigest()
+        return blake2b(json.dumps(_Plain().of(value), sort_keys=True).encode(), digest_size=8).hexdigest()
     return None
 
 
-def _plain(value: object, above: tuple[int, ...] = ()) -> object:  # noqa: PLR0911 - one return for each kind of value
-    """*value* in the types of JSON all the way down; *above* are the ids of the containers it is in."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Enum):
-        return _plain(value.value, above)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value) if value.bit_length() < 1024 else hex(value)
-    if isinstance(value, float):
-        return float(value) if isfinite(value) else None
-    if id(value) in above or len(above) > MAX_DEPTH:
-        return "..."
-    above = (*above, id(value))
-    if isinstance(value, Mapping):
-        return {_text(key): _plain(item, above) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, above) for item in value]
-    with suppress(Exception):
-        return _plain(_nearest(value), above)
-    return f"<{type(value).__name__}>"
+def as_name(value: object) -> str | None:
+    """*value* as text, as schemas require of names; None if it is None."""
+    plain = _Plain().of(value)
+    return plain if plain is None or isinstance(plain, str) else _text(plain)
+
+
+class _Plain:
+    """Converts a value and all values in it to the types of JSON; cycles and what is beyond the limits become `...`."""
+
+    def __init__(self) -> None:
+        self._containers = 0
+        self._above: list[int] = []  # ids of the containers around the current value
+
+    def of(self, value: object) -> object:
+        """The JSON value nearest to *value*; the name of its type if it raises."""
+        if type(value) is str:
+            return value
+        depth = len(self._above)
+        try:
+            return self._of(value)
+        except Exception as error:
+            if from_signal_handler(error):
+                raise
+            del self._above[depth:]
+            return f"<{type(value).__name__}>"
+
+    def _of(self, value: object) -> object:  # noqa: PLR0911 - one return for each kind of value
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, Enum):
+            return self.of(value.value)
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, int):
+            return int(value) if value.bit_length() < 1024 else hex(value)
+        if isinstance(value, float):
+            return float(value) if isfinite(value) else None
+        if id(value) in self._above or len(self._above) > MAX_DEPTH or self._containers >= MAX_CONTAINERS:
+            return "..."
+        self._containers += 1
+        self._above.append(id(value))
+        plain: object
+        if isinstance(value, Mapping):
+            plain = {_text(key): self.of(item) for key, item in value.items()}
+        elif isinstance(value, list | tuple):
+            plain = [self.of(item) for item in value]
+        else:
+            plain = self.of(_nearest(value))
+        self._above.pop()
+        return plain
 
 
 def _nearest(value: object) -> object:

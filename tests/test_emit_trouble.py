@@ -162,7 +162,7 @@ def test_a_directory_that_comes_later(tmp_path):
     assert [2] == [line["seq"] for line in read(path)]
 
 
-@pytest.mark.parametrize("agent", ["x" * 300, "ü" * 300, "\ud800/.."])
+@pytest.mark.parametrize("agent", ["x" * 300, "ü" * 300, "\ud800/..", 7, object()])
 def test_any_agent_gives_a_name(agent, tmp_path):
     """In a directory, the file is named after the agent as far as names go."""
     log = emit.Log(tmp_path, agent=agent)
