@@ -8,13 +8,14 @@ Knows nothing of which keys there are.
 """
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from extractor.errors import ConfigurationError
+from extractor.documents import parse_toml
+from extractor.errors import ConfigurationError, UnreadableError
+from extractor.text_files import read_text
 
 Keys = tuple[str, ...]
 
@@ -54,17 +55,15 @@ def read(path: Path, commands: Collection[str]) -> list[Said]:
     """What the file at *path* says; *commands* are the names that tables for one command may have."""
     file = Place(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise file.error(f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise file.error("is not UTF-8 text") from error
-    except RecursionError as error:
-        raise file.error("is nested too deep", _HINT) from error
-    except tomllib.TOMLDecodeError as error:
+        text = read_text(path)
+    except UnreadableError as error:
+        raise file.error(error.message, error.hint) from error
+    try:
+        document = parse_toml(text)
+    except ValueError as error:
         found = re.search(r"at line (\d+)", str(error))
-        line = int(found[1]) if found else len(text.splitlines())
+        at_end = len(text.splitlines()) if "at end of document" in str(error) else 0
+        line = int(found[1]) if found else at_end
         raise Place(file.file, line).error(f"is not TOML: {error}", _HINT) from error
     lines = dict(_lines(text))
     said = []

@@ -5,6 +5,7 @@ ExtractorError           exit 1, one line on stderr
 ├── SchemaError          a schema or pack file is wrong: `file#/json/pointer: message`, with what to write instead
 ├── ConfigurationError   the configuration file is wrong: file:line, key, message, with what to write instead
 ├── CheckpointError  the state directory cannot be used, or not by this program
+├── UnreadableError      a file of configuration cannot be read; its reader adds the place
 ├── SourceError          a path given on the command line cannot be read
 ├── OutputError          what was asked for cannot be written
 ├── ObjectivesError      a file of objectives is wrong: file, key, message, with what to write instead
@@ -39,6 +40,10 @@ class SchemaError(ExtractorError):
 
 class CheckpointError(ExtractorError):
     """The state directory cannot be used, or not by this program."""
+
+
+class UnreadableError(ExtractorError):
+    """A file of configuration cannot be read; whoever knows what the file is for says where it is."""
 
 
 class SourceError(ExtractorError):

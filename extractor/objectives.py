@@ -9,7 +9,6 @@ Knows nothing of Prometheus, logs or terminals.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,9 +19,12 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
-from extractor.errors import ObjectivesError
+from extractor.documents import parse_toml
+from extractor.errors import ObjectivesError, UnreadableError
+from extractor.text_files import read_text
 
 _OFF = "off"
+_LONGEST = 40  # characters of a limit: no float overflows, and no regular expression takes long
 _AGENTS = "agents"
 
 
@@ -155,18 +157,17 @@ class Objectives:
 def load(path: Path) -> Objectives:
     """The objectives in the file at *path*."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ObjectivesError(str(path), "", f"cannot be read: {reason}") from error
+        text = read_text(path)
+    except UnreadableError as error:
+        raise ObjectivesError(str(path), "", error.message, error.hint) from error
     return parse(text, str(path))
 
 
 def parse(text: str, file: str) -> Objectives:
     """The objectives that *text* states; *file* is what errors call it."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         hint = 'a line is KEY = "VALUE", such as latency_p95 = "2s"'
         raise ObjectivesError(file, "", f"this is not TOML: {error}", hint) from None
     agents = document.pop(_AGENTS, {})
@@ -207,6 +208,8 @@ def _limit(value: object, known: Objective, file: str, place: str) -> float:
     # TOML's numbers have no unit; where there is but one way to understand them, they will do.
     text = str(value) if isinstance(value, str) else f"${_plain(value)}" if unit is Unit.USD else _plain(value)
     plain = isinstance(value, str) or (unit in {Unit.USD, Unit.TOKENS} and not isinstance(value, bool))
+    if len(text) > _LONGEST:
+        raise ObjectivesError(file, place, f"this has {len(text):,} characters", f"write at most {_LONGEST}")
     found = _FORMS[unit].fullmatch(text) if plain else None
     if found is None:
         shown = f'"{value}"' if isinstance(value, str) else str(value).lower()

@@ -45,11 +45,11 @@ def gather(default: Path, directories: Sequence[Path], check: Check) -> list[Pac
     packs = {last.name: last}
     added: dict[str, Path] = {}
     for directory in directories:
-        files = _event_files(directory)
-        if (directory / PACK_FILE).is_file():
+        names = _names(directory)
+        if PACK_FILE in names:
             pack = _read_pack_folder(directory, check)
             packs[pack.name] = pack
-        elif files:
+        elif files := _event_files(directory, names):
             added |= files
         else:
             raise Place(str(directory)).error(f"holds neither {PACK_FILE} nor a file *{SUFFIX}", "name another folder")
@@ -62,14 +62,17 @@ def _read_pack_folder(directory: Path, check: Check) -> PackFiles:
     path = directory / PACK_FILE
     declared, place = read_object(path), Place(str(path))
     check(declared, place)
-    return PackFiles(place, declared, _event_files(directory))
+    return PackFiles(place, declared, _event_files(directory, _names(directory)))
 
 
-def _event_files(directory: Path) -> dict[str, Path]:
+def _names(directory: Path) -> list[str]:
     try:
-        names = sorted(path.name for path in directory.iterdir())
+        return sorted(path.name for path in directory.iterdir())
     except OSError as error:
-        raise Place(str(directory)).error(f"cannot be read: {error.strerror}") from error
+        raise Place(str(directory)).error(f"cannot be read: {error.strerror}", "name a folder of schemas") from error
+
+
+def _event_files(directory: Path, names: Sequence[str]) -> dict[str, Path]:
     for name in names:
         if name.endswith(".json") and not name.endswith(SUFFIX) and name != PACK_FILE:
             hint = f"name it <event>{SUFFIX}, or move it to another folder"

@@ -8,16 +8,18 @@ Knows nothing of tokens, events or the prices that come with a package.
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from extractor.errors import PricesError
+from extractor.documents import parse as parse_json
+from extractor.documents import parse_toml
+from extractor.errors import PricesError, UnreadableError
 from extractor.tariffs import Rate, Tariff
+from extractor.text_files import read_text
 
 _KINDS = ("input", "output", "cache_read", "cache_creation")
 _ABOVE = "above"
@@ -56,10 +58,9 @@ class PriceFile:
 def load(path: Path) -> PriceFile:
     """The prices in the file at *path*."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise PricesError(str(path), "", f"cannot be read: {reason}") from error
+        text = read_text(path)
+    except UnreadableError as error:
+        raise PricesError(str(path), "", error.message, error.hint) from error
     return parse(text, str(path))
 
 
@@ -68,13 +69,8 @@ def parse(text: str, file: str) -> PriceFile:
     is_json = file.lower().endswith(".json")
     hint = _JSON_HINT if is_json else _TOML_HINT
     whole = _Place(file)
-    try:
-        # Numbers stay as they were written: 0.1 is a tenth.
-        document = _read_json(text) if is_json else tomllib.loads(text, parse_float=Decimal)
-    except RecursionError as error:
-        raise whole.error("is nested too deep", hint) from error
-    except (ValueError, ArithmeticError) as error:
-        raise whole.error(f"is not {'JSON' if is_json else 'TOML'}: {error}", hint) from error
+    # Numbers stay as they were written: 0.1 is a tenth.
+    document = parse_json(text, whole, hint, Decimal) if is_json else _read_toml(text, whole)
     if not isinstance(document, dict) or "models" not in document:
         raise whole.error("has no models", hint)
     for key in document.keys() - {"models"}:
@@ -83,6 +79,13 @@ def parse(text: str, file: str) -> PriceFile:
     if not isinstance(document["models"], dict):
         raise models.error("this is no table", hint)
     return PriceFile(file, {name: _model(said, models / name, name) for name, said in document["models"].items()})
+
+
+def _read_toml(text: str, whole: "_Place") -> object:
+    try:
+        return parse_toml(text, Decimal)
+    except ValueError as error:
+        raise whole.error(f"is not TOML: {error}", _TOML_HINT) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,19 +174,3 @@ def _refuse_others(said: Mapping[str, Any], known: tuple[str, ...], place: _Plac
             near = get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise (place / key).error("there is no such key", hint)
-
-
-def _read_json(text: str) -> object:
-    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_read_pairs)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _read_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    read = dict(pairs)
-    if len(read) < len(pairs):
-        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
-        raise ValueError(f'the key "{twice}" appears twice')
-    return read

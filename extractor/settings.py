@@ -225,7 +225,7 @@ def _one(parameter: click.Parameter, value: object, folder: Path) -> object:
         right = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
         wanted = "a number"
     else:
-        right, wanted = isinstance(value, str) and value != "", "a text in quotes"
+        right, wanted = isinstance(value, str) and value != "" and "\0" not in value, "a text in quotes"
     if not right:
         raise _WrongTypeError(f"this is not {wanted}")
     return str(folder / str(value)) if is_path(parameter) and value != "-" else value

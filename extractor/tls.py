@@ -10,7 +10,8 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-from extractor.errors import WebConfigError
+from extractor.errors import UnreadableError, WebConfigError
+from extractor.text_files import read_bytes
 from extractor.web_config import Tls
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
@@ -18,6 +19,8 @@ _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 def context(tls: Tls) -> ssl.SSLContext:
     """A context of the files as they are now."""
+    for key in ("cert_file", "key_file", "client_ca_file"):
+        _check(tls, key)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version, made.maximum_version = _VERSIONS[tls.min_version], _VERSIONS[tls.max_version]
     made.set_alpn_protocols(["http/1.1"])
@@ -30,8 +33,6 @@ def context(tls: Tls) -> ssl.SSLContext:
         made.set_ciphers(":".join(tls.ciphers))
     if tls.curve:
         made.set_ecdh_curve(tls.curve)
-    _read(tls, "cert_file", tls.cert_file)
-    _read(tls, "key_file", tls.key_file)
     try:
         # Without a passphrase: OpenSSL would ask for it on the terminal.
         made.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
@@ -40,7 +41,6 @@ def context(tls: Tls) -> ssl.SSLContext:
             tls, "cert_file", f"{tls.cert_file} and {tls.key_file} are no certificate and its key", error
         ) from None
     if tls.client_ca_file:
-        _read(tls, "client_ca_file", tls.client_ca_file)
         try:
             made.load_verify_locations(tls.client_ca_file)
         except (OSError, ValueError) as error:
@@ -75,13 +75,15 @@ def _address(name: str) -> str:
     return name
 
 
-def _read(tls: Tls, key: str, path: Path) -> None:
-    # OpenSSL's own words for this name neither the file nor the reason.
+def _check(tls: Tls, key: str) -> None:
+    # OpenSSL would wait for a FIFO, and its own words name neither the file nor the reason.
+    path: Path | None = getattr(tls, key)
     try:
-        path.read_bytes()
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise WebConfigError(tls.file, f"tls_server_config.{key}", message, "name a PEM file") from error
+        if path:
+            read_bytes(path)
+    except UnreadableError as error:
+        message = f"{path} {error.message}"
+        raise WebConfigError(tls.file, f"tls_server_config.{key}", message, error.hint or "name a PEM file") from error
 
 
 def _error(tls: Tls, key: str, message: str, error: Exception) -> WebConfigError:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from extractor.errors import WebConfigError
+from extractor.errors import UnreadableError, WebConfigError
+from extractor.text_files import read_text
 
 # What Go calls a cipher suite: what OpenSSL calls it. Those of TLS 1.3 cannot be chosen, in Go neither.
 CIPHERS = {
@@ -37,6 +38,7 @@ CIPHERS = {
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 VERSIONS = ("TLS12", "TLS13")
 
+_MOST_BYTES = 1 << 16  # some 900 users; it is read by the thread that answers requests, which takes 0.5 s at worst
 _HEADERS: dict[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -94,10 +96,9 @@ class WebConfig:
 def load(path: Path) -> WebConfig:
     """The settings in the file at *path*; relative paths in it begin at its folder."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise WebConfigError(str(path), "", f"cannot be read: {reason}") from error
+        text = read_text(path, _MOST_BYTES)
+    except UnreadableError as error:
+        raise WebConfigError(str(path), "", error.message, error.hint) from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:

@@ -189,7 +189,10 @@ WRONG = [
     ('[run]\nschemas = ["nowhere"]', "2: run.schemas: Directory '"),
     ("poll-interval = 5\npoll-interval = 6", "2: is not TOML: "),
     ("poll-interval: 5", "1: is not TOML: "),
-    ("a = " + "[" * 5000, " is nested too deep ("),
+    ("poll-interval = " + "9" * 5000, " is not TOML: Exceeds the limit (4300 digits)"),
+    ("a." * 5000 + "a = 1", " is not TOML: it is nested more than 100 levels deep ("),
+    ('state-dir = "a\\u0000b"', '1: state-dir: this is not a text in quotes (write state-dir = "DIR")'),
+    ("a = " + "[" * 5000, " is not TOML: it is nested more than 100 levels deep ("),
 ]
 
 

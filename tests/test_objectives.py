@@ -66,6 +66,13 @@ def test_a_limit_is_in_base_units(written: str, name: str, limit: float):
         ('[agents]\na = "2s"', "o.toml: agents.a: this is no table (write [agents.a] and the agent's "),
         ('[agents.a]\nlatncy_p95 = "2s"', "o.toml: agents.a.latncy_p95: there is no such objective (did you mean "),
         ('[agents.a]\nreject_rate = "2%"', "o.toml: agents.a.reject_rate: this signal does not know its agent (write "),
+        (f'latency_p95 = "{"9" * 400}s"', "o.toml: latency_p95: this has 401 characters (write at most 40)"),
+        (f'latency_p95 = "{"9" * 900_000}"', "o.toml: latency_p95: this has 900,000 characters (write at most 40)"),
+        ("tokens_per_run = 1e300", "o.toml: tokens_per_run: this has 301 characters (write at most 40)"),
+        (f"tokens_per_run = {'9' * 400}", "o.toml: tokens_per_run: this has 400 characters (write at most 40)"),
+        (f"tokens_per_run = {'9' * 5000}", "o.toml: this is not TOML: Exceeds the limit (4300 digits)"),
+        (f"a = {'[' * 5000}", "o.toml: this is not TOML: it is nested more than 100 levels deep (a line is"),
+        (f"{'a.' * 5000}a = 1", "o.toml: this is not TOML: it is nested more than 100 levels deep (a line is"),
         ("latency_p95 2s", "o.toml: this is not TOML: Expected '=' after a key in a key/value pair (at line 1, "),
     ],
 )  # fmt: skip

@@ -419,10 +419,18 @@ def test_wrong_file_of_prices(text, message, hint):
     ("text", "message"),
     [
         ("{", "p.json: is not JSON: Expecting property name"),
-        ("[" * 100_000, "p.json: is nested too deep"),
+        ("[" * 100_000, "p.json: it is nested more than 100 levels deep"),
+        ('{"models": {"x": {"input": "\\ud800"}}}', "p.json: models.x.input: the text has half of a surrogate pair"),
+        ('{"models": {"\\u0000": {"input": 1, "output": 1}}}', 'p.json: models."\\u0000": the text has a NUL'),
+        ('{"models": {"x": {"input": 1e999, "output": 1}}}', "p.json: models.x.input: 1E+999 is no price"),
+        (f'{{"models": {{"x": {{"input": {"9" * 5000}}}}}}}', "p.json: models.x.input: the number is too large"),
+        (
+            '{"models": {"x": {"input": 1e99999999999999999999}}}',
+            "p.json: models.x.input: the number is too large or too",
+        ),
         ("[]", 'p.json: has no models (write {"models": {"NAME": {"input": 3, "output": 15}}}, in dollars per million'),
-        ('{"models": {}, "models": {}}', 'p.json: is not JSON: the key "models" appears twice'),
-        ('{"models": {"x": {"input": NaN}}}', "p.json: is not JSON: NaN is no number"),
+        ('{"models": {}, "models": {}}', "p.json: models: the key 'models' appears twice"),
+        ('{"models": {"x": {"input": NaN}}}', "p.json: models.x.input: NaN is not a JSON number"),
         ('{"models": {"x": {"input": null, "output": 1}}}', "p.json: models.x.input: null is no price"),
     ],
 )

@@ -52,6 +52,13 @@ def test_wrong_schema_is_told(path: Path, load_copy: Load) -> None:
     assert path.with_name(path.name.split(".")[0] + ".bad.err").read_text() == f"{raised.value}\n"
 
 
+def test_half_a_surrogate_pair_in_a_key_is_told(tmp_path: Path) -> None:
+    """The place of a key that is no text is that key."""
+    (tmp_path / "pack.json").write_text('{"name": "jobs", "\\udc00": 1}')
+    with pytest.raises(SchemaError, match=r"pack\.json#/\udc00: the text has half of a surrogate pair"):
+        load([tmp_path])
+
+
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.good.json")), ids=lambda path: path.name.split(".")[0])
 def test_right_schema_loads(path: Path, load_copy: Load) -> None:
     """A right file loads, and its metrics are in the catalog."""
