@@ -10,6 +10,8 @@ from math import inf
 
 from extractor.objectives import Direction, Objective, Objectives
 
+_BEYOND = 0x10000  # what four digits can say
+
 
 def beyond(signal: str, name: str, objectives: Objectives) -> Iterator[tuple[Objective, str]]:
     """For each limit that the objective *name* sets, itself and the expression of who is beyond it."""
@@ -46,8 +48,16 @@ def selected(signal: str, *, agent: str) -> str:
 
 def quoted(text: str) -> str:
     """*text* as a string of PromQL."""
-    # PromQL's strings are Go's; what JSON escapes means the same there.
-    return json.dumps(text, ensure_ascii=False)
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    # PromQL's strings are Go's, and stand in YAML: what YAML takes for the end of a line, or refuses, is escaped, too.
+    if char.isascii():
+        return json.dumps(char)[1:-1] if char != "\x7f" else r"\u007f"
+    if char.isprintable() and char != "\ufffd":  # PromQL takes that one for a decoding error
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < _BEYOND else f"\\U{ord(char):08x}"
 
 
 def number(value: float) -> str:

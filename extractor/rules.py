@@ -54,7 +54,7 @@ def _alert(alert: Alert) -> Iterator[str]:
 
 def _expr(expr: str) -> Iterator[str]:
     yield "        expr: |-"
-    for line in expr.splitlines():
+    for line in expr.split("\n"):
         yield f"          {line}"
 
 

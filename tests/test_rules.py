@@ -1,11 +1,13 @@
 """Every alert is shown to fire and not to fire, by promtool; what is in samples/prometheus is what would be printed."""
 
+import ast
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from extractor.cli import main
@@ -63,6 +65,34 @@ def test_the_rules_are_right(tmp_path: Path):
     (tmp_path / "named.yml").write_text(rules(parse(names, "o.toml"), 'say "job"'))
 
     assert "" == promtool("check", "rules", FOLDER / "rules.yml", tmp_path / "named.yml")
+
+
+ODD = [
+    *map(chr, (*range(0x21), *range(0x7E, 0xA1), 0xAD, 0x2028, 0x2029, 0x202E, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF)),
+    *("\U0001f600", "\U0010ffff", "\U000e0001", "é", "日本", '"', "\\", "'", "`", "{{ .Value }}", "{{", "}}", "{", "}"),
+    *["$agent", "%s", "#", ":", "-", "|", "&a", "*a", "!", '\\"', "\\u0041", "true", "~", "[[x]]"],
+    *(": ", "- ", "a\r\nb", "a" * 10_000),
+]
+"""Names of agents as only an attacker would choose them."""
+
+
+@needs_promtool
+def test_no_agent_is_called_so_that_the_rules_are_wrong(tmp_path: Path):
+    """Whatever characters are in the name of an agent, or of a job, the rules mean exactly that name."""
+    names = dict.fromkeys((*ODD, *(f"a{odd}b" for odd in ODD)))
+    text = "".join(f'[agents."{toml(name)}"]\nlatency_p95 = "2s"\ncost_per_hour = "$1"\n' for name in names)
+    written = rules(parse(text, "o.toml"), "".join(name for name in ODD if len(name) == 1))
+    (tmp_path / "odd.yml").write_text(written)
+
+    assert "" == promtool("check", "rules", tmp_path / "odd.yml")
+    exprs = [rule["expr"] for group in yaml.safe_load(written)["groups"] for rule in group["rules"]]
+    matched = {ast.literal_eval(found) for expr in exprs for found in re.findall(r'agent=("(?:[^"\\]|\\.)*")', expr)}
+    assert set(names) == matched
+
+
+def toml(text: str) -> str:
+    """*text* within a string of TOML."""
+    return "".join(f"\\U{ord(char):08X}" for char in text)
 
 
 @needs_promtool
