@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
 from extractor.columns import Key, Keys, Sources
 from extractor.conditions import fits, label_text, mark_text, scalar
+from extractor.label_values import servable
 from extractor.patterns import declared, intervals, patterns
 from extractor.pointers import Pointer, found
 
@@ -31,7 +32,7 @@ def label_value(label: Label, raw: object) -> str:
     if raw is None or raw == "":
         return UNKNOWN
     text = label_text(raw)
-    return text if label.mapping is None else label.mapping.get(text, label.other or UNKNOWN)
+    return servable(text) if label.mapping is None else label.mapping.get(text, label.other or UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

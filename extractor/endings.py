@@ -7,6 +7,7 @@ Knows nothing of runs.
 from typing import Any, NamedTuple
 
 from extractor.orders import FIRST, Order
+from extractor.label_values import restored
 
 
 class Add(NamedTuple):
@@ -34,7 +35,7 @@ class Ending(NamedTuple):
 
 def load_adds(dumped: list[Any]) -> tuple[Add, ...]:
     """What was dumped as plain lists."""
-    return tuple(Add(metric, tuple(labels), place) for metric, labels, place in dumped)
+    return tuple(Add(metric, restored(labels), place) for metric, labels, place in dumped)
 
 
 def order_of(ending: Ending) -> tuple[object, ...]:

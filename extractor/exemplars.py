@@ -10,6 +10,8 @@ Knows nothing of metrics or text formats.
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from extractor.label_values import is_servable
+
 RUN_LABEL = "run_id"
 """The label of an exemplar that has the run's id."""
 
@@ -51,7 +53,9 @@ class Exemplars(dict[int, Exemplar]):
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave."""
         for place, time, value, texts in dumped:
-            self.note(place, Exemplar(time, value, tuple(texts)))
+            kept = tuple(text if is_servable(text) else "" for text in texts)  # else every scrape would be refused
+            if any(kept):
+                self.note(place, Exemplar(time, value, kept))
 
 
 def usable(name: str, text: object) -> str:
@@ -61,9 +65,9 @@ def usable(name: str, text: object) -> str:
 
 def usable_texts(name: str, texts: Iterable[object]) -> list[str]:
     """Each of *texts* as the value of the label *name* of an exemplar; empty if it cannot be one."""
-    # An identifier that is cut off leads nowhere.
+    # An identifier that is cut off or changed leads nowhere.
     longest = MOST - len(name)
-    return [text if isinstance(text, str) and len(text) <= longest else "" for text in texts]
+    return [text if isinstance(text, str) and len(text) <= longest and is_servable(text) else "" for text in texts]
 
 
 def shown(exemplar: Exemplar, names: Sequence[str], per_unit: int) -> tuple[dict[str, str], float, float] | None:

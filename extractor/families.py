@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind, Metric
+from extractor.label_values import restored
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 
 Labels = tuple[str, ...]
@@ -186,7 +187,7 @@ class Family:
     def load(self, dumped: dict[str, Any], newest: int) -> None:
         """Take over what `dump` gave of the same metric; *newest* is the latest slot seen."""
         for place, values in zip(self._open, dumped["admitted"], strict=True):
-            self._admitted[place].update(values)
+            self._admitted[place].update(restored(values))
         self.overflow.update(dumped["overflow"])
         # Before this was kept, it was told by what had been added up.
         self.seen = dumped.get("seen", any(_is_more_than_nothing(series) for _, series in dumped["series"]))
@@ -194,18 +195,22 @@ class Family:
         names_of_texts, exemplars = dumped.get("exemplars", ((), ()))
         # Of other texts than are shown now, the ones that are kept would be taken for those.
         noted = dict(exemplars) if tuple(names_of_texts) == self.metric.exemplar else {}
+        loaded: set[Labels] = set()
         for place, (names, series) in enumerate(dumped["series"]):
-            labels = tuple(names)
+            labels = restored(names)
             if not self._limited:
                 self._touch(labels, Touch(*touched[place]))
             elif labels not in self.series:
                 self._bear(labels)
             if labels not in self.series:  # a value that has left its closed set; what was counted stays
                 self.series[labels] = self._new()
-            self.series[labels].load(series, newest)
-            mine = self.series[labels]
+            mine = self._new() if labels in loaded else self.series[labels]
+            mine.load(series, newest)
             if place in noted and isinstance(mine, Counter | Histogram):
                 mine.exemplars.load(noted[place])
+            if labels in loaded:  # two label sets that were told apart by what cannot be served
+                _add(self.series[labels], mine, newest)
+            loaded.add(labels)
 
 
 def _add(mine: Series, theirs: Series, newest: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractor.orders import Orders, joined, nothing
+from extractor.label_values import restored
 from extractor.sums import Floats
 
 Integers = NDArray[np.int64]
@@ -127,7 +128,7 @@ class Intervals:
         arrays: Any = [np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
         orders = Orders.load(dumped[3]) if dumped[3:] else nothing(len(arrays[0]))
         self.add(
-            [tuple((metric, tuple(labels)) for metric, labels in each) for each in says],
+            [tuple((metric, restored(labels)) for metric, labels in each) for each in says],
             Marks(arrays[0], arrays[1], arrays[2], orders),
         )
 

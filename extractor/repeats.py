@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from extractor.label_values import restored
 from extractor.ledger import Account
 from extractor.orders import Orders, joined, nothing
 from extractor.sums import Floats
@@ -185,7 +186,7 @@ class Repeats:
         orders = Orders.load(dumped[5]) if dumped[5:] else nothing(len(arrays[0]))
         self.add(
             names,
-            [Saying(tuple(labels), self._texts(texts)) for labels, texts in says],
+            [Saying(restored(labels), self._texts(texts)) for labels, texts in says],
             Calls(arrays[0], arrays[1], arrays[2], arrays[3], orders),
         )
         self.report((run, Report(time, self._texts(texts))) for run, each in reports.items() for time, texts in each)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
+from extractor.label_values import servable
+
 UNPRICED_MODELS = 100
 """Models without a price that are told apart: their names come out of logs."""
 
@@ -138,7 +140,8 @@ class Stats:
 
     def unpriced_calls(self, calls: Tally[str]) -> None:
         """Count calls without a price, of a limited number of models."""
-        for model, number in calls.items():
+        for name, number in calls.items():
+            model = servable(name)
             known = model in self.unpriced or len(self.unpriced) < UNPRICED_MODELS
             self.unpriced[model if known else OTHER] += number
 
@@ -186,7 +189,9 @@ class Stats:
         """Take over what `dump` gave."""
         for name, value in dumped.items():
             if isinstance(value, dict):
-                getattr(self, name).update(value)
+                tally = getattr(self, name)
+                for key, count in value.items():
+                    tally[servable(key)] += count
             else:
                 setattr(self, name, value)
 
