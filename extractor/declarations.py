@@ -7,12 +7,13 @@ rise, and the examples feed every metric.
 Knows nothing of other event types.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from extractor.catalog import PER_SECOND, UNKNOWN, Condition, Feed, Kind, Label, Metric, RunTotal, Value
+from extractor.conditions import fits
 from extractor.earlier import read_repetition, read_span
 from extractor.exemplar_labels import read_exemplar
 from extractor.naming import check_label_name, check_metric_name
@@ -204,8 +205,7 @@ class _Reader:
             return Condition(prop.pointer, present=True, closed=closed)
         if "const" in declared or "enum" in declared:
             values = [declared["const"]] if "const" in declared else declared["enum"]
-            for value in values:
-                _check_possible(value, prop, place)
+            _check_possible(values, prop, place)
             return Condition(prop.pointer, values=tuple(values), closed=closed)
         if not prop.types & NUMBER_TYPES:
             raise place.error(f"'{reference}' is not a number", "use const, enum or true")
@@ -240,10 +240,12 @@ def _check_keywords(kind: Kind, declared: Mapping[str, Any], place: Place) -> No
 
 
 def _read_ascending(declared: Sequence[float], place: Place) -> tuple[float, ...]:
-    for low, high in pairwise(declared):
+    # As floats: two integers above 2**53 may be one, and would be two samples of one name.
+    numbers = [float(number) + 0.0 for number in declared]  # plus 0.0, because there are two zeros
+    for low, high in pairwise(numbers):
         if low >= high:
-            raise place.error(f"{high} follows {low}", "write them ascending, each once")
-    return tuple(float(number) for number in declared)
+            raise place.error(f"{high:g} follows {low:g}", "write them ascending, each once")
+    return tuple(numbers)
 
 
 def _read_unit(name: str, unit: str | None, value: Value, place: Place) -> int:
@@ -258,39 +260,25 @@ def _read_unit(name: str, unit: str | None, value: Value, place: Place) -> int:
     return PER_SECOND[unit]
 
 
-def _check_possible(value: object, prop: Property, place: Place) -> None:
-    if prop.values is not None:
-        if not any(_equal(value, allowed) for allowed in prop.values):
-            raise place.error(f"the property is never {value!r}", did_you_mean(str(value), map(str, prop.values)))
+def _check_possible(values: Iterable[object], prop: Property, place: Place) -> None:
+    """Raise unless *prop* can have each of *values*, which are no lists and no objects."""
+    if prop.values is None:
+        for value in values:
+            kinds = {bool: {"boolean"}, str: {"string"}, type(None): {"null"}}.get(type(value), NUMBER_TYPES)
+            if not prop.types & kinds:
+                raise place.error(f"the property is never {value!r}", f"it is {_listing(prop.types)}")
         return
-    fits = {bool: {"boolean"}, str: {"string"}, type(None): {"null"}}.get(type(value), NUMBER_TYPES)
-    if not prop.types & fits:
-        raise place.error(f"the property is never {value!r}", f"it is {_listing(prop.types)}")
+    # In JSON true is not 1, in Python it is.
+    possible = {(isinstance(each, bool), each) for each in prop.values if not isinstance(each, list | dict)}
+    for value in values:
+        if (isinstance(value, bool), value) not in possible:
+            raise place.error(f"the property is never {value!r}", did_you_mean(str(value), map(str, prop.values)))
 
 
 def _feeds(feed: Feed, line: object) -> bool:
-    if not all(_fits(condition, found(line, condition.pointer)) for condition in feed.where):
+    if not all(fits(condition, found(line, condition.pointer)) for condition in feed.where):
         return False
     return not feed.value.fields or any(found(line, pointer) is not None for _, pointer in feed.value.fields)
-
-
-def _fits(condition: Condition, value: object) -> bool:
-    if condition.values is not None:
-        return any(_equal(value, allowed) for allowed in condition.values)
-    if condition.present or value is None:
-        return value is not None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return (
-        (condition.minimum is None or value >= condition.minimum)
-        and (condition.exclusive_minimum is None or value > condition.exclusive_minimum)
-        and (condition.maximum is None or value <= condition.maximum)
-    )
-
-
-def _equal(one: object, other: object) -> bool:
-    # In JSON true is not 1, in Python it is.
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _listing(words: set[str]) -> str:

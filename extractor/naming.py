@@ -11,6 +11,13 @@ from extractor.catalog import Kind, Metric
 from extractor.places import Place
 
 OURS = ("extractor_", "process_")
+PROMETHEUS = frozenset(
+    {
+        *("up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling"),
+        *("scrape_series_added", "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"),
+    }
+)
+"""What Prometheus writes of a scrape itself, with the same labels: a sample of that name would be a second one."""
 RESERVED_SUFFIXES = ("_bucket", "_sum", "_created", "_info")
 RESERVED_LABELS = {Kind.HISTOGRAM: "le", Kind.SUMMARY: "quantile"}
 KINDS = frozenset(Kind)
@@ -36,6 +43,8 @@ def check_metric_name(name: str, kind: Kind, place: Place) -> None:
         raise place.error(f"'{name}' is not a metric name in snake_case", "write it like agent_tool_calls_total")
     if name.startswith(OURS):
         raise place.error(f"'{name}' begins with a prefix of the extractor's own metrics", "begin it with another word")
+    if name in PROMETHEUS:
+        raise place.error(f"'{name}' is a metric that Prometheus adds to every scrape", "give it another name")
     _check_suffix(name, kind, place)
     words = name.split("_")
     if words[-1] in KINDS:

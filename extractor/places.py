@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from extractor.errors import SchemaError
 from extractor.pointers import Pointer, pointer_text
 
+_LONGEST_STEP, _LONGEST_MESSAGE, _LONGEST_HINT = 200, 300, 1000  # characters; a hint may list what there is
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -22,4 +24,11 @@ class Place:
 
     def error(self, message: str, hint: str = "") -> SchemaError:
         """The error to raise for this place."""
-        return SchemaError(self.file, pointer_text(self.pointer), message, hint)
+        pointer = pointer_text(tuple(short(step) for step in self.pointer))
+        return SchemaError(self.file, pointer, short(message, _LONGEST_MESSAGE), short(hint, _LONGEST_HINT))
+
+
+def short(text: str, most: int = _LONGEST_STEP) -> str:
+    """*text*, of which only both ends are kept if it is long; what is wrong with a value is said at the end."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"

@@ -21,7 +21,7 @@ from extractor.declarations import Declaration, read_declarations
 from extractor.documents import read_object
 from extractor.envelope import check_envelope
 from extractor.packfiles import PackFiles, gather
-from extractor.places import Place
+from extractor.places import Place, short
 from extractor.pointers import Pointer, found, pointer_text
 from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
@@ -29,7 +29,14 @@ from extractor.reporting import ReportRow
 from extractor.signals import check_signals, read_recommended, read_signals
 from extractor.totals import check_repetitions, check_spans, check_totals
 
-MESSAGE_LENGTH = 200
+_WHOLE = frozenset(
+    {
+        *("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains", "minProperties"),
+        *("maxProperties", "limit", "times", "within"),
+    }
+)
+"""Keywords whose value is a whole number."""
+
 NOT_JSON_SCHEMA = "JSON Schema 2020-12 has no such keyword; ours stand at the root"
 
 
@@ -116,6 +123,7 @@ def _read_events(folder: PackFiles, check: "_MetaSchema") -> tuple[dict[str, Eve
     for path in folder.event_files():
         schema, place = read_object(path), Place(str(path))
         check(schema, place)
+        schema = _with_whole_numbers(schema)
         name = check_envelope(schema, folder.declared, place)
         violation = _compile(schema, place)
         _check_examples(schema["examples"], violation, place / "examples")
@@ -134,6 +142,23 @@ def _read_events(folder: PackFiles, check: "_MetaSchema") -> tuple[dict[str, Eve
     return events, declarations
 
 
+def _with_whole_numbers(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    """*value*, which conforms to the meta-schema, with an int wherever a keyword asks for one."""
+    # JSON Schema takes 128.0 for an integer; Python and msgspec do not.
+    match value:
+        case dict():
+            return {
+                key: int(inner)
+                if key in _WHOLE and isinstance(inner, float) and inner.is_integer()
+                else _with_whole_numbers(inner)
+                for key, inner in value.items()
+            }
+        case list():
+            return [_with_whole_numbers(inner) for inner in value]
+        case _:
+            return value
+
+
 def _check_examples(examples: Sequence[object], violation: Callable[[object], Violation | None], place: Place) -> None:
     for index, example in enumerate(examples):
         if wrong := violation(example):
@@ -150,7 +175,7 @@ def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Viol
         )
     except jsonschema_rs.ValidationError as error:
         # What follows the first sentence is advice to programmers.
-        raise (place / _tokens(error)).error(_short(error.message.split(". ")[0])) from error
+        raise (place / _tokens(error)).error(short(error.message.split(". ")[0])) from error
 
     def violation(line: object) -> Violation | None:
         # The library refuses what JSON cannot hold (lone surrogates, endless nesting) by raising all sorts of errors.
@@ -162,7 +187,7 @@ def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Viol
             # The library reads as null what no JSON number can say: infinity, or thousands of digits.
             is_null = error.instance is None and found(line, pointer) is None
             message = "is not a number that can be held" if error.instance is None and not is_null else error.message
-            return Violation(pointer_text(pointer), _short(message))
+            return Violation(pointer_text(pointer), short(message))
         except Exception:  # noqa: BLE001 -- one line, however odd, must not end the program
             return Violation("", "cannot be validated")
 
@@ -200,12 +225,12 @@ class _MetaSchema:
             case jsonschema_rs.ValidationErrorKind.Enum(options=options):
                 raise where.error(f"unknown word {json.dumps(error.instance)}", did_you_mean(error.instance, options))
             case jsonschema_rs.ValidationErrorKind.OneOfNotValid() | jsonschema_rs.ValidationErrorKind.Pattern():
-                message = f"{_short(json.dumps(error.instance))} is not in a form that is known here"
+                message = f"{short(json.dumps(error.instance))} is not in a form that is known here"
                 raise where.error(message, allowed.get("description", ""))
             case jsonschema_rs.ValidationErrorKind.AnyOf(context=[[first, *_], *_]):
-                raise where.error(_short(first.message))
+                raise where.error(short(first.message))
             case _:
-                raise where.error(_short(error.message), allowed.get("description", ""))
+                raise where.error(short(error.message), allowed.get("description", ""))
 
     def _parent(self, error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
         """The part of the meta-schema that *error* breaks; empty where JSON Schema's own meta-schema is broken."""
@@ -223,9 +248,3 @@ class _MetaSchema:
 
 def _tokens(error: jsonschema_rs.ValidationError) -> Pointer:
     return tuple(str(token) for token in error.instance_path)
-
-
-def _short(message: str) -> str:
-    # The library quotes the value; of a long one, both ends are kept, as what is wrong stands at the end.
-    half = MESSAGE_LENGTH // 2
-    return message if len(message) <= MESSAGE_LENGTH else f"{message[:half]}…{message[-half:]}"

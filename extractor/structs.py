@@ -96,12 +96,14 @@ def struct_of(
     schema: Any = event.schema
     unknown = {key for key in schema if not key.startswith("x-")} - _ROOT
     required = set(schema.get("required", ()))
-    properties = schema.get("properties", {})
+    properties = {name: {} if each is True else each for name, each in schema.get("properties", {}).items()}
     extra = schema.get("additionalProperties", True)
     if (
         unknown
         or schema.get("type") != "object"
         or not isinstance(extra, bool)
+        or False in properties.values()
+        or not _are_apart(pack)
         or not required <= set(properties)
         or len(pack.event) != 1
         or pack.time not in names
@@ -129,18 +131,31 @@ def struct_of(
     free = [pointer for pointer in free if pointer not in names]
     fields += [(everywhere(pack)[pointer], Any, None) for pointer in free]
     names = {**names, **{pointer: everywhere(pack)[pointer] for pointer in free}}
-    return msgspec.defstruct(
-        "Event",
-        fields,
-        tag_field=pack.event[0],
-        tag=event.name,
-        rename={field: name for (name,), field in names.items() if field in {item[0] for item in fields}},
-        # Where the type does not declare the property, the attribute is a constant of the class.
-        namespace={name: None for pointer, name in everywhere(pack).items() if pointer not in names},
-        forbid_unknown_fields=not extra,
-        kw_only=True,
-        gc=False,
-    )
+    known = {field[0] for field in fields}
+    try:
+        made = msgspec.defstruct(
+            "Event",
+            fields,
+            tag_field=pack.event[0],
+            tag=event.name,
+            rename={field: name for (name,), field in names.items() if field in known},
+            # Where the type does not declare the property, the attribute is a constant of the class.
+            namespace={name: None for pointer, name in everywhere(pack).items() if pointer not in names},
+            forbid_unknown_fields=not extra,
+            kw_only=True,
+            gc=False,
+        )
+        msgspec.json.Decoder(made)
+    except (TypeError, ValueError) as error:
+        raise Beyond from error  # a name with a quotation mark, say
+    return made
+
+
+def _are_apart(pack: Pack) -> bool:
+    """Whether event, time, run, writer and number stand in different places, as attributes of a Struct do."""
+    sequence = [pack.sequence.writer, pack.sequence.number] if pack.sequence is not None else []
+    places = [pack.event, pack.time, *([pack.run] if pack.run is not None else []), *sequence]
+    return len(places) == len(set(places))
 
 
 def _is_run(pointer: Pointer, properties: Mapping[str, Any]) -> bool:
@@ -176,6 +191,8 @@ def _type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401  # a type made at r
     if "lt" in bounds:
         del limits["le"]
     if any(not isinstance(bound, int) for bound in bounds.values()) and "integer" in str(schema.get("type")):
+        raise Beyond
+    if any(length > _EXACT for length in lengths.values()):
         raise Beyond
     number = msgspec.Meta(**(limits | bounds))
     types = {

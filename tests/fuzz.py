@@ -1,5 +1,6 @@
 """
-Bytes in, a crash or nothing out: what must hold of whatever bytes are lines, a checkpoint, a schema or settings.
+Bytes in, a crash or nothing out: what must hold of whatever bytes are lines, a checkpoint, a schema or settings, and of
+the packs that `packs` makes of them.
 
     python -m tests.fuzz lines 60
 
@@ -12,6 +13,7 @@ Knows nothing of how bytes are made that find something.
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 import time
@@ -35,7 +37,9 @@ from extractor.lines import Blob, LineBuffer
 from extractor.rejects import entry_of, line_of
 from extractor.schemas import load
 from extractor.state import State
+from tests.packs import changed, write
 from tests.reading import T0, Reader, default_catalog, text
+from tests.using import use
 
 BUILD = Path("build/fuzz")
 _LIMIT = 1 << 20
@@ -112,6 +116,18 @@ def schema(data: bytes) -> None:
         load((folder,))
 
 
+def packs(data: bytes) -> None:
+    """A pack that was right and was changed is refused with its place, or everything works that is made of it."""
+    folder = _folder("packs") / "pack"
+    write(changed(data), folder)
+    try:
+        catalog = load((folder,))
+    except SchemaError as error:
+        assert re.match(rf"{re.escape(str(folder))}(/[^#]*)?#", str(error), re.DOTALL), error  # noqa: PT017
+        return
+    use(catalog, folder, folder.parent / "app.jsonl", data)
+
+
 def settings(data: bytes) -> None:
     """Objectives and prices are right, or an error says where they are wrong."""
     path = _folder("settings") / "objectives.toml"
@@ -127,6 +143,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "lines": lines,
     "checkpoint": checkpoint,
     "schema": schema,
+    "packs": packs,
     "settings": settings,
 }
 
@@ -154,6 +171,9 @@ def seeds(target: str) -> list[bytes]:
         case "schema":
             found = [json.loads(path.read_text()) for path in sorted(Path("schemas/agent").glob("*.schema.json"))]
             return [json.dumps(_named(each)).encode() for each in found]
+        case "packs":
+            rng = random.Random(target)
+            return [rng.randbytes(rng.choice((8, 12, 24, 40))) for _ in range(64)]
         case _:
             return [Path("samples/objectives.toml").read_bytes(), _PRICES.encode()]
 

@@ -15,7 +15,7 @@ from typing import Any
 from extractor import exposition, samples
 from extractor.catalog import Catalog
 from extractor.lines import Blob
-from extractor.pipeline import Pipeline, Rejected
+from extractor.pipeline import Listener, Pipeline, Rejected
 from extractor.schemas import load
 from extractor.state import State
 from extractor.stats import Stats
@@ -55,8 +55,13 @@ class Reader:
         self.state = State(catalog, **options)
         self.stats = Stats()
         self.rejected: list[Rejected] = []
+        self._latest = latest
         self._pipeline = Pipeline(self.state, self.stats, latest, self.rejected.append)
         self._offset = 0
+
+    def listen(self, listener: Listener) -> None:
+        """Tell *listener* of every update of what is read from now on."""
+        self._pipeline = Pipeline(self.state, self.stats, self._latest, self.rejected.append, listener=listener)
 
     def blob(self, data: bytes) -> None:
         """Read whole lines and fold."""

@@ -1,4 +1,4 @@
-"""Whatever bytes are lines, a checkpoint, a schema or settings: some hundreds here, and more in `make soak`."""
+"""Whatever bytes are lines, a checkpoint, a schema, a pack or settings: some hundreds here, and more in `make soak`."""
 
 import os
 import subprocess
@@ -8,9 +8,10 @@ import pytest
 
 from tests import fuzz
 
-NUMBERS = {"lines": 150, "checkpoint": 1000, "schema": 40, "settings": 400}
+NUMBERS = {"lines": 150, "checkpoint": 1000, "schema": 40, "packs": 500, "settings": 400}
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", fuzz.TARGETS)
 def test_nothing_crashes(target: str) -> None:
     """Of bytes that were right and then changed at random, none break a promise of what reads them."""
