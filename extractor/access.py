@@ -68,10 +68,10 @@ class Access:
             config = self._load()
             _check_not_weaker(str(self._file), config, old.config)
             self._settings = _settings(config, old)
-        except WebConfigError as error:
+        except Exception as error:  # noqa: BLE001  # whatever stands in a file must not end what runs
             self._count()
-            self._say(f"{error}; what was in force before stays so")
-            self._problem = str(error)
+            self._problem = str(error) if isinstance(error, WebConfigError) else f"{self._file}: {error!r}"
+            self._say(f"{self._problem}; what was in force before stays so")
         return self._problem
 
     def _load(self) -> WebConfig:
@@ -93,6 +93,8 @@ def _identity(path: Path) -> tuple[int, ...]:
         found = path.stat()
     except OSError as error:
         return (error.errno or 0,)
+    except ValueError:  # no file can have this name; who reads it says so
+        return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 

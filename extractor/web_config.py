@@ -50,7 +50,8 @@ _NO_CERTIFICATE = ("NoClientCert", "RequestClientCert")
 _IF_GIVEN = "VerifyClientCertIfGiven"
 _VERIFIED = "RequireAndVerifyClientCert"
 _UNVERIFIED = ("RequireAnyClientCert", "RequireClientCert")
-_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+_HASH = re.compile(r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+_COST = 13  # one more doubles the time: of 13, 0.4 s were measured; of 31 it would be days
 _MAKE_HASH = """write the hash that this prints: htpasswd -nBC 10 "" | tr -d ':\\n'"""
 _INLINE = "keep it in a file of its own and name that with {}_file"
 # Keys of the format that are refused, and what to write instead.
@@ -131,6 +132,11 @@ class _Place:
         line = f":{self._line}" if self._line else ""
         return WebConfigError(f"{self.file}{line}", self.key, message, hint)
 
+    def check(self, text: str) -> None:
+        """Raise if *text* has what is no character: YAML can say half of one."""
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise self.error("has half of a surrogate pair", "write whole characters")
+
     def items(self) -> Iterator[tuple[str, "_Place"]]:
         """Each key of a mapping, and the place of its value."""
         if self.is_null:
@@ -141,6 +147,7 @@ class _Place:
         for name, value in self._node.value:
             key = name.value if isinstance(name, yaml.ScalarNode) else "?"
             place = _Place(self.file, f"{self.key}.{key}".lstrip("."), value, name.start_mark.line + 1)
+            place.check(key)
             if key in seen:
                 raise place.error("stands there twice", "remove one of the two")
             seen.add(key)
@@ -162,6 +169,7 @@ class _Place:
         """A string."""
         if not isinstance(self._node, yaml.ScalarNode) or not self._node.value:
             raise self.error("is no text", "write one string")
+        self.check(self._node.value)
         return str(self._node.value)
 
     def flag(self) -> bool:
@@ -282,6 +290,10 @@ def _users(place: _Place) -> Iterator[tuple[str, str]]:
         if ":" in name or not name:
             raise value.error("no client can send this name", "write one without a colon")
         # The value is not shown: it may be the password itself.
-        if value.is_null or not _HASH.fullmatch(value.text()):
+        found = None if value.is_null else _HASH.fullmatch(value.text())
+        if found is None:
             raise value.error("is no bcrypt hash", _MAKE_HASH)
+        if int(found["cost"]) > _COST:
+            message = f"is a hash of cost {int(found['cost'])}: to check one password would take longer than a second"
+            raise value.error(message, f"use a cost of at most {_COST}; {_MAKE_HASH}")
         yield name, value.text()

@@ -5,6 +5,7 @@ Prometheus that is let in.
 import base64
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -293,6 +294,44 @@ def test_guesses_do_not_delay_scrapes(start: Start):
                 answered += b" 401 " in each.recv(100)
         assert 10 > answered
     eventually(lambda: 'extractor_web_refusals_total{reason="busy"}' in guarded.ask(headers=SCRAPER)[2], expected=True)
+
+
+@pytest.mark.parametrize("wrong", ["a cost of 31", "a FIFO"])
+def test_nothing_in_place_of_the_file_stops_it(wrong: str, start: Start):
+    """While the file has passwords that take days, or cannot be opened, all goes on as before, then it ends."""
+    guarded = start(USERS)
+    eventually(lambda: guarded.status(headers=SCRAPER), 200)
+    if wrong == "a FIFO":
+        os.mkfifo(guarded.folder / "new")
+        (guarded.folder / "new").rename(guarded.folder / "web.yml")
+        said = "cannot be read: it is a FIFO"
+    else:
+        guarded.configure(USERS.replace("$2b$04", "$2b$31").replace("scraper", "other"))
+        said = (
+            r":1: basic_auth_users.other: is a hash of cost 31: to check one password would take longer than a second"
+        )
+    other = {"Authorization": "Basic " + base64.b64encode(b"other:guess").decode()}
+
+    assert (401, 401, 200) == (guarded.status(), guarded.status(headers=other), guarded.status(headers=SCRAPER))
+    assert f"{said} (" in guarded.said()
+    assert "; what was in force before stays so" in guarded.said()
+    assert "extractor_web_config_failures_total 1.0" in guarded.ask(headers=SCRAPER)[2]
+
+
+@pytest.fixture
+def clients() -> Iterator[ExitStack]:
+    """Clients that stay until everything else has ended."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_who_guesses_does_not_keep_it_from_ending(clients: ExitStack, start: Start):
+    """With guesses at the dearest password that is allowed in the line, it ends when told to, with exit code 0."""
+    guarded = start(USERS.replace("$2b$04", "$2b$13"))
+    eventually(guarded.status, 401)
+    guess = f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {NOBODY['Authorization']}\r\n\r\n".encode()
+    for _ in range(10):  # nobody waits for the answers
+        clients.enter_context(socket.create_connection(("127.0.0.1", guarded.port))).sendall(guess)
 
 
 def test_handshakes_that_do_not_end(start: Start):
