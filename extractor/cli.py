@@ -17,6 +17,7 @@ import click
 from extractor import __version__
 from extractor.errors import ExtractorError
 from extractor.escapes import printable
+from extractor.hosts import host_of
 from extractor.internal_errors import origin
 from extractor.options import Seconds, collect_less, objectives_option, option, paths_argument, reading_options
 from extractor.own_log import FORMS, PRIORITIES, Log
@@ -72,6 +73,15 @@ def _fail(text: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
+def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            host_of(each)
+        except ValueError:
+            raise click.BadParameter(f"{each!r} is no URL; write https://agents.example.org/") from None
+    return value
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="extractor")
 def main() -> None:
@@ -86,6 +96,15 @@ def main() -> None:
     default="127.0.0.1:9464",
     metavar="HOST:PORT",
     help="Where to serve metrics.",
+)
+@option(
+    "--web.external-url",
+    "external_urls",
+    multiple=True,
+    callback=_urls,
+    metavar="URL",
+    help="A URL under which others reach this, such as that of a reverse proxy: on a loopback address, requests for "
+    "its host are answered, too. May be repeated; see docs/web.md.",
 )
 @option(
     "--web.config.file",

@@ -15,6 +15,7 @@ class Options:
     logs: tuple[Path, ...]
     schemas: tuple[Path, ...] = ()
     listen_address: str = "127.0.0.1:9464"
+    external_urls: tuple[str, ...] = ()
     web_config: Path | None = None
     window: float = 300.0
     run_timeout: float = 3600.0
@@ -41,7 +42,12 @@ class Options:
         )
 
 
-_DOTTED = {"listen_address": "web.listen-address", "web_config": "web.config.file", "disable_page": "web.disable-page"}
+_DOTTED = {
+    "listen_address": "web.listen-address",
+    "external_urls": "web.external-url",
+    "web_config": "web.config.file",
+    "disable_page": "web.disable-page",
+}
 
 
 def _key(name: str) -> str:

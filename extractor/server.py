@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import uvicorn
 
 from extractor.connections import IDLE_SECONDS, Connection, Connections, client_of
 from extractor.errors import ServerError
+from extractor.hosts import Hosts, is_loopback
 from extractor.sharing import Shared
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ _EXTRA = {
 }
 _CLOSE = (b"connection", b"close")
 _NO_PAGE = "The page cannot be made: an internal error, which is in the log. Reading and /metrics go on.\n"
+_MISDIRECTED = """\
+On a loopback address only requests for an IP address or for localhost are answered.
+To allow another name, start extractor with --web.external-url=http://NAME/ and see docs/web.md.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ class Server:
     """
     Serves *pages* on *listener* to those who have *access*, everybody if that is None, until it is stopped.
 
-    *count* is told each time somebody is turned away, and why.
+    On a loopback address only requests for an address, `localhost` or the hosts of *urls* are answered. *count* is
+    called with the reason each time somebody is turned away.
     """
 
     def __init__(
@@ -116,11 +122,14 @@ class Server:
         pages: Pages,
         access: "Access | None" = None,
         count: Callable[[str], None] = lambda _: None,
+        urls: Iterable[str] = (),
     ) -> None:
         self._connections = Connections(access, count)
         app = _routes(pages)
+        app = _guarded(app, access, count) if access else app
+        app = _hosted(app, Hosts(urls), count) if is_loopback(listener) else app
         config = uvicorn.Config(
-            _portioned(_guarded(app, access, count) if access else app, self._connections),
+            _portioned(app, self._connections),
             http=self._connections.protocol(),
             lifespan="off",
             log_config=None,
@@ -176,6 +185,17 @@ def _portioned(app: App, connections: Connections) -> App:
         connection.task = None
 
     return portioned
+
+
+def _hosted(app: App, hosts: Hosts, count: Callable[[str], None]) -> App:
+    async def hosted(scope: Scope, receive: Receive, send: Send) -> None:
+        if hosts.admit(value for name, value in scope["headers"] if name == b"host"):
+            await app(scope, receive, send)
+        else:
+            count("host")
+            await _answer(send, scope, 421, _MISDIRECTED)
+
+    return hosted
 
 
 def _guarded(app: App, access: "Access", count: Callable[[str], None]) -> App:

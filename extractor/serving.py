@@ -75,6 +75,7 @@ class Serving:
         activated = activation.handed_over(os.environ)
         self._whose = "the socket handed over, " if activated else ""
         self._listener = activated or listen(options.listen_address)
+        self._urls = options.external_urls
         self._turns = Turns()
         self._scrapes: Scrapes | None = None
         self._overview: Overview | None = None
@@ -118,7 +119,7 @@ class Serving:
         assert self._scrapes is not None
         page = self._page if self._overview else None
         pages = Pages(metrics=self._scrapes, not_ready=self._not_ready, page=page, policy=POLICY)
-        self._server = Server(self._listener, pages, self._access, self._stats.refuse)
+        self._server = Server(self._listener, pages, self._access, self._stats.refuse, self._urls)
         self._server.start()
         where = url(self._listener, secure=bool(self._access and self._access.context()))
         self._log.info(f"serving {self._whose}{where}/metrics" + (f", and for people {where}/" if page else ""))

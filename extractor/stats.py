@@ -16,7 +16,7 @@ from extractor.label_values import servable
 UNPRICED_MODELS = 100
 """Models without a price that are told apart: their names come out of logs."""
 
-REFUSALS = ("busy", "full", "slow_reader", "slow_request", "tls", "unauthorized")
+REFUSALS = ("busy", "full", "host", "slow_reader", "slow_request", "tls", "unauthorized")
 """Why somebody was turned away: docs/web.md says what each means."""
 
 PLACES = ("checkpoint", "follow", "merge", "page", "read", "rejects", "reload", "scrape", "settle", "tail", "trends")

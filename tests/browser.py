@@ -36,9 +36,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Browser:
-    """A running Chromium with an empty profile in *folder*."""
+    """A running Chromium with an empty profile in *folder*, and *options* of its command line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         assert CHROMIUM is not None
         their_in, our_out = os.pipe()
         our_in, their_out = os.pipe()
@@ -55,6 +55,7 @@ class Browser:
             "--hide-scrollbars",
             # A sandbox within a container, or as root, is refused; all it is shown is our own page.
             "--no-sandbox",
+            *options,
             "about:blank",
         ]
 
@@ -203,9 +204,9 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def browsing(folder: Path) -> Iterator[Browser]:
+def browsing(folder: Path, *options: str) -> Iterator[Browser]:
     """A browser for as long as the block lasts."""
-    browser = Browser(folder)
+    browser = Browser(folder, *options)
     try:
         yield browser
     finally:

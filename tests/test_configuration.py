@@ -48,6 +48,14 @@ def file(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
+VALUES = {
+    "DURATION": ["60s", "120s", "180s"],
+    "URL": ["http://a/", "https://b:1", "http://c.d/e"],
+    "TIME": ["1000", "2000", "3000"],
+    "NAME=VALUE": ["a=1", "b=2", "c=3"],
+}
+
+
 def values_of(parameter: click.Parameter, folder: Path) -> list[str]:
     """Three values that the parameter may have, as one types them."""
     match parameter.type, parameter.metavar:
@@ -59,14 +67,8 @@ def values_of(parameter: click.Parameter, folder: Path) -> list[str]:
             for path in paths:
                 path.touch() if is_file else path.mkdir(exist_ok=True)
             return list(map(str, paths))
-        case _, "DURATION":
-            return ["60s", "120s", "180s"]
-        case _, "TIME":
-            return ["1000", "2000", "3000"]
-        case _, "NAME=VALUE":
-            return ["a=1", "b=2", "c=3"]
-        case _:
-            return ["11", "12", "13"]
+        case _, metavar:
+            return VALUES.get(metavar or "", ["11", "12", "13"])
 
 
 def as_toml(parameter: click.Parameter, value: str) -> str:

@@ -80,7 +80,7 @@ def is_closed(client: socket.socket) -> bool:
     return True
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
 def test_a_request_has_a_deadline(sent: bytes, serve, refusals: Counter[str]):
     """Who does not say what he wants is not waited for."""
     with connected(serve("_REQUEST_SECONDS"), sent) as client:
@@ -106,7 +106,7 @@ def test_a_byte_buys_no_time(serve, refusals: Counter[str]):
 
 def test_the_second_request_has_a_deadline(serve, refusals: Counter[str]):
     """On a connection that is kept, too, a request has to arrive in time."""
-    with connected(serve("_REQUEST_SECONDS"), b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+    with connected(serve("_REQUEST_SECONDS"), b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         assert client.recv(1 << 16)
         client.sendall(b"GET")
         assert is_closed(client)
@@ -115,7 +115,7 @@ def test_the_second_request_has_a_deadline(serve, refusals: Counter[str]):
 
 def test_a_silent_connection_is_kept_and_then_closed(serve, refusals: Counter[str]):
     """Between two requests a client may be silent for as long as a scraper is, which is nobody's fault."""
-    with connected(serve("IDLE_SECONDS"), b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+    with connected(serve("IDLE_SECONDS"), b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         assert is_closed(client)
 
     assert not refusals
@@ -123,7 +123,7 @@ def test_a_silent_connection_is_kept_and_then_closed(serve, refusals: Counter[st
 
 def test_an_answer_has_a_deadline(serve, refusals: Counter[str]):
     """Who does not read his answer is not waited for, nor who reads a little of it."""
-    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connected(serve("_ANSWER_SECONDS"), request, window=4096) as client:
         client.recv(1)
         eventually(lambda: refusals, Counter(slow_reader=1))
@@ -133,7 +133,7 @@ def test_an_answer_has_a_deadline(serve, refusals: Counter[str]):
 
 def test_a_long_answer_arrives(serve):
     """An answer in portions is the answer."""
-    with connected(serve(), b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as client:
+    with connected(serve(), b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") as client:
         received = b"".join(iter(lambda: client.recv(1 << 20), b""))
 
     assert LONG == received.partition(b"\r\n\r\n")[2]
@@ -160,7 +160,7 @@ def test_a_handshake_has_a_deadline(sent: bytes, serve, access: Access, refusals
 
 def test_what_is_no_tls_is_turned_away(serve, access: Access, refusals: Counter[str]):
     """HTTP where TLS is spoken gets no answer, and is counted."""
-    with connected(serve("", access), b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+    with connected(serve("", access), b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         assert is_closed(client)
     eventually(lambda: refusals, Counter(tls=1))
 
@@ -170,14 +170,14 @@ def test_an_answer_through_tls_has_a_deadline(serve, access: Access, refusals: C
     address = serve("", access)
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
     with context.wrap_socket(connected(address), server_hostname="localhost") as client:
-        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         received = b"".join(iter(lambda: client.recv(1 << 20), b""))
 
     assert LONG == received.partition(b"\r\n\r\n")[2]
 
     address = serve("_ANSWER_SECONDS", access)
     with context.wrap_socket(connected(address, window=4096), server_hostname="localhost") as client:
-        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         eventually(lambda: refusals, Counter(slow_reader=1))
 
 

@@ -35,7 +35,7 @@ ATTACKER = "127.0.0.3"
 GROWTH = 120 << 20
 """Bytes: a tenth of what a thousand answers or the endless bodies would need."""
 
-SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Target:
@@ -186,7 +186,7 @@ def test_a_thousand_idle_connections(target: Target):
 def test_headers_byte_by_byte(target: Target):
     """Who sends a request one byte at a time waits for nobody but himself."""
     with (
-        attackers(target, b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ") as opened,
+        attackers(target, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") as opened,
         going_on(lambda: send_to_all(opened, b"x")),
     ):
         target.holds()
@@ -241,7 +241,7 @@ def test_oversized_requests(request_: bytes, target: Target):
 @pytest.mark.parametrize("length", [b"Content-Length: 99999999999999", b"Transfer-Encoding: chunked"])
 def test_endless_bodies(method: str, length: bytes, target: Target):
     """The body of a request is not read: there is an answer, and the connection is closed."""
-    head = method.encode() + b" /metrics HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n"
+    head = method.encode() + b" /metrics HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n\r\n"
     with (
         attackers(target, head, number=20) as opened,
         going_on(lambda: send_to_all(opened, b"10000\r\n" + b"x" * 0x10000 + b"\r\n")),
@@ -256,7 +256,7 @@ def test_endless_bodies(method: str, length: bytes, target: Target):
 
 def test_a_body_that_is_announced_is_answered(target: Target):
     """Who says that a body will come is told at once that none is wanted."""
-    with attackers(target, b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n", number=1) as [attacker]:
+    with attackers(target, b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n", number=1) as [attacker]:
         said = answer(attacker)
 
     assert said.startswith(b"HTTP/1.1 413 ")
@@ -294,7 +294,7 @@ def test_who_asks_and_goes(target: Target):
 def test_every_kind_of_answer_at_once(target: Target):
     """Who asks for all kinds of answers that there are delays a scrape no more than who asks for one."""
     kinds = [
-        f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nAccept-Encoding: {coding}\r\n\r\n".encode()
+        f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nAccept-Encoding: {coding}\r\n\r\n".encode()
         for coding in ("gzip", "identity")
         for kind in ("application/openmetrics-text", "text/plain")
         for version in ("0.0.1", "0.0.4", "1.0.0", "1.0.1", "2.0.0", "abc", "")

@@ -285,7 +285,7 @@ def test_guesses_do_not_delay_scrapes(start: Start):
         guesses = [stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port))) for _ in range(20)]
         for each in guesses:
             each.setblocking(False)
-            each.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {guess}\r\n\r\n".encode())
+            each.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {guess}\r\n\r\n".encode())
 
         assert 200 == guarded.status(headers=SCRAPER)
         answered = 0
