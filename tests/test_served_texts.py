@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from extractor.stats import Stats
 from tests.killing import Victim
 from tests.reading import Reader, event_schema, line, llm_call, read, sampled, text, tool_call, write_pack
 from tests.servers import eventually, get, running
+from tests.test_packs import judged
+from tests.using import both_paths, lines_of, samples
 
 SYMBOL = "\u2400"
 ODD = [
@@ -35,12 +38,9 @@ ODD = [
 TEXTS = list(dict.fromkeys(form.replace("?", odd) for odd in ODD for form in ("?", "?a", "a?", "a?b")))
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
-PAIR = r'[a-z_]+="(?:[^"\\\n\0]|\\[^\n\0])*"'
-SAMPLE = re.compile(
-    rf"(?P<name>[a-z_]+)(?:{{(?P<labels>{PAIR}(?:,{PAIR})*)}})? [0-9.e+Inf]+(?: # {{{PAIR}(?:,{PAIR})*}} \S+ \S+)?"
-)
-"""A sample, by the rules of Prometheus' lexers."""
 LABELS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\0\n\r"\\{}#'), min_size=1, max_size=20)
+
+PACKS = 40
 
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 
@@ -53,7 +53,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     properties = {"who": name, "trace_id": name, "ms": {"type": "number", "minimum": 0}, "closed": closed}
     shown = {"exemplar": {"run_id": "run_id", "trace_id": "trace_id"}, "labels": ["who"]}
     metrics = {
-        "jobs_total": {"type": "counter", "help": 'Jobs "of" \\ {} \u2028 é # HELP x.', **shown},
+        "jobs_total": {"type": "counter", "help": 'Jobs "of" \\ {} \u2028 é\r\t\x1b\x7f\x85 # HELP x.', **shown},
         "job_seconds": {"type": "histogram", "help": "Wait.", "value": "ms", "unit": "ms", "buckets": [1, 2], **shown},
         "job_level": {"type": "gauge", "help": "Level.", "value": "ms", "labels": ["who"]},
         "job_mode": {"type": "stateset", "help": "Mode.", "value": {"state": 'o"\n\\n'}, "labels": ["closed"]},
@@ -91,11 +91,9 @@ def test_texts_come_back(catalog: Catalog, texts: list[str]) -> None:
     """Each line of either format is as Prometheus' lexers want it, and has a text as it was in the log."""
     state = read(jobs(texts), catalog)
     for openmetrics in (False, True):
-        lines = text(state, openmetrics=openmetrics).rstrip("\n").split("\n")
-        samples = [SAMPLE.fullmatch(each) for each in lines if not each.startswith("#")]
-        found = [sample["labels"] for sample in samples if sample and sample["name"] == "jobs_total"]
+        written = samples(text(state, openmetrics=openmetrics))
+        found = [sample["labels"] for sample in written if sample["name"] == "jobs_total"]
 
-        assert None not in samples
         assert sorted(map(label, texts)) == sorted(map(who, found))
 
 
@@ -231,7 +229,8 @@ def prometheus(folder: Path, port: int, targets: dict[str, str]) -> Iterator[str
     for job, target in targets.items():
         address, slash, path = target.partition("/")
         configs.append({"job_name": job, "metrics_path": slash + path, "static_configs": [{"targets": [address]}]})
-    interval = {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
+    often = f"{max(500, 25 * len(targets))}ms"
+    interval = {"scrape_interval": often, "scrape_timeout": often}
     (folder / "prometheus.yml").write_text(json.dumps({"global": interval, "scrape_configs": configs}))
     command = [
         "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
@@ -269,6 +268,23 @@ def test_prometheus_reads_every_text(catalog: Catalog, tmp_path: Path, free_port
         eventually(partial(health, url), {"text": ("up", ""), "openmetrics": ("up", "")})
         for job in ("text", "openmetrics"):
             assert set(map(label, TEXTS)) == values(url, job)
+
+
+@needs_prometheus
+def test_prometheus_reads_every_pack(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> None:
+    """What is served of packs that were changed at random, and are right, is read by a real Prometheus."""
+    pages = {}
+    right = ((data, catalog) for data, catalog in judged(tmp_path / "pack") if catalog is not None)
+    for data, catalog in islice(right, PACKS):
+        state = both_paths(catalog, lines_of(catalog, data)).state
+        pages[f"/text-{data.hex()}"] = (PLAIN, scraped(state, Stats(), openmetrics=False))
+        pages[f"/openmetrics-{data.hex()}"] = (OPENMETRICS, scraped(state, Stats(), openmetrics=True))
+    mine, theirs = free_ports(2)
+    with (
+        served(mine, pages),
+        prometheus(tmp_path, theirs, {path[1:]: f"127.0.0.1:{mine}{path}" for path in pages}) as url,
+    ):
+        eventually(partial(health, url), {path[1:]: ("up", "") for path in pages})
 
 
 @needs_prometheus

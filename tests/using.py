@@ -69,7 +69,7 @@ def use(catalog: Catalog, folder: Path, log: Path, seed: bytes) -> None:
 
     Its lines are its examples, and these with something else in one place; *log* is where they may be written.
     """
-    lines = list(_lines(catalog, random.Random(seed)))
+    lines = lines_of(catalog, seed)
     state = both_paths(catalog, lines).state
     for openmetrics in (False, True):
         samples(text(state, openmetrics=openmetrics))
@@ -112,6 +112,11 @@ def _read(catalog: Catalog, lines: list[bytes]) -> Reader:
 def _seen(reader: Reader) -> tuple[object, ...]:
     rejects = [(item.offset, item.reject, item.line) for item in reader.rejected]
     return text(reader.state, openmetrics=True), rejects, reader.stats.blank_lines, reader.stats.events
+
+
+def lines_of(catalog: Catalog, seed: bytes) -> list[bytes]:
+    """The examples of *catalog* as lines, and these with something else in one place; the same for the same *seed*."""
+    return list(_lines(catalog, random.Random(seed)))
 
 
 def _lines(catalog: Catalog, rng: random.Random) -> Iterator[bytes]:
