@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
+from extractor.label_values import is_servable
 from extractor.period import seconds_of
 from extractor.steps import duration_seconds, step_seconds
 
@@ -210,14 +211,25 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> float | 
     raise click.BadParameter(f"{value!r} is no date, RFC 3339 time with offset, or epoch seconds; write {example}")
 
 
-def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+def _labels(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
     labels = {}
     for each in value:
         name, equals, text = each.partition("=")
         if not equals or not _LABEL.fullmatch(name) or name.startswith("__"):
             raise click.BadParameter(f"{each!r} is no label; write job=extractor")
-        labels[name] = text
+        labels[name] = label_text(ctx, parameter, text)
     return labels
+
+
+def label_text(_: click.Context, __: click.Parameter, value: str) -> str:
+    """The value of a label as it is given, which Prometheus must be able to read."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{value!r} is not UTF-8") from None
+    if not is_servable(value):
+        raise click.BadParameter(f"{value!r} has a NUL, which Prometheus cannot read")
+    return value
 
 
 def _window(_: click.Context, __: click.Parameter, value: str) -> int:

@@ -9,14 +9,20 @@ from pathlib import Path
 import click
 
 from extractor import objectives as ob
-from extractor.options import objectives_option, option
+from extractor.options import label_text, objectives_option, option
 from extractor.rules import rules as text_of
 from extractor.settings import Command
 
 
 @click.command(cls=Command)
 @objectives_option
-@option("--job", default="extractor", metavar="NAME", help="The job name under which Prometheus scrapes extractors.")
+@option(
+    "--job",
+    default="extractor",
+    callback=label_text,
+    metavar="NAME",
+    help="The job name under which Prometheus scrapes extractors.",
+)
 def rules(objectives: Path | None, job: str) -> None:
     """
     Print the recording and alert rules for Prometheus.

@@ -44,7 +44,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         _check_regular(path.stat().st_mode)
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
             _check_regular(os.fstat(file.fileno()).st_mode)
-            content = file.read(most + 1)
+            content = file.read(most + 1) or b""  # of a file of the kernel that would block, nothing
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error
     except ValueError as error:  # a NUL, or what no file name can be encoded from
