@@ -6,8 +6,8 @@ Knows nothing of runs.
 
 from typing import Any, NamedTuple
 
-from extractor.orders import FIRST, Order
 from extractor.label_values import restored
+from extractor.orders import FIRST, Order
 
 
 class Add(NamedTuple):

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from extractor.orders import Orders, joined, nothing
 from extractor.label_values import restored
+from extractor.orders import Orders, joined, nothing
 from extractor.sums import Floats
 
 Integers = NDArray[np.int64]

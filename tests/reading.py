@@ -15,10 +15,11 @@ from typing import Any
 from extractor import exposition, samples
 from extractor.catalog import Catalog
 from extractor.lines import Blob
-from extractor.pipeline import Listener, Pipeline, Rejected
+from extractor.pipeline import Pipeline, Rejected
 from extractor.schemas import load
 from extractor.state import State
 from extractor.stats import Stats
+from extractor.updates import Listener
 
 T0 = 1_767_225_600.0
 """2026-01-01T00:00:00Z, where the tests' events begin."""
