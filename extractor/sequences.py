@@ -39,7 +39,7 @@ class _Writer:
     """
     What is known of one writer: *spans* that are not decided, in the order in which they were read.
 
-    All numbers below *decided* are, and the last of them is there; *lowest* is the smallest that came in time. *missing*
+    All numbers below *decided* are, and the last of them is there. *lowest* is the smallest that came in time; *missing*
     are ranges of those that were decided.
     """
 
