@@ -1,0 +1,151 @@
+"""The bytes of a file in, its lines out, each with what it is: blank, a reject with its reason, or an event."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.oracle import times
+from tests.oracle.options import SECOND, Options
+from tests.oracle.pack import EventType, Pack
+
+LEVELS = 1023
+SMALLEST = Decimal("1e-18")
+LARGEST = Decimal("1e18")
+BEYOND = 10**400
+"""Stands for every number that is greater than all that may be written anywhere."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line, and what it is. *reason* is that of a reject, empty for an event."""
+
+    file: int
+    offset: int
+    reason: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    type: EventType | None = None
+    time: int = 0
+    writer: str | None = None
+    number: int | None = None
+    is_unpriced: bool = False
+    """Whether it is a call of unknown cost."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing in it."""
+        return self.reason == "blank"
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it counts."""
+        return not self.reason
+
+
+def split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The offset and the content of each line that has ended."""
+    offset = 0
+    while (end := data.find(b"\n", offset)) >= 0:
+        yield offset, data[offset:end].removesuffix(b"\r")
+        offset = end + 1
+
+
+def read(file: int, data: bytes, pack: Pack, options: Options, clock: int) -> Iterator[Line]:
+    """The lines of a file; *clock* is the time of the host."""
+    for offset, content in split(data):
+        reason, values, found = _judge(content, pack, options, clock)
+        writer, number = _numbering(values, pack)
+        time = 0 if reason else times.microseconds(values[pack.time])
+        assert time is not None
+        yield Line(file, offset, reason, values, found, time, writer, number)
+
+
+def _judge(
+    content: bytes, pack: Pack, options: Options, clock: int
+) -> tuple[str, Mapping[str, Any], EventType | None]:
+    if not content.strip():
+        return "blank", {}, None
+    if len(content) > options.max_line_bytes:
+        return "too_long", {}, None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return "bad_encoding", {}, None
+    try:
+        values = parse(text)
+    except ValueError:
+        return "not_json", {}, None
+    if not isinstance(values, dict):
+        return "not_object", {}, None
+    name = values.get(pack.event)
+    if not isinstance(name, str):
+        return "no_event", values, None
+    found = pack.types.get(name)
+    if found is None:
+        return "unknown_event", values, None
+    time = times.microseconds(values.get(pack.time))
+    if time is None or time < 0 or time > clock + options.max_clock_skew * SECOND:
+        return "bad_time", values, None
+    if not found.validator.is_valid(values) or any(not _can_be_added(values.get(name)) for name in found.amounts):
+        return "invalid", values, None
+    return "", values, found
+
+
+def _can_be_added(number: Any) -> bool:
+    return number is None or number == 0 or SMALLEST <= abs(Decimal(repr(number))) <= LARGEST
+
+
+def _numbering(values: Mapping[str, Any], pack: Pack) -> tuple[str | None, int | None]:
+    writer, number = values.get(pack.writer), values.get(pack.number)
+    numbered = (
+        isinstance(writer, str)
+        and 1 <= len(writer) <= 256
+        and isinstance(number, int)
+        and not isinstance(number, bool)
+        and 0 <= number < 2**63
+    )
+    return (writer, number) if numbered else (None, None)
+
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\(u[dD][89a-fA-F]..)|\\.", re.DOTALL)
+
+
+def parse(text: str) -> Any:
+    """The JSON value that *text* is; ValueError if it is none. Whole numbers are int, however they are written."""
+    level = 0
+    for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+        level += 1 if bracket in "[{" else -1
+        if level > LEVELS:
+            raise ValueError("too many levels")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 10 * LEVELS)
+    try:
+        value = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_no_number)
+    finally:
+        sys.setrecursionlimit(limit)
+    if any(match[1] for match in _ESCAPE.finditer(text)):
+        raise ValueError("a lone surrogate")
+    return value
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _number(text: str) -> int | float:
+    digits, _, exponent = text.lower().partition("e")
+    if not Decimal(digits):
+        return 0
+    size = Decimal(digits).adjusted() + int(exponent or 0)
+    if size > 400:
+        return BEYOND if digits[0] != "-" else -BEYOND
+    if size < -400:
+        return 5e-324 if digits[0] != "-" else -5e-324  # too small to be added up, but not 0
+    exact = Decimal(text)
+    if exact == exact.to_integral_value():
+        return int(exact)
+    return float(text) or 5e-324
