@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from tests.oracle.lines import Line
@@ -17,9 +16,9 @@ from tests.oracle.lines import Line
 KINDS = ("input", "output", "cache_read", "cache_creation")
 
 
-def price_file(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    """The prices by model in a price file."""
-    return tomllib.loads(path.read_text(), parse_float=Decimal)["models"]
+def price_table(toml: str) -> Mapping[str, Mapping[str, Any]]:
+    """The prices by model in the text of a price file."""
+    return tomllib.loads(toml, parse_float=Decimal)["models"]
 
 
 def priced(event: Line, prices: Mapping[str, Mapping[str, Any]]) -> Line:

@@ -26,10 +26,10 @@ def of(counted: Iterable[Observation], unit: Fraction, options: Options) -> Exem
     found = [each for each in counted if each.value is not None]
     if not found:
         return None
-    best = max(found, key=lambda each: (options.slot_of(each.time), each.value, [text for _, text in each.texts]))
+    best = max(found, key=lambda each: (options.slot_of(each.event_time), each.value, [text for _, text in each.texts]))
     assert best.value is not None
     shown = _shown(best.texts)
-    time = options.begin(best.time) / SECOND
+    time = options.begin(best.event_time) / SECOND
     return Exemplar(shown, float(best.value * unit), float(time)) if shown else None
 
 

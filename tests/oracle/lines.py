@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from tests.oracle import times
@@ -15,8 +16,6 @@ from tests.oracle.pack import EventType, Pack
 LEVELS = 1023
 SMALLEST = Decimal("1e-18")
 LARGEST = Decimal("1e18")
-BEYOND = 10**400
-"""Stands for every number that is greater than all that may be written anywhere."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,17 @@ def _judge(
     time = times.microseconds(values.get(pack.time))
     if time is None or time < 0 or time > clock + options.max_clock_skew * SECOND:
         return "bad_time", values, None
-    if not found.validator.is_valid(values) or any(not _can_be_added(values.get(name)) for name in found.amounts):
+    if not found.validator.is_valid(values) or not _can_be_held(values, found):
         return "invalid", values, None
     return "", values, found
 
 
-def _can_be_added(number: Any) -> bool:
-    return number is None or number == 0 or SMALLEST <= abs(Decimal(repr(number))) <= LARGEST
+def _can_be_held(values: Mapping[str, Any], found: EventType) -> bool:
+    numbers = {name: value for name, value in values.items() if found.is_number(name) and value is not None}
+    return all(isfinite(number) for number in numbers.values() if not isinstance(number, str)) and all(
+        numbers[name] == 0 or SMALLEST <= abs(Decimal(repr(numbers[name]))) <= LARGEST
+        for name in numbers.keys() & found.amounts
+    )
 
 
 def _numbering(values: Mapping[str, Any], pack: Pack) -> tuple[str | None, int | None]:
@@ -137,15 +140,7 @@ def _no_number(text: str) -> None:
 
 
 def _number(text: str) -> int | float:
-    digits, _, exponent = text.lower().partition("e")
-    if not Decimal(digits):
-        return 0
-    size = Decimal(digits).adjusted() + int(exponent or 0)
-    if size > 400:
-        return BEYOND if digits[0] != "-" else -BEYOND
-    if size < -400:
-        return 5e-324 if digits[0] != "-" else -5e-324  # too small to be added up, but not 0
-    exact = Decimal(text)
-    if exact == exact.to_integral_value():
-        return int(exact)
-    return float(text) or 5e-324
+    value = float(text)
+    if not value.is_integer():  # infinity is what no double can hold
+        return value
+    return int(text) if text.lstrip("-").isdecimal() else int(value)

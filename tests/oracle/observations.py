@@ -26,6 +26,13 @@ class Observation:
     time: int
     value: Fraction | None
     texts: Texts = ()
+    event: int | None = None
+    """The time of the event, where the observation is of a later time: a run is given up after its last event."""
+
+    @property
+    def event_time(self) -> int:
+        """When the event happened that an exemplar shows."""
+        return self.time if self.event is None else self.event
 
 
 def number(value: Any) -> Fraction:

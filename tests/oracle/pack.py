@@ -104,6 +104,11 @@ class EventType:
         """Whether the file describes a property of that name."""
         return name in self.schema["properties"]
 
+    def is_number(self, name: str) -> bool:
+        """Whether the property of that name may be a number."""
+        types = self.schema["properties"].get(name, {}).get("type", ())
+        return bool({"number", "integer"} & {*([types] if isinstance(types, str) else types)})
+
     @cached_property
     def amounts(self) -> set[str]:
         """The properties whose numbers are added up somewhere, in a metric or in a cost."""

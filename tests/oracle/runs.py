@@ -101,7 +101,7 @@ def observations(run: Run, pack: Pack) -> Iterator[Observation]:
         if run.is_abandoned and run.given_up is not None:
             found = tuple(run.label(name) for name in feed.sources)
             shown = ((pack.run, run.events[0].values[pack.run]),)
-            yield Observation(feed.metric, found, run.given_up, Fraction(1), shown)
+            yield Observation(feed.metric, found, run.given_up, Fraction(1), shown, run.events[-1].time)
     if run.end is not None:
         for kind in ("count", "sum"):
             for feed in run_metrics(pack, kind):

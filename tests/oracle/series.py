@@ -74,13 +74,20 @@ def _born(metric: Metric, values: Sequence[str]) -> Iterator[tuple[str, ...]]:
     yield from product(*(label.values or [value] for label, value in zip(metric.labels, values, strict=True)))
 
 
+def decimal(each: Observation) -> Fraction:
+    """The value as the decimal number that the agent wrote: 0.1 is 0.1, not the double next to it."""
+    assert each.value is not None
+    return Fraction(repr(float(each.value)))
+
+
 def total(counted: Iterable[Observation], metric: Metric) -> Fraction:
     """The exact sum in base units."""
     return sum((each.value for each in counted if each.value is not None), Fraction()) * metric.unit
 
 
 def _counter(shown: Samples, metric: Metric, named: dict, counted: list[Observation], options: Options, now: int) -> None:
-    shown.add(metric.name, named, total(counted, metric), exemplars.of(counted, metric.unit, options))
+    added = [each for each in counted if each.value]  # an event that adds nothing is no example of what was counted
+    shown.add(metric.name, named, total(counted, metric), exemplars.of(added, metric.unit, options))
 
 
 def _histogram(shown: Samples, metric: Metric, named: dict, counted: list[Observation], options: Options, now: int) -> None:
@@ -98,16 +105,14 @@ def _histogram(shown: Samples, metric: Metric, named: dict, counted: list[Observ
 
 
 def _is_within(each: Observation, metric: Metric, lower: Fraction | None, upper: Fraction | None) -> bool:
-    # As decimal numbers, in the unit of the agent: what is written as 0.1 is 0.1, not the double next to it.
-    assert each.value is not None
-    value = Fraction(repr(float(each.value))) * metric.unit
+    value = decimal(each) * metric.unit
     return (lower is None or lower < value) and (upper is None or value <= upper)
 
 
 def _summary(shown: Samples, metric: Metric, named: dict, counted: list[Observation], options: Options, now: int) -> None:
     last = options.slot_of(now)
     window = [each for each in counted if last - 30 < options.slot_of(each.time) <= last]
-    values = [each.value * metric.unit for each in window if each.value is not None]
+    values = [decimal(each) * metric.unit for each in window]
     for q in metric.quantiles:
         shown.add(metric.name, named | {"quantile": q}, quantiles.quantile(values, Fraction(q)))
     shown.add(f"{metric.name}_count", named, len(counted))

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
+from math import isfinite
 
 from tests.oracle.options import SECOND
 
@@ -14,9 +15,7 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 def microseconds(written: object) -> int | None:
     """The time that *written* means; None if it means none."""
-    if isinstance(written, bool):
-        return None
-    if isinstance(written, int | float):
+    if isinstance(written, int | float) and not isinstance(written, bool) and isfinite(written):
         return _rounded(Decimal(repr(written)) * SECOND)
     if isinstance(written, str):
         return _of_text(written)
