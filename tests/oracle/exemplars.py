@@ -22,15 +22,16 @@ class Exemplar:
 
 
 def of(counted: Iterable[Observation], unit: Fraction, options: Options) -> Exemplar | None:
-    """The latest to the slot, then the greatest value, then the greatest texts; None if no text of it can be shown."""
-    found = [each for each in counted if each.value is not None]
+    """The latest to the slot, then the greatest value, then the greatest texts, of those that have a text to show."""
+    found = [
+        (options.begin(each.event_time), each.value, [text for _, text in shown], shown)
+        for each in counted
+        if each.value is not None and (shown := _shown(each.texts))
+    ]
     if not found:
         return None
-    best = max(found, key=lambda each: (options.slot_of(each.event_time), each.value, [text for _, text in each.texts]))
-    assert best.value is not None
-    shown = _shown(best.texts)
-    time = options.begin(best.event_time) / SECOND
-    return Exemplar(shown, float(best.value * unit), float(time)) if shown else None
+    begin, value, _, shown = max(found)
+    return Exemplar(shown, float(value * unit), float(begin / SECOND))
 
 
 def _shown(texts: Texts) -> Texts:

@@ -42,6 +42,8 @@ def admitted(touched: Iterable[tuple[int, str]], limit: int) -> set[str]:
     """
     first: dict[str, int] = {}
     for slot, value in touched:
+        if value == OTHER:
+            continue  # it is told apart from nothing, and takes no place
         first[value] = min(slot, first.get(value, slot))
     by_slot = sorted(first, key=lambda value: (first[value], value))
     return set(by_slot[:limit])
