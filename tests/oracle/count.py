@@ -19,13 +19,14 @@ class Count:
     """
     All numbers of *files*, which are bytes; *clock* is the time of the host in microseconds.
 
-    *unlimited* leaves the limits of labels out.
+    *is_over* if nothing more will be written, as in a replay.
     """
 
     files: Sequence[bytes]
     clock: int
     options: Options = field(default_factory=Options)
     pack: Pack = field(default_factory=default)
+    is_over: bool = True
 
     @cached_property
     def lines(self) -> list[list[Line]]:
@@ -52,6 +53,11 @@ class Count:
         return Counter(line.reason for line in every if not line.is_event and not line.is_blank)
 
     @cached_property
+    def blank(self) -> int:
+        """Lines with nothing in them."""
+        return sum(line.is_blank for file in self.lines for line in file)
+
+    @cached_property
     def runs(self) -> list[Run]:
         """The runs of all files."""
         return runs.runs(self.events, self.pack, self.options, self.now)
@@ -59,7 +65,8 @@ class Count:
     @cached_property
     def sequences(self) -> tuple[int, int]:
         """Missing and repeated numbers."""
-        return sequences.gaps_and_repeats((line for file in self.lines for line in file), self.options)
+        lines = (line for file in self.lines for line in file)
+        return sequences.gaps_and_repeats(lines, self.options, is_over=self.is_over)
 
     @cached_property
     def anomalies(self) -> Counter[str]:
@@ -104,12 +111,9 @@ class Count:
 
     def _open_runs(self, metric: Metric, shown: Samples) -> None:
         (feed,) = (feed for feed in run_metrics(self.pack, "open") if feed.metric == metric.name)
-        touched = list(self.observations[metric.name])
+        touched = []
         for run in self.runs:
-            for event in run.events:
-                found = labels.carried(event, feed.sources)
-                if len(found) == len(feed.sources):
-                    touched.append(Observation(metric.name, tuple(found.values()), event.time, None))
+            touched += runs.touches(run, feed)
             if run.is_open:
                 values = tuple(run.label(name) for name in feed.sources)
                 touched.append(Observation(metric.name, values, run.events[-1].time, observations.number(1)))

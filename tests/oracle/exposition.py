@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+from tests.oracle.count import Count
 from tests.oracle.exemplars import Exemplar
-from tests.oracle.series import Samples, key
+from tests.oracle.pack import Metric
+from tests.oracle.series import Samples, bound
 
 _LABELS = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)",?', re.DOTALL)
 _SAMPLE = re.compile(
@@ -33,6 +35,32 @@ def _labels(text: str) -> dict[str, str]:
         name: re.sub(r"\\.", lambda escape: _ESCAPED[escape[0]], value, flags=re.DOTALL)
         for name, value in _LABELS.findall(text)
     }
+
+
+def render(counted: Count) -> str:
+    """The samples of *counted* in the text format, in the order in which the extractor writes them."""
+    lines = []
+    for name, metric in counted.pack.metrics.items():
+        mine = {each: value for each, value in counted.samples.values.items() if _family(each[0], metric) == name}
+        if mine:
+            kind = {"stateset": "gauge"}.get(metric.type, metric.type)
+            lines += [
+                f"# HELP {name} {metric.declared['help']}",
+                f"# TYPE {name} {'untyped' if name.endswith('_count') else kind}",
+            ]
+        order = [label.name for label in metric.labels]
+        for sample, labels in sorted(mine, key=lambda each: [dict(each[1])[label] for label in order]):
+            pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)
+            lines.append(f"{sample}{{{pairs}}} {bound(mine[sample, labels])}".replace(" nan", " NaN"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _family(sample: str, metric: Metric) -> str:
+    return re.sub("_(bucket|count|sum)$", "", sample) if metric.type in {"histogram", "summary"} else sample
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def of_json(answer: dict[str, Any]) -> Samples:
@@ -66,6 +94,3 @@ def exemplar_differences(expected: Samples, shown: Samples) -> list[str]:
 def _written(each: tuple[str, tuple[tuple[str, str], ...]]) -> str:
     name, labels = each
     return name + "{" + ",".join(f"{label}={value!r}" for label, value in labels) + "}"
-
-
-__all__ = ["differences", "exemplar_differences", "key", "of_json", "parse"]

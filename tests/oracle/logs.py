@@ -245,10 +245,10 @@ def make(seed: int, *, is_live: bool = False, is_large: bool = False) -> Log:
         making.run()
     making.events.sort(key=lambda event: event["ts"])
     lines = writing.numbered(draw, making.events, is_live=is_live)
-    lines = writing.shuffled(draw, lines, is_live=is_live)
+    changed = draw.choices([each for each, _ in OPTIONS], [weight for _, weight in OPTIONS])[0]
+    lines = writing.shuffled(draw, lines, min(2, changed.get("run_linger", 5) / 2), is_live=is_live)
     written = [(line.get("ts"), writing.line(draw, line)) for line in lines]
     written = writing.with_rejects(draw, written, share=draw.choice((0, 0, 0.05, 0.3)))
-    changed = draw.choices([each for each, _ in OPTIONS], [weight for _, weight in OPTIONS])[0]
     options = Options(prices=cost.price_table(PRICES), **{name: Fraction(value) for name, value in changed.items()})
     words = [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     files = _cut(draw, written, options)
@@ -296,3 +296,16 @@ def recut(log: Log, draw: Random) -> Iterator[tuple[str, bytes]]:
             break
     for index, data in enumerate(files):
         yield f"part-{index}.jsonl", data
+
+
+def ended(log: Log, later: int) -> dict[str, bytes]:
+    """The files of *log*, one with a last event that is so much *later* that everything before is over by then."""
+    lines = [
+        line
+        for index, data in enumerate(log.files.values())
+        for line in read(index, data, default(), log.options, (BEGIN + 10**8) * SECOND)
+    ]
+    last = max((line.time for line in lines if line.is_event), default=BEGIN * SECOND) + later
+    event = b'{"ts": %d.%06d, "event": "cache.hit", "run_id": "last", "agent": "last", "release": "last"}\n'
+    name = next(iter(log.files))
+    return {**log.files, name: log.files[name] + event % divmod(last, SECOND)}

@@ -53,6 +53,8 @@ def of_event(event: Line) -> Iterator[Observation]:
     """What *event* adds by itself; runs and loops come later."""
     assert event.type is not None
     for feed in event.type.feeds:
+        if feed.is_of_runs and feed.value["run"] in {"open", "abandoned"}:
+            continue  # the labels are those of the run
         found = tuple(labels.value_of(feed, name, event) for name in feed.sources)
         metric = feed.type.pack.metrics[feed.metric]
         shown = texts(feed, event) if metric.type in {"counter", "histogram"} else ()

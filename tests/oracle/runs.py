@@ -91,13 +91,24 @@ def _given_up(last: Line, now: Fraction, options: Options) -> int | None:
     return int((part + 21) * options.part) if now // options.part - part > 20 else None
 
 
+def touches(run: Run, feed: Feed) -> Iterator[Observation]:
+    """
+    The label sets of a metric of open or abandoned runs that the events of *run* touch.
+
+    An event touches the set that it carries in full. One of the type that declares the metric carries what it lacks as
+    unknown.
+    """
+    for event in run.events:
+        found = labels.carried(event, feed.sources)
+        if event.type is feed.type or len(found) == len(feed.sources):
+            values = tuple(found.get(name, labels.UNKNOWN) for name in feed.sources)
+            yield Observation(feed.metric, values, event.time, None)
+
+
 def observations(run: Run, pack: Pack) -> Iterator[Observation]:
     """What *run* adds: what it added up, and that it was abandoned."""
-    names = {name for kind in ("open", "abandoned") for feed in run_metrics(pack, kind) for name in feed.sources}
     for feed in run_metrics(pack, "abandoned"):
-        for event in run.events:
-            if labels.carried(event, names) and len(found := labels.carried(event, feed.sources)) == len(feed.sources):
-                yield Observation(feed.metric, tuple(found.values()), event.time, None)
+        yield from touches(run, feed)
         if run.is_abandoned and run.given_up is not None:
             found = tuple(run.label(name) for name in feed.sources)
             shown = ((pack.run, run.events[0].values[pack.run]),)

@@ -43,7 +43,7 @@ def limited(metric: Metric, found: Iterable[Observation], options: Options) -> l
     found = list(found)
     told_apart: list[set[str] | None] = []
     for index, label in enumerate(metric.labels):
-        touched = ((options.slot_of(each.time), each.labels[index]) for each in found)
+        touched = ((options.slot_of(each.event_time), each.labels[index]) for each in found)
         told_apart.append(None if label.limit is None else labels.admitted(touched, label.limit))
     return [
         replace(each, labels=tuple(

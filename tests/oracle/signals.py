@@ -84,6 +84,23 @@ def previous(windows: Windows, declared: Mapping[str, Any]) -> Value:
     return _signal(windows, declared, windows.before, windows.begin, everything)
 
 
+def judged(windows: Windows, declared: Mapping[str, Any]) -> dict[str | None, Value]:
+    """The signal of each agent or tool, or of all together, that is held against its objective."""
+    if "objective" not in declared:
+        return {}
+    objective = declared["objective"]
+    if objective.endswith("_per_hour"):
+        found = {None: current(windows, declared)}
+    else:
+        label = "tool" if objective == "tool_latency_p95" else "agent"
+        metrics = [windows.count.pack.metrics[name] for name in (declared["metric"], *declared.get("over", ()))]
+        values = {
+            tables.named(metric, each)[label] for metric in metrics for each in windows.count.observations[metric.name]
+        }
+        found = {value: current(windows, declared, lambda labels: labels[label] == value) for value in values}
+    return {of: value for of, value in found.items() if value is not None}
+
+
 def is_amount(windows: Windows, declared: Mapping[str, Any]) -> bool:
     """Whether it grows with the length of what was seen."""
     is_counter = windows.count.pack.metrics[declared["metric"]].type == "counter"
@@ -98,7 +115,8 @@ def _gauge(count: Count, metric: str, fits: Fits) -> float | None:
 def _signal(windows: Windows, declared: Mapping[str, Any], begin: Fraction, end: Fraction, fits: Fits) -> Value:
     count = windows.count
     metric = count.pack.metrics[declared["metric"]]
-    if not is_seen(count, metric, fits):
+    made_of = {count.pack.metrics[name] for name in (metric.name, *declared.get("over", ()))}
+    if not any(is_seen(count, each, fits) for each in made_of):
         return None
 
     def within(metric: Metric, where: Mapping[str, list[str]]) -> list[Observation]:

@@ -95,9 +95,9 @@ def numbered(draw: Random, events: Sequence[dict[str, Any]], *, is_live: bool) -
     return lines
 
 
-def shuffled(draw: Random, lines: list[dict[str, Any]], *, is_live: bool) -> list[dict[str, Any]]:
-    """*lines* in another order: as it was, late by up to some seconds, or any."""
-    jitter = draw.choice((0, 0, 2)) if is_live else draw.choice((0, 0, 4, 30, 10**9))
+def shuffled(draw: Random, lines: list[dict[str, Any]], late: float, *, is_live: bool) -> list[dict[str, Any]]:
+    """*lines* in another order: as it was, late by up to some seconds, or any; *late* is what following allows."""
+    jitter = draw.choice((0, 0, late)) if is_live else draw.choice((0, 0, 4, 30, 10**9))
     return sorted(lines, key=lambda line: line["ts"] + draw.uniform(0, jitter) * SECOND) if jitter else lines
 
 
@@ -145,13 +145,13 @@ REJECTS = (
     b"1", b"null", b'"text"', b'{"ts": "\\ud800"}', b"{}", b'{"event": 7}', b'{"event": null}', b'{"event": "nobody"}',
     b'{"event": ""}', b'{"event": "step"}', b'{"event": "step", "ts": null}', b'{"event": "step", "ts": "now"}',
     b'{"event": "step", "ts": "2026-11-21T00:00:00"}', b'{"event": "step", "ts": -1}', b'{"event": "step", "ts": 1e13}',
-    b'{"event": "step", "ts": "2099-01-01T00:00:00Z"}', b'{"event": "step", "ts": 1793000000}',
-    b'{"event": "step", "ts": 1793000000, "run_id": "r", "step": -1}',
-    b'{"event": "step", "ts": 1793000000, "run_id": "", "step": 1}',
-    b'{"event": "tool.call", "ts": 1793000000, "run_id": "r", "tool": "t", "status": "ok", "duration_ms": 1e19}',
-    b'{"event": "tool.call", "ts": 1793000000, "run_id": "r", "tool": "t", "status": "ok", "duration_ms": 1e-19}',
-    b'{"event": "tool.call", "ts": 1793000000, "run_id": "r", "tool": "t", "status": "OK", "duration_ms": 1}',
-    b'{"event": "tool.call", "ts": 1793000000, "run_id": "r", "tool": "t", "status": "ok", "duration_ms": "1"}',
+    b'{"event": "step", "ts": "2099-01-01T00:00:00Z"}', b'{"event": "step", "ts": 1794000000}',
+    b'{"event": "step", "ts": 1794000000, "run_id": "r", "step": -1}',
+    b'{"event": "step", "ts": 1794000000, "run_id": "", "step": 1}',
+    b'{"event": "tool.call", "ts": 1794000000, "run_id": "r", "tool": "t", "status": "ok", "duration_ms": 1e19}',
+    b'{"event": "tool.call", "ts": 1794000000, "run_id": "r", "tool": "t", "status": "ok", "duration_ms": 1e-19}',
+    b'{"event": "tool.call", "ts": 1794000000, "run_id": "r", "tool": "t", "status": "OK", "duration_ms": 1}',
+    b'{"event": "tool.call", "ts": 1794000000, "run_id": "r", "tool": "t", "status": "ok", "duration_ms": "1"}',
     b"[" * 1100 + b"]" * 1100, b"\xef\xbb\xbf{}", b"\0", b"x" * (1024 * 1024 + 2), b"", b" \t ", b"\r",
 )  # fmt: skip
 

@@ -1,0 +1,97 @@
+"""A log in, what the program says of it out: started as a user starts it, and read as a user reads it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.killing import Victim
+from tests.oracle.count import Count
+from tests.oracle.logs import PRICES, Log
+
+WINDOWS = {"45s": 45, "1m": 60, "10m": 600, "30m": 1800, "1d": 86400}
+"""Lengths of which a thirtieth is a number that a double can be."""
+
+
+def write(folder: Path, files: Iterable[tuple[str, bytes]]) -> Path:
+    """*files* below *folder*, and the price file beside; the folder of logs."""
+    logs = folder / "logs"
+    shutil.rmtree(logs, ignore_errors=True)
+    for name, data in files:
+        path = logs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "prices.toml").write_text(PRICES)
+    return logs
+
+
+def words(log: Log, folder: Path) -> list[str]:
+    """The options that every command gets."""
+    return ["--prices", str(folder / "prices.toml"), *log.words]
+
+
+def output(*command: object, codes: tuple[int, ...] = (0,)) -> str:
+    """What `extractor` prints; it must end with one of *codes*, and without a word of trouble."""
+    done = subprocess.run(
+        [sys.executable, "-m", "extractor", *map(str, command)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode in codes, f"exit code {done.returncode}: {done.stderr[-4000:]}"
+    assert not done.stderr, done.stderr[-4000:]
+    return done.stdout
+
+
+def replay(log: Log, logs: Path, how: str, jobs: int) -> str:
+    """What `extractor replay` prints in the format *how*."""
+    return output("replay", logs, "--format", how, "--jobs", jobs, *words(log, logs.parent))
+
+
+def report(log: Log, logs: Path, window: str) -> dict[str, Any]:
+    """What `extractor report` prints as JSON; a broken objective is none of our business."""
+    return json.loads(
+        output("report", logs, "--format", "json", "--window", window, *words(log, logs.parent), codes=(0, 3))
+    )
+
+
+@contextmanager
+def following(log: Log, folder: Path, port: int) -> Iterator[Victim]:
+    """An `extractor run` that can be killed and started again, of an empty folder of logs."""
+    victim = Victim(
+        write(folder, []), folder / "state", port, folder / "said.txt",
+        ("--checkpoint-interval", "0.05", "--poll-interval", "0.05", *words(log, folder)),
+    )  # fmt: skip
+    victim.logs.mkdir()
+    try:
+        yield victim
+    finally:
+        victim.close()
+
+
+def pieces(files: Mapping[str, bytes], counted: Count, draw: Random, number: int) -> Iterator[list[tuple[str, bytes]]]:
+    """*files* in so many steps, each with what was written until some moment, and a part of the next line."""
+    times = sorted(event.time for event in counted.events)
+    moments = sorted(draw.choice(times) for _ in range(number - 1))
+    done = dict.fromkeys(files, 0)
+    for moment in [*moments, None]:
+        piece = []
+        for (name, data), lines in zip(files.items(), counted.lines, strict=True):
+            end = len(data)
+            if later := [line.offset for line in lines if line.is_event and moment is not None and line.time >= moment]:
+                end = later[0] + draw.randrange(data.index(b"\n", later[0]) - later[0] + 1)
+            end = max(end, done[name])
+            piece.append((name, data[done[name] : end]))
+            done[name] = end
+        yield piece
+
+
+def append(logs: Path, piece: Iterable[tuple[str, bytes]]) -> None:
+    """Append each part to its file."""
+    for name, data in piece:
+        path = logs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(data)
