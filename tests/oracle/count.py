@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 
 from tests.oracle import cost, labels, lines, loops, observations, order, runs, sequences, series
 from tests.oracle.lines import Line
@@ -66,7 +67,7 @@ class Count:
     def sequences(self) -> tuple[int, int]:
         """Missing and repeated numbers."""
         lines = (line for file in self.lines for line in file)
-        return sequences.gaps_and_repeats(lines, self.options, is_over=self.is_over)
+        return sequences.gaps_and_repeats(lines, self.options, inf if self.is_over else self.now)
 
     @cached_property
     def anomalies(self) -> Counter[str]:
@@ -76,7 +77,7 @@ class Count:
     @cached_property
     def unpriced(self) -> Counter[str]:
         """Calls of unknown cost, by model."""
-        return Counter(labels.text(event.values["model"]) for event in self.events if event.is_unpriced)
+        return Counter(labels.text(event.values["model"]) or labels.UNKNOWN for event in self.events if event.is_unpriced)
 
     @cached_property
     def observations(self) -> dict[str, list[Observation]]:

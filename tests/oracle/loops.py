@@ -34,7 +34,7 @@ def _completes(calls: Sequence[Line], index: int, rule: Mapping[str, Any]) -> bo
 
 def _compared(call: Line, rule: Mapping[str, Any]) -> tuple[Any, ...] | None:
     found = tuple(call.values.get(name) for name in rule["of"])
-    return None if None in found or found[-1] == "" else found
+    return None if None in found or "" in found else found  # it lacks something, so it is like no other
 
 
 def _reports(report: Line, call: Line, feed: Feed, run: Run) -> bool:
