@@ -1,6 +1,6 @@
 """
-Minutes in, a report out: the kill test, the model tests and the fuzz targets, again and again, side by side, and beside
-them one service under everything at once, whose report is docs/soak.md.
+Minutes in, a report out: the kill test, the model tests, the fuzz targets and the oracle, again and again, side by
+side, and beside them one service under everything at once, whose report is docs/soak.md.
 
     python -m tests.soak 60
 
@@ -31,6 +31,9 @@ from tests import fuzz
 BUILD = Path("build/soak")
 KILLS = 200
 """In a round of the kill test; the logs of a round are a few hundred megabytes."""
+
+LOGS = 300
+"""In a round of the oracle; some of them have thousands of lines."""
 
 GRACE = 5
 """Seconds that a round may go on past the end: to count what a last kill left takes a while."""
@@ -132,10 +135,16 @@ def fuzzing(left: float) -> tuple[list[str], dict[str, str]]:
     return ["-s", "tests/test_fuzz.py::test_search"], {"FUZZ": next(_TARGETS), "FUZZ_SECONDS": str(seconds)}
 
 
+def oracle(left: float) -> tuple[list[str], dict[str, str]]:
+    """Hard logs that nobody has counted yet, each counted by the oracle, too; one takes about a second."""
+    environment = {"ORACLE_LOGS": str(max(1, min(LOGS, int(left)))), "SEED": str(random.getrandbits(32))}
+    return [f"--basetemp={BUILD}/oracle", "-k", "not cases", "tests/test_oracle.py"], environment
+
+
 def main() -> int:
     """Soak, and say what came of it; 1 if something failed."""
     parser = argparse.ArgumentParser(
-        description="Kills, model tests, fuzzing and a service under load, for as long as you like."
+        description="Kills, model tests, fuzzing, the oracle and a service under load, for as long as you like."
     )
     parser.add_argument("minutes", type=float)
     seconds = 60 * parser.parse_args().minutes
@@ -145,6 +154,7 @@ def main() -> int:
         Kind("kills", kills),
         Kind("models", Models(), turn=seconds / len(MODELS)),
         Kind("fuzzing", fuzzing),
+        Kind("oracle", oracle),
     ]
     served = service(seconds)
     threads = [threading.Thread(target=kind.soak, args=[deadline]) for kind in kinds]

@@ -20,5 +20,6 @@ the page is wrong. Nothing here may import the package, and nothing here needs t
     tables.py      the rows of `extractor replay`
     signals.py     the rows of `extractor report`
     exposition.py  samples to text and back
-    logs.py        a generator of hard logs
+    logs.py        a generator of hard logs; writing.py how they are written, cuts.py into which files
+    program.py     the program, as a user starts it
 """

@@ -33,7 +33,10 @@ class Count:
     def lines(self) -> list[list[Line]]:
         """The lines of each file."""
         return [
-            [cost.priced(line, self.options.prices) for line in lines.read(index, data, self.pack, self.options, self.clock)]
+            [
+                cost.priced(line, self.options.prices)
+                for line in lines.read(index, data, self.pack, self.options, self.clock)
+            ]
             for index, data in enumerate(self.files)
         ]
 
@@ -77,7 +80,9 @@ class Count:
     @cached_property
     def unpriced(self) -> Counter[str]:
         """Calls of unknown cost, by model."""
-        return Counter(labels.text(event.values["model"]) or labels.UNKNOWN for event in self.events if event.is_unpriced)
+        return Counter(
+            labels.text(event.values["model"]) or labels.UNKNOWN for event in self.events if event.is_unpriced
+        )
 
     @cached_property
     def observations(self) -> dict[str, list[Observation]]:
@@ -112,7 +117,7 @@ class Count:
 
     def _open_runs(self, metric: Metric, shown: Samples) -> None:
         (feed,) = (feed for feed in run_metrics(self.pack, "open") if feed.metric == metric.name)
-        touched = []
+        touched: list[Observation] = []
         for run in self.runs:
             touched += runs.touches(run, feed)
             if run.is_open:
@@ -128,7 +133,9 @@ class Count:
         states = {feed.type.name: feed for feed in metric.feeds}
         means = [(event, states[event.type.name]) for event in self.events if event.type and event.type.name in states]
         touched = [
-            Observation(metric.name, tuple(labels.value_of(feed, name, event) for name in feed.sources), event.time, None)
+            Observation(
+                metric.name, tuple(labels.value_of(feed, name, event) for name in feed.sources), event.time, None
+            )
             for event, feed in means
         ]
         last = {}

@@ -22,7 +22,7 @@ def text(value: Any) -> str:
 def value_of(feed: Feed, label: str, event: Line) -> str:
     """The value that *event* gives a label of a metric, before any limit."""
     source = feed.sources[label]
-    if isinstance(source, dict):
+    if not isinstance(source, str):
         return source["const"]
     written = text(event.values.get(source))
     if not written:
@@ -38,7 +38,8 @@ def admitted(touched: Iterable[tuple[int, str]], limit: int) -> set[str]:
     """
     The values of an open label that are told apart, of those that were *touched*, each with a slot.
 
-    They are admitted in the order of the slot in which each was touched first, within a slot in the order of their text.
+    They are admitted in the order of the slot in which each was touched first; within a slot, in the order of their
+    text.
     """
     first: dict[str, int] = {}
     for slot, value in touched:
@@ -52,6 +53,4 @@ def admitted(touched: Iterable[tuple[int, str]], limit: int) -> set[str]:
 def carried(event: Line, names: Iterable[str]) -> Mapping[str, str]:
     """Those of the properties *names* that *event* has, as text."""
     assert event.type is not None
-    return {
-        name: found for name in names if event.type.has(name) and (found := text(event.values.get(name)))
-    }
+    return {name: found for name in names if event.type.has(name) and (found := text(event.values.get(name)))}

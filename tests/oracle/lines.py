@@ -52,45 +52,54 @@ def split(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset = end + 1
 
 
+class _NoEventError(Exception):
+    """The line is no event, for this reason."""
+
+
 def read(file: int, data: bytes, pack: Pack, options: Options, clock: int) -> Iterator[Line]:
     """The lines of a file; *clock* is the time of the host."""
     for offset, content in split(data):
-        reason, values, found = _judge(content, pack, options, clock)
-        writer, number = _numbering(values, pack)
-        time = 0 if reason else times.microseconds(values[pack.time])
-        assert time is not None
-        yield Line(file, offset, reason, values, found, time, writer, number)
+        values: Mapping[str, Any] = {}
+        found, time, reason = None, 0, ""
+        try:
+            values = _object(content, options)
+            found, time = _event(values, pack, options, clock)
+        except _NoEventError as error:
+            reason = str(error)
+        yield Line(file, offset, reason, values, found, time, *_numbering(values, pack))
 
 
-def _judge(
-    content: bytes, pack: Pack, options: Options, clock: int
-) -> tuple[str, Mapping[str, Any], EventType | None]:
+def _object(content: bytes, options: Options) -> Mapping[str, Any]:
     if not content.strip():
-        return "blank", {}, None
+        raise _NoEventError("blank")
     if len(content) > options.max_line_bytes:
-        return "too_long", {}, None
+        raise _NoEventError("too_long")
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        return "bad_encoding", {}, None
+        raise _NoEventError("bad_encoding") from None
     try:
         values = parse(text)
     except ValueError:
-        return "not_json", {}, None
+        raise _NoEventError("not_json") from None
     if not isinstance(values, dict):
-        return "not_object", {}, None
+        raise _NoEventError("not_object")
+    return values
+
+
+def _event(values: Mapping[str, Any], pack: Pack, options: Options, clock: int) -> tuple[EventType, int]:
     name = values.get(pack.event)
     if not isinstance(name, str):
-        return "no_event", values, None
-    found = pack.types.get(name)
-    if found is None:
-        return "unknown_event", values, None
+        raise _NoEventError("no_event")
+    if name not in pack.types:
+        raise _NoEventError("unknown_event")
+    found = pack.types[name]
     time = times.microseconds(values.get(pack.time))
     if time is None or time < 0 or time > clock + options.max_clock_skew * SECOND:
-        return "bad_time", values, None
+        raise _NoEventError("bad_time")
     if not found.validator.is_valid(values) or not _can_be_held(values, found):
-        return "invalid", values, None
-    return "", values, found
+        raise _NoEventError("invalid")
+    return found, time
 
 
 def _can_be_held(values: Mapping[str, Any], found: EventType) -> bool:

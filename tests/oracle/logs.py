@@ -6,16 +6,14 @@ events after the end, silence, loops and reports of loops, numbers left out and 
 limits, words that are mapped, lines of every reason to be rejected, prices, huge and tiny numbers, odd texts.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from random import Random
 from typing import Any
 
-from tests.oracle import cost, order, writing
-from tests.oracle.lines import read
+from tests.oracle import cost, cuts, writing
 from tests.oracle.options import SECOND, Options
-from tests.oracle.pack import default
 
 PRICES = """\
 [models."zz-free"]
@@ -45,7 +43,8 @@ input = 0.07
 output = 0.07
 """
 
-MODELS = ("zz-free", "zz-cheap", "zz-tiered", "zz-family:small", "zz-family:large-2", "zz-nobody-knows", "zz-family", "")
+MODELS = ("zz-free", "zz-cheap", "zz-tiered", "zz-family:small", "zz-family:large-2")
+UNPRICED = ("zz-nobody-knows", "zz-family", "")
 BEGIN = 1_793_000_000
 """A second of October 2026; logs begin within a day of it."""
 
@@ -83,6 +82,7 @@ class Making:
         self.tick = draw.choice((1, 1000, SECOND, SECOND, 10 * SECOND))
         self.odd = draw.choice((0.0, 0.05, 0.3))
         self.many = draw.random() < (0.5 if self.is_large else 0.15) and not self.is_live
+        self.is_crowd = self.many and self.is_large and draw.random() < 0.5  # so many runs that series are too many
         self.agents = self._names("agent", 130 if self.many else draw.choice((1, 2, 3)))
         self.releases = self._names("r", 25 if self.many else draw.choice((1, 2)))
         self.tools = self._names("tool", 220 if self.many and self.is_large else 3)
@@ -109,7 +109,7 @@ class Making:
         run.has_hash = self.chance(0.8)
         if self.chance(0.75):
             run.add("run.start", agent_type=self.text(("planner", "worker")), task=None)
-        for _ in range(draw.choice((0, 1, 3, 8, 20, 60 if self.is_large else 25))):
+        for _ in range(draw.choice((0, 0, 1) if self.is_crowd else (0, 1, 3, 8, 20, 60 if self.is_large else 25))):
             run.act()
         for _ in range(draw.choice((0, 1, 1, 1, 1, 1, 1, 2, 3))):
             run.end()
@@ -134,6 +134,7 @@ class _Running:
         self.release = self.making.text(self.making.releases)
         self.tools = draw.sample(self.making.tools, min(3, len(self.making.tools)))
         self.calls = draw.random()
+        self.models = (*MODELS, *UNPRICED) if self.making.chance(0.2) else MODELS
 
     def pause(self, among: Sequence[float] = PAUSES) -> None:
         self.time += round(self.making.random.choice(among) * SECOND)
@@ -180,7 +181,7 @@ class _Running:
         }
         self.add(
             "llm.call",
-            model=draw.choice(MODELS),
+            model=draw.choice(self.models),
             status=draw.choice(("ok", "ok", "error", "timeout", "cancelled")),
             duration_ms=writing.duration(draw),
             ttft_ms=draw.choice((writing.ABSENT, None, writing.duration(draw))),
@@ -205,11 +206,17 @@ class _Running:
 
     def tool_error(self) -> None:
         found = writing.error_class(self.making.random)
-        self.add("tool.error", error_class="x" if found in (None, writing.ABSENT) else found, tool=self.making.text(self.tools))
+        self.add(
+            "tool.error",
+            error_class="x" if found in (None, writing.ABSENT) else found,
+            tool=self.making.text(self.tools),
+        )
 
     def task(self) -> None:
         draw = self.making.random
-        self.add("task.complete", status=draw.choice(("success", "failure", "timeout")), duration_ms=writing.duration(draw))
+        self.add(
+            "task.complete", status=draw.choice(("success", "failure", "timeout")), duration_ms=writing.duration(draw)
+        )
 
     def end(self) -> None:
         """The end, after a pause; a second one may be at the same time."""
@@ -226,7 +233,7 @@ class _Running:
         )
 
 
-OPTIONS: Sequence[tuple[Mapping[str, int], float]] = (
+OPTIONS: Sequence[tuple[dict[str, int], float]] = (
     ({}, 0.7),
     ({"run_linger": 0}, 0.1),
     ({"run_linger": 12}, 0.1),
@@ -249,63 +256,8 @@ def make(seed: int, *, is_live: bool = False, is_large: bool = False) -> Log:
     lines = writing.shuffled(draw, lines, min(2, changed.get("run_linger", 5) / 2), is_live=is_live)
     written = [(line.get("ts"), writing.line(draw, line)) for line in lines]
     written = writing.with_rejects(draw, written, share=draw.choice((0, 0, 0.05, 0.3)))
-    options = Options(prices=cost.price_table(PRICES), **{name: Fraction(value) for name, value in changed.items()})
+    lengths: dict[str, Any] = {name: Fraction(value) for name, value in changed.items()}
+    options = Options(prices=cost.price_table(PRICES), **lengths)
     words = [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    files = _cut(draw, written, options)
+    files = cuts.cut(draw, written, options)
     return Log(seed, dict(zip(writing.names(draw, len(files)), files, strict=True)), words, options)
-
-
-Written = tuple[int | None, bytes]
-
-
-def _cut(draw: Random, written: Sequence[Written], options: Options) -> list[bytes]:
-    """*written* in several files, in a way in which the rules say what comes first."""
-    number = draw.choice((1, 1, 2, 3))
-    ways: list[Callable[[int, Written], int]] = [
-        lambda index, line: draw.randrange(number),
-        lambda index, line: (line[0] or 0) % (10 * SECOND) % number,
-        lambda index, line: index * number // len(written),
-        lambda index, line: 0,
-    ]
-    for way in ways[draw.randrange(3) :]:
-        parts: list[list[bytes]] = [[] for _ in range(number)]
-        for index, line in enumerate(written):
-            parts[way(index, line)].append(line[1])
-        files = [b"".join(part) for part in parts if part]
-        if is_decided(files, options):
-            return files
-    return files
-
-
-def is_decided(files: Sequence[bytes], options: Options) -> bool:
-    """Whether no rule compares two lines of *files* whose order is not promised."""
-    clock = (BEGIN + 10**8) * SECOND
-    return order.is_decided([list(read(index, data, default(), options, clock)) for index, data in enumerate(files)])
-
-
-def recut(log: Log, draw: Random) -> Iterator[tuple[str, bytes]]:
-    """The same lines in other files: each file cut at one line, where the order stays what it was."""
-    files = list(log.files.values())
-    for index, data in enumerate(files):
-        lines = data.splitlines(keepends=True) if b"\x0b" not in data else data.split(b"\n")
-        at = draw.randrange(1, len(lines)) if len(lines) > 1 else 0
-        head = b"".join(lines[:at])
-        cut = [head, data[len(head) :]]
-        if at and is_decided([*files[:index], *cut, *files[index + 1 :]], log.options):
-            files[index : index + 1] = cut
-            break
-    for index, data in enumerate(files):
-        yield f"part-{index}.jsonl", data
-
-
-def ended(log: Log, later: int) -> dict[str, bytes]:
-    """The files of *log*, one with a last event that is so much *later* that everything before is over by then."""
-    lines = [
-        line
-        for index, data in enumerate(log.files.values())
-        for line in read(index, data, default(), log.options, (BEGIN + 10**8) * SECOND)
-    ]
-    last = max((line.time for line in lines if line.is_event), default=BEGIN * SECOND) + later
-    event = b'{"ts": %d.%06d, "event": "cache.hit", "run_id": "last", "agent": "last", "release": "last"}\n'
-    name = next(iter(log.files))
-    return {**log.files, name: log.files[name] + event % divmod(last, SECOND)}

@@ -85,7 +85,7 @@ def _meets(where: Mapping[str, Mapping[str, Any]], event: Line) -> bool:
 def _fits(condition: Mapping[str, Any], value: Any) -> bool:
     if value is None:
         return False
-    (keyword, wanted), = condition.items()
+    ((keyword, wanted),) = condition.items()
     match keyword:
         case "const":
             return value == wanted

@@ -58,7 +58,7 @@ class Feed:
     def closed(self, label: str) -> set[str] | None:
         """The values that *label* may have in these events; None if it is open."""
         source = self.sources[label]
-        if isinstance(source, dict):
+        if not isinstance(source, str):
             return {source["const"]}
         declared = self.type.labels.get(source, {})
         if "values" in declared:
@@ -162,6 +162,11 @@ class Metric:
         """`{"label": …, "from": …}`, if the value is several numbers."""
         value = self.declared.get("value")
         return value if isinstance(value, dict) and "from" in value else None
+
+    @property
+    def limit(self) -> int:
+        """How many series it may have."""
+        return self.declared.get("limit", 10_000)
 
     @property
     def unit(self) -> Fraction:

@@ -1,8 +1,8 @@
 """
 Values in, quantiles out, as HdrHistogram with two significant digits shows them.
 
-Its layout is published: values are whole numbers; up to 255 each is counted by itself; from there on, with every doubling,
-twice as many are counted together, so that always 128 counts cover the upper half of what was reached.
+Its layout is published: values are whole numbers; up to 255 each is counted by itself; from there on, with every
+doubling, twice as many are counted together, so that always 128 counts cover the upper half of what was reached.
 """
 
 from collections.abc import Iterable

@@ -1,5 +1,5 @@
 """
-The events of all runs in, runs out: what each added up, whether it is open, given up or over, and what was odd about it.
+The events of all runs in, runs out: what each added up, whether it is open, given up or over, and what was odd.
 
 Times of runs are known to the slot: each is the begin of the slot in which it lies.
 """
@@ -131,7 +131,9 @@ def _total(feed: Feed, run: Run) -> Fraction | None:
     if feed.value["run"] == "count":
         return Fraction(len(events))
     names = _list(feed.value["field"])
-    if any(event.type and event.type.price and event.type.price["cost"] in names and event.is_unpriced for event in events):
+    if any(
+        event.type and event.type.price and event.type.price["cost"] in names and event.is_unpriced for event in events
+    ):
         return None
     return sum(
         (number(amount) for event in events for name in names if (amount := event.values.get(name)) is not None),

@@ -12,8 +12,8 @@ def gaps_and_repeats(lines: Iterable[Line], options: Options, now: float) -> tup
     """
     Over all writers, when event time is *now*; infinity if no line will come any more.
 
-    Until event time has passed its limit, a number is not missing yet. Rejected lines set no limit: where only such have
-    greater numbers, a number waits until the end.
+    Until event time has passed its limit, a number is not missing yet. Rejected lines set no limit: where only such
+    have greater numbers, a number waits until the end.
     """
     by_writer: dict[str, dict[int, list[Line]]] = {}
     for line in lines:

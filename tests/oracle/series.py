@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise, product
+from math import prod
 
 from tests.oracle import exemplars, labels, quantiles
 from tests.oracle.exemplars import Exemplar
@@ -31,7 +32,7 @@ class Samples:
     values: dict[Key, float] = field(default_factory=dict)
     exemplars: dict[Key, Exemplar] = field(default_factory=dict)
 
-    def add(self, name: str, labels: Mapping[str, str], value: float | Fraction | int, shown: Exemplar | None = None) -> None:
+    def add(self, name: str, labels: Mapping[str, str], value: float | Fraction, shown: Exemplar | None = None) -> None:
         """Add one."""
         self.values[key(name, labels)] = float(value)
         if shown:
@@ -39,16 +40,36 @@ class Samples:
 
 
 def limited(metric: Metric, found: Iterable[Observation], options: Options) -> list[Observation]:
-    """*found* with the values of open labels that are past their limit as `__other__`."""
+    """*found* with the values of open labels that are past a limit as `__other__`."""
     found = list(found)
     told_apart: list[set[str] | None] = []
     for index, label in enumerate(metric.labels):
         touched = ((options.slot_of(each.event_time), each.labels[index]) for each in found)
         told_apart.append(None if label.limit is None else labels.admitted(touched, label.limit))
-    return [
+    found = [
         replace(each, labels=tuple(
             value if apart is None or value in apart else labels.OTHER
             for value, apart in zip(each.labels, told_apart, strict=True)
+        ))
+        for each in found
+    ]  # fmt: skip
+    return _limited_in_all(metric, found, options)
+
+
+def _limited_in_all(metric: Metric, found: list[Observation], options: Options) -> list[Observation]:
+    # Past the number of series that a metric may have, all open labels are folded, of whole label sets.
+    def set_of(each: Observation) -> tuple[str, ...]:
+        return tuple(value for value, label in zip(each.labels, metric.labels, strict=True) if not label.values)
+
+    first: dict[tuple[str, ...], int] = {}
+    for each in found:
+        slot = options.slot_of(each.event_time)
+        first[set_of(each)] = min(slot, first.get(set_of(each), slot))
+    together = prod(len(label.values) or 1 for label in metric.labels)
+    admitted = set(sorted(first, key=lambda values: (first[values], values))[: metric.limit // together])
+    return [
+        each if set_of(each) in admitted else replace(each, labels=tuple(
+            value if label.values else labels.OTHER for value, label in zip(each.labels, metric.labels, strict=True)
         ))
         for each in found
     ]  # fmt: skip
@@ -65,7 +86,17 @@ def samples(metric: Metric, found: Iterable[Observation], options: Options, now:
     for values in sorted(by_labels):
         named = dict(zip((label.name for label in metric.labels), values, strict=True))
         counted = [each for each in by_labels[values] if each.value is not None]
-        _SHOW[metric.type](shown, metric, named, counted, options, now)
+        if metric.type == "counter":
+            # An event that adds nothing is no example of what was counted.
+            added = [each for each in counted if each.value]
+            shown.add(metric.name, named, total(counted, metric), exemplars.of(added, metric.unit, options))
+            continue
+        if metric.type == "histogram":
+            _buckets(shown, metric, named, counted, options)
+        else:
+            _quantiles(shown, metric, named, [each for each in counted if _is_in_window(each, options, now)])
+        shown.add(f"{metric.name}_count", named, len(counted))
+        shown.add(f"{metric.name}_sum", named, total(counted, metric))
     return shown
 
 
@@ -85,41 +116,31 @@ def total(counted: Iterable[Observation], metric: Metric) -> Fraction:
     return sum((each.value for each in counted if each.value is not None), Fraction()) * metric.unit
 
 
-def _counter(shown: Samples, metric: Metric, named: dict, counted: list[Observation], options: Options, now: int) -> None:
-    added = [each for each in counted if each.value]  # an event that adds nothing is no example of what was counted
-    shown.add(metric.name, named, total(counted, metric), exemplars.of(added, metric.unit, options))
+Named = dict[str, str]
 
 
-def _histogram(shown: Samples, metric: Metric, named: dict, counted: list[Observation], options: Options, now: int) -> None:
-    below: list[Observation] = []
+def _buckets(shown: Samples, metric: Metric, named: Named, counted: list[Observation], options: Options) -> None:
+    below = 0
     for lower, upper in pairwise([None, *metric.bounds, None]):
-        within = [each for each in counted if _is_within(each, metric, lower, upper)]
-        below += within
-        le = "+Inf" if upper is None else float(upper)
-        text = le if isinstance(le, str) else bound(le)
-        shown.add(
-            f"{metric.name}_bucket", named | {"le": text}, len(below), exemplars.of(within, metric.unit, options)
-        )
-    shown.add(f"{metric.name}_count", named, len(counted))
-    shown.add(f"{metric.name}_sum", named, total(counted, metric))
+        within = [each for each in counted if _is_between(decimal(each) * metric.unit, lower, upper)]
+        below += len(within)
+        le = "+Inf" if upper is None else bound(float(upper))
+        shown.add(f"{metric.name}_bucket", named | {"le": le}, below, exemplars.of(within, metric.unit, options))
 
 
-def _is_within(each: Observation, metric: Metric, lower: Fraction | None, upper: Fraction | None) -> bool:
-    value = decimal(each) * metric.unit
+def _is_between(value: Fraction, lower: Fraction | None, upper: Fraction | None) -> bool:
     return (lower is None or lower < value) and (upper is None or value <= upper)
 
 
-def _summary(shown: Samples, metric: Metric, named: dict, counted: list[Observation], options: Options, now: int) -> None:
+def _is_in_window(each: Observation, options: Options, now: int) -> bool:
     last = options.slot_of(now)
-    window = [each for each in counted if last - 30 < options.slot_of(each.time) <= last]
+    return last - 30 < options.slot_of(each.time) <= last
+
+
+def _quantiles(shown: Samples, metric: Metric, named: Named, window: list[Observation]) -> None:
     values = [decimal(each) * metric.unit for each in window]
     for q in metric.quantiles:
         shown.add(metric.name, named | {"quantile": q}, quantiles.quantile(values, Fraction(q)))
-    shown.add(f"{metric.name}_count", named, len(counted))
-    shown.add(f"{metric.name}_sum", named, total(counted, metric))
-
-
-_SHOW = {"counter": _counter, "histogram": _histogram, "summary": _summary}
 
 
 def bound(value: float) -> str:

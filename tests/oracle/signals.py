@@ -8,7 +8,7 @@ has nothing to be one of.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil
 from typing import Any
 
@@ -90,15 +90,18 @@ def judged(windows: Windows, declared: Mapping[str, Any]) -> dict[str | None, Va
         return {}
     objective = declared["objective"]
     if objective.endswith("_per_hour"):
-        found = {None: current(windows, declared)}
-    else:
-        label = "tool" if objective == "tool_latency_p95" else "agent"
-        metrics = [windows.count.pack.metrics[name] for name in (declared["metric"], *declared.get("over", ()))]
-        values = {
-            tables.named(metric, each)[label] for metric in metrics for each in windows.count.observations[metric.name]
-        }
-        found = {value: current(windows, declared, lambda labels: labels[label] == value) for value in values}
-    return {of: value for of, value in found.items() if value is not None}
+        return {None: value} if (value := current(windows, declared)) is not None else {}
+    label = "tool" if objective == "tool_latency_p95" else "agent"
+    metrics = [windows.count.pack.metrics[name] for name in (declared["metric"], *declared.get("over", ()))]
+    found = {
+        tables.named(metric, each)[label] for metric in metrics for each in windows.count.observations[metric.name]
+    }
+    values = {of: current(windows, declared, partial(_is_of, label, of)) for of in found}
+    return {of: value for of, value in values.items() if value is not None}
+
+
+def _is_of(label: str, value: str, labels: Mapping[str, str]) -> bool:
+    return labels[label] == value
 
 
 def is_amount(windows: Windows, declared: Mapping[str, Any]) -> bool:
@@ -115,9 +118,7 @@ def _gauge(count: Count, metric: str, fits: Fits) -> float | None:
 def _signal(windows: Windows, declared: Mapping[str, Any], begin: Fraction, end: Fraction, fits: Fits) -> Value:
     count = windows.count
     metric = count.pack.metrics[declared["metric"]]
-    made_of = {count.pack.metrics[name] for name in (metric.name, *declared.get("over", ()))}
-    if not any(is_seen(count, each, fits) for each in made_of):
-        return None
+    divisors = [count.pack.metrics[name] for name in declared.get("over", ())]
 
     def within(metric: Metric, where: Mapping[str, list[str]]) -> list[Observation]:
         return [
@@ -126,23 +127,24 @@ def _signal(windows: Windows, declared: Mapping[str, Any], begin: Fraction, end:
             if begin <= each.time < end and tables.matches(metric, each, where) and fits(tables.named(metric, each))
         ]
 
-    found = within(metric, declared.get("where", {}))
-    counted = [each for each in found if each.value is not None]
+    if not any(is_seen(count, each, fits) for each in (metric, *divisors)):
+        return None
+    counted = [each for each in within(metric, declared.get("where", {})) if each.value is not None]
+    total = series.total(counted, metric)
     if metric.type == "summary":
         values = [series.decimal(each) * metric.unit for each in counted]
         return quantiles.quantile(values, Fraction(str(declared["quantile"]))) if values else None
-    total = series.total(counted, metric)
-    if metric.type == "histogram":
-        return float(total / len(counted)) if counted else None
-    if "over" in declared:
-        metrics = [count.pack.metrics[name] for name in declared["over"]]
-        whole = sum((series.total(within(each, {}), each) for each in metrics), Fraction())
-        return float(total / whole) if whole else None
     if "by" in declared:
         return _shares(metric, counted, declared["by"], total)
-    if declared.get("hourly"):
-        return float(total * 3600 / windows.length)
-    return float(total)
+    if metric.type == "histogram":
+        return _quotient(total, len(counted))
+    if divisors:
+        return _quotient(total, sum((series.total(within(each, {}), each) for each in divisors), Fraction()))
+    return float(total * 3600 / windows.length if declared.get("hourly") else total)
+
+
+def _quotient(part: Fraction, whole: Fraction | int) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def _shares(metric: Metric, counted: Iterable[Observation], label: str, whole: Fraction) -> Value:

@@ -36,13 +36,13 @@ def _rows(count: Count, declared: Mapping[str, Any]) -> Iterator[Row]:
         yield from ((title, value, float(totals[value])) for value in sorted(totals) if totals[value])
         return
     whole = series.total(found, metric)
-    part = series.total([each for each in found if matches(metric, each, declared.get("where", {}))], metric)
+    matched = series.total([each for each in found if matches(metric, each, declared.get("where", {}))], metric)
     if declared.get("ratio"):
-        yield title, "", float(part / whole) if whole else None
+        yield title, "", float(matched / whole) if whole else None
     elif is_cost(metric) and _is_unknown(count, found):
         yield title, "", None
     else:
-        yield title, "", float(part)
+        yield title, "", float(matched)
 
 
 def is_cost(metric: Metric) -> bool:

@@ -7,9 +7,7 @@ from math import isfinite
 
 from tests.oracle.options import SECOND
 
-_RFC_3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?(?:[Zz]|([+-])(\d\d):?(\d\d))", re.ASCII
-)
+_RFC_3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?(?:[Zz]|([+-])(\d\d):?(\d\d))", re.ASCII)
 _EPOCH = date(1970, 1, 1).toordinal()
 
 

@@ -12,7 +12,8 @@ ABSENT = object()
 """Stands for a property that is left out."""
 
 ODD_TEXTS = (
-    None, "", "unknown", "__other__", "ü", "日本", "a b", 'quo"te', "back\\slash", "new\nline", "x" * 128, "0", "{}", "é"
+    None, "", "unknown", "__other__", "ü", "日本", "a b", 'quo"te', "back\\slash", "new\nline", "x" * 128, "0", "{}",
+    "é",
 )  # fmt: skip
 
 STOP_REASONS = (
@@ -26,8 +27,8 @@ ERROR_CLASSES = (
 )  # fmt: skip
 
 DURATIONS = (
-    0, 1, 2.5, 5, 10, 25, 50, 50.0, 50.000001, 49.999999, 99.9, 100, 100.00000001, 250, 1000, 1001, 2500.5, 60000, 7200000,
-    7200001, 1e-15, 1e18, 0.1, 0.2, 0.3, 1e-6, 0.000255, 0.000256, 123.456789, 2**53, 2**53 + 1, 4.6e12,
+    0, 1, 2.5, 5, 10, 25, 50, 50.0, 50.000001, 49.999999, 99.9, 100, 100.00000001, 250, 1000, 1001, 2500.5, 60000,
+    7200000, 7200001, 1e-15, 1e18, 0.1, 0.2, 0.3, 1e-6, 0.000255, 0.000256, 123.456789, 2**53, 2**53 + 1, 4.6e12,
 )  # fmt: skip
 
 DOLLARS = (0, 0.0, None, 0.01, 0.001, 0.0025, 0.0025000001, 1.11, 2.22, 0.1, 0.2, 0.3, 50, 1e-18, 1e18, 0.00979)
@@ -37,7 +38,9 @@ TOKENS = (ABSENT, None, 0, 0, 1, 7.0, 100, 999, 1000, 1001, 20000, 500, 123456, 
 
 def duration(draw: Random) -> Any:
     """A number of milliseconds."""
-    return draw.choice(DURATIONS) if draw.random() < 0.6 else round(draw.lognormvariate(5, 2), draw.choice((0, 1, 3, 6)))
+    return (
+        draw.choice(DURATIONS) if draw.random() < 0.6 else round(draw.lognormvariate(5, 2), draw.choice((0, 1, 3, 6)))
+    )
 
 
 def dollars(draw: Random) -> Any:
@@ -62,7 +65,9 @@ def run_id(draw: Random, odd: float) -> str:
         return plain
     length = draw.choice((20, 121, 122, 123, 200, 256))
     filler = draw.choice("xé日")
-    return draw.choice((plain + filler * (length - len(plain)), plain + '"\\\n', plain + "\0", plain + "\x7f\x85\u2028"))
+    return draw.choice(
+        (plain + filler * (length - len(plain)), plain + '"\\\n', plain + "\0", plain + "\x7f\x85\u2028")
+    )
 
 
 def trace_id(draw: Random) -> Any:
@@ -84,11 +89,15 @@ def numbered(draw: Random, events: Sequence[dict[str, Any]], *, is_live: bool) -
             number: Any = numbers[writer]
             numbers[writer] += 1
             if draw.random() < trouble:
-                number = draw.choice((number + 1, max(0, number - 1), number + 3, float(number) if number < 2**53 else number))
+                number = draw.choice(
+                    (number + 1, max(0, number - 1), number + 3, float(number) if number < 2**53 else number)
+                )
                 numbers[writer] += draw.choice((0, 0, 1, 5))
             line |= {"writer": writer, "seq": number}
             if draw.random() < trouble / 10:
-                line |= draw.choice(({"seq": None}, {"writer": ""}, {"writer": 7}, {"writer": "w" * 300}, {"seq": 2**63}))
+                line |= draw.choice(
+                    ({"seq": None}, {"writer": ""}, {"writer": 7}, {"writer": "w" * 300}, {"seq": 2**63})
+                )
         lines.append(line)
     if writers and not is_live and draw.random() < 0.1:
         lines[-1]["seq"] = 2**63 - 1
@@ -127,7 +136,9 @@ def time(draw: Random, microseconds: int) -> Any:
     offset = draw.choice((0, 0, 0, 330, -480, 845, -719, 1439, -1439, 1))
     local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     local = local.astimezone(timezone(timedelta(minutes=offset)))
-    digits = f".{rest:06}" + draw.choice(("", "", "0", "4", "49999999", "0" * 30)) if rest or draw.random() < 0.5 else ""
+    digits = (
+        f".{rest:06}" + draw.choice(("", "", "0", "4", "49999999", "0" * 30)) if rest or draw.random() < 0.5 else ""
+    )
     if digits and draw.random() < 0.1 and rest:
         digits = f".{rest - 1:06}" + draw.choice(("5", "50", "999", "9" * 20))
     clock = local.strftime("%H:%M:%S")
@@ -136,7 +147,9 @@ def time(draw: Random, microseconds: int) -> Any:
         local, clock = before, before.strftime("%H:%M:60")
     sign = "-" if offset < 0 else "+"
     hours, minutes = divmod(abs(offset), 60)
-    zones = [f"{sign}{hours:02}:{minutes:02}", f"{sign}{hours:02}{minutes:02}"] + (["Z", "z", "-00:00"] if not offset else [])
+    zones = [f"{sign}{hours:02}:{minutes:02}", f"{sign}{hours:02}{minutes:02}"] + (
+        ["Z", "z", "-00:00"] if not offset else []
+    )
     return local.strftime("%Y-%m-%d") + draw.choice("TTt ") + clock + digits + draw.choice(zones)
 
 
@@ -156,9 +169,7 @@ REJECTS = (
 )  # fmt: skip
 
 
-def with_rejects(
-    draw: Random, written: list[tuple[int | None, bytes]], share: float
-) -> list[tuple[int | None, bytes]]:
+def with_rejects(draw: Random, written: list[tuple[int | None, bytes]], share: float) -> list[tuple[int | None, bytes]]:
     """*written* with lines between them that are no events; some have a writer and a number."""
     found: list[tuple[int | None, bytes]] = []
     for each in written:
