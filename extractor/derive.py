@@ -223,7 +223,8 @@ class Plan:
                 binding.bind(key)
 
     def _fields_of(self, key: Key) -> tuple[object, ...]:
-        return tuple(None if place is None else key[place] for place in self._known)
+        raw = (None if place is None else key[place] for place in self._known)
+        return tuple(None if value == "" else value for value in raw)
 
     def _price_places(self, event: EventType) -> PricePlaces | None:
         if event.price is None:

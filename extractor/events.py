@@ -123,7 +123,7 @@ def _decoded(text: str) -> object:
         if is_deep(text.encode()):
             return Reject(Reason.NOT_JSON, "", str(error))
         try:
-            decoded = json.loads(text, parse_constant=_refuse, parse_int=_integer)
+            decoded = json.loads(text, parse_constant=_refuse, parse_int=_integer, object_pairs_hook=_checked)
             _refuse_surrogates(decoded)
         except (ValueError, RecursionError):
             return Reject(Reason.NOT_JSON, "", str(error))
@@ -135,16 +135,22 @@ def is_deep(line: bytes) -> bool:
     return len(line) > 2 * DEEP and line.count(b"[") + line.count(b"{") > DEEP
 
 
+def _checked(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Of a key that comes twice the first value is gone after this, but it was in the line.
+    for key, value in pairs:
+        key.encode()
+        _refuse_surrogates(value)
+    return dict(pairs)
+
+
 def _refuse_surrogates(decoded: object) -> None:
     waiting = [decoded]
     while waiting:
         match waiting.pop():
             case str() as text:
                 text.encode()
-            case dict() as found:
-                waiting += [*found, *found.values()]
             case list() as found:
-                waiting += found
+                waiting += found  # what is in an object was checked with it
 
 
 def _integer(digits: str) -> float:

@@ -72,7 +72,9 @@ class Family:
 
     def merge(self, other: "Family", newest: int) -> None:
         """Add the series of *other*; if it is not limited and this one is, in the order in which they were touched."""
-        for labels, touch in other.in_order():
+        order = list(other.in_order())
+        self._admit_values(order)
+        for labels, touch in order:
             theirs = other.series[labels]
             _add(self.find(labels, touch.events, touch.first), theirs, newest)
         self.overflow.update(other.overflow)
@@ -87,6 +89,7 @@ class Family:
         self.series, self._touched = {}, {}
         self._admitted = {place: set() for place in self._open}
         self._begin()
+        self._admit_values(order)
         taken: set[Labels] = set()
         for labels, touch in order:
             target = self._place(labels, touch.events)
@@ -120,6 +123,21 @@ class Family:
 
     def _admit(self, labels: Labels, events: int) -> Series:
         return self.series[self._place(labels, events)]
+
+    def _admit_values(self, order: Iterable[tuple[Labels, Touch]]) -> None:
+        """Admit the values of each open label in the order of the slot in which they came; in one, of their text."""
+        if not self._limited:
+            return
+        for place in self._open:
+            first: dict[str, int] = {}
+            for labels, touch in order:
+                value = labels[place]
+                first[value] = min(first.get(value, touch.first), touch.first)
+            admitted, most = self._admitted[place], self.metric.label_limits[place]
+            for value in sorted(first.keys() - admitted - {OTHER}, key=lambda value: (first[value], value)):  # noqa: B023  # at once
+                if len(admitted) >= most:
+                    break
+                admitted.add(value)
 
     def _place(self, labels: Labels, events: int) -> Labels:
         """The label set that *labels* are counted under, whose series is there then."""

@@ -28,6 +28,7 @@ RELATIVE_ERROR = 1 / 128
 
 _STEPS = 10**9  # of one base unit: the resolution is a billionth
 _HIGHEST = 2**62
+_ROUNDING = 2.0**-50  # of a number that was multiplied
 _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits need
 _MANY = 1000  # values: more than there are indexes to fall on, as a rule
 _COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
@@ -61,7 +62,9 @@ def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1)
     clamped = int(np.count_nonzero(outside))
     if clamped:
         scaled = np.where(scaled > 0, np.clip(scaled, 1, _HIGHEST), scaled)
-    whole = np.rint(scaled).astype(np.int64)
+    # Up, as a quantile is never below the true one; but not for what only a float is above a whole number.
+    nearest = np.rint(scaled)
+    whole = np.where(np.abs(scaled - nearest) <= scaled * _ROUNDING, nearest, np.ceil(scaled)).astype(np.int64)
     # HdrHistogram's index: the bucket is the power of two above the value, the sub-bucket its leading bits. frexp gives
     # the power; where a large integer rounds up to the next power as a float, the sub-bucket comes out one octave lower
     # and the two cancel out.
