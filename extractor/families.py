@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from extractor.catalog import OTHER, UNKNOWN, Kind, Metric
+from extractor.catalog import OTHER, Kind, Metric
 from extractor.label_values import restored
 from extractor.series import Counter, Histogram, Latest, Series, Summary
 
@@ -66,9 +66,13 @@ class Family:
         if not self._limited:
             return labels
         return tuple(
-            value if place not in self._admitted or value in (*self._admitted[place], UNKNOWN) else OTHER
+            value if place not in self._admitted or self._has_room(place, value) else OTHER
             for place, value in enumerate(labels)
         )
+
+    def _has_room(self, place: int, value: str) -> bool:
+        admitted = self._admitted[place]
+        return value in admitted or len(admitted) < self.metric.label_limits[place]
 
     def merge(self, other: "Family", newest: int) -> None:
         """Add the series of *other*; if it is not limited and this one is, in the order in which they were touched."""
@@ -134,7 +138,7 @@ class Family:
                 value = labels[place]
                 first[value] = min(first.get(value, touch.first), touch.first)
             admitted, most = self._admitted[place], self.metric.label_limits[place]
-            for value in sorted(first.keys() - admitted - {OTHER}, key=lambda value: (first[value], value)):  # noqa: B023  # at once
+            for value in sorted(first.keys() - admitted - {OTHER}, key=lambda value: (first[value], value)):  # at once
                 if len(admitted) >= most:
                     break
                 admitted.add(value)

@@ -25,7 +25,7 @@ from extractor.prices import Prices
 from extractor.repeated import Parts, calls, reports
 from extractor.repeats import Calls, Report, Saying
 from extractor.runs import Sighting
-from extractor.sighted import amounts, sightings
+from extractor.sighted import Named, amounts, named, sightings
 from extractor.state import State
 from extractor.sums import refuse_tiny
 from extractor.updates import Update
@@ -36,6 +36,7 @@ class _OfRuns(NamedTuple):
 
     runs: Sequence[str | None]
     sightings: Sequence[Sighting]
+    named: Named
     amounts: Amounts
     loops: Sequence[tuple[Sequence[tuple[str, Report]], tuple[list[Saying], Calls] | None]]
     intervals: Sequence[Sequence[tuple[list[Elapsed], Marks]]]
@@ -53,7 +54,7 @@ class Gathered(NamedTuple):
         """Add it to *state*; the updates go through *heard*."""
         if self.of_runs is not None:
             accounts, said = state.accounts[self.pack.name], self.of_runs
-            state.see_runs(self.pack, said.sightings)
+            state.see_runs(self.pack, said.sightings, said.named)
             accounts.ledger.add(said.runs, said.amounts)
             for (_, repeats), (reported, made) in zip(accounts.repeats, said.loops, strict=True):
                 repeats.report(reported)
@@ -91,6 +92,7 @@ def _of_runs(pack: Pack, parts: Parts, runs: Sequence[str | None], state: State)
     return _OfRuns(
         runs,
         list(sightings(parts, runs, state.time_of, accounts.runs.epoch)),
+        named(parts, runs),
         amounts(parts),
         [(list(reports(parts, pattern, runs)), calls(parts, pattern)) for pattern, _ in accounts.repeats],
         [list(marks(parts, interval, runs)) for interval, _ in accounts.intervals],

@@ -39,8 +39,8 @@ class _Writer:
     """
     What is known of one writer: *spans* that are not decided, in the order in which they were read.
 
-    All numbers below *decided* are, and the last of them is there. *lowest* is the smallest that came in time; *missing*
-    are ranges of those that were decided.
+    All numbers below *decided* are, and the last of them is there. *lowest* is the smallest that came in time;
+    *missing* are ranges of those that were decided.
     """
 
     spans: list[Span] = field(default_factory=list)

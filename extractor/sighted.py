@@ -24,8 +24,13 @@ _EXACT = 2**53  # below it sums of integers are exact as floats
 _DENSE = 1 << 22  # entries; a larger table costs more than to sort the rows
 
 
+_NO_SLOT = np.iinfo(np.int64).max
+
 Parts = Sequence[tuple[Plan, Columns]]
 """The columns of all event types of a pack."""
+
+Named = dict[tuple[tuple[object, ...], bool], int]
+"""What events say of their runs, by run field, and whether they start them; with a slot."""
 
 
 def sightings(
@@ -63,6 +68,25 @@ def sightings(
         elif plan.event.run == "start":
             starts = ((runs[run], time_of(slot)) for run, slot in zip(columns.runs, columns.slots, strict=True))
             yield from (Sighting(name, time, (), starts=True) for name, time in starts if name is not None)
+
+
+def named(parts: Parts, runs: Sequence[str | None]) -> Named:
+    """What the events of *parts*, whose runs are *runs*, say of them, with the earliest slot in which one said so."""
+    found: Named = {}
+    is_named = np.array([name is not None for name in runs], dtype=bool)
+    for plan, columns in parts:
+        if not columns.runs:
+            continue
+        starts = plan.event.run == "start"
+        said = plan.fields_by_key(columns.keys)
+        rows = is_named[np.array(columns.runs)]
+        places, slots = np.array(columns.places)[rows], np.array(columns.slots)[rows]
+        first = np.full(len(said), _NO_SLOT)
+        np.minimum.at(first, places, slots)
+        for place in np.flatnonzero(first < _NO_SLOT).tolist():
+            key = said[place], starts
+            found[key] = min(found.get(key, _NO_SLOT), int(first[place]))
+    return found
 
 
 def amounts(parts: Parts) -> Amounts:

@@ -155,20 +155,22 @@ class State:
         for value, time, order in zip(update.values, update.times, update.orders, strict=True):
             latest.set(value, time, order)  # type: ignore[union-attr]
 
-    def see_runs(self, pack: Pack, sightings: Iterable[Sighting]) -> None:
-        """Take events of runs into account."""
+    def see_runs(
+        self, pack: Pack, sightings: Iterable[Sighting], named: Mapping[tuple[tuple[object, ...], bool], int]
+    ) -> None:
+        """
+        Take events of runs into account.
+
+        They bring the series of the counts of runs into being whose labels they all carry: *named* has what they say,
+        by run field, and whether they start a run, with the earliest slot. Of a start, what it lacks is unknown.
+        """
         seen = list(sightings)
         runs = self.accounts[pack.name].runs
         runs.see(seen)
-        # What an event says of its run brings the series of a count into being: if looking did, it would leave a trace.
-        firsts: dict[tuple[object, ...], float] = {}
-        for sighting in (sighting for sighting in seen if sighting.fields):
-            firsts[sighting.fields] = min(firsts.get(sighting.fields, inf), sighting.time)
-        for fields, time in firsts.items():
-            first = runs.epoch(time)  # a sighting sums up an epoch, so a time does not say more
+        for (fields, starts), slot in named.items():
             for count in self._run_counts:
-                if count.pack == pack.name and count.named_by(fields):
-                    self.families[count.metric].find(count.labels_of(fields), 1, first)
+                if count.pack == pack.name and (starts or count.named_by(fields)):
+                    self.families[count.metric].find(count.labels_of(fields), 1, slot)
         # What a run added up is observed a linger after its end: until then its series are there at 0.
         ends: dict[tuple[Add, ...], float] = {}
         for ending in (sighting.ending for sighting in seen if sighting.ending):
@@ -203,6 +205,10 @@ class State:
         Below the limits it changes nothing that is shown but that series get their siblings.
         """
         self._limited = True
+        for count in self._run_counts:
+            if count.of == "open":
+                for run in self.accounts[count.pack].runs.open(self._moment):
+                    self.families[count.metric].find(count.labels_of(run.values()), 0, self.slot(run.last))
         for family in self.families.values():
             family.limit(self.newest_slot)
         self._settled(accounts.limit(self._moment) for accounts in self.accounts.values())

@@ -14,7 +14,7 @@ def observations(run: Run, feed: Feed) -> Iterator[Observation]:
     """What the calls of *run* add to a metric whose value is `{"repeats": …}`."""
     rule = feed.value["repeats"]
     calls = [event for event in run.counted if event.type is feed.type]
-    reports = [event for event in run.events if event.type and event.type.name == rule["unless"]]
+    reports = [event for event in run.counted if event.type and event.type.name == rule["unless"]]
     for index, call in enumerate(calls):
         if _completes(calls, index, rule) and not any(_reports(each, call, feed, run) for each in reports):
             found = tuple(labels.value_of(feed, name, call) for name in feed.sources)
