@@ -40,15 +40,13 @@ class _Found:
     """
     What is observed in one series: when, how much, and of which run as an exemplar shows it, if it does.
 
-    *exact* is what the values add up to, but for those that were rounded: these are in it as they were before. *seen*
-    is as in `Increment`: that a run had no events of some type does not say that they are written at all.
+    *exact* is what the values add up to, but for those that were rounded: these are in it as they were before.
     """
 
-    __slots__ = ("exact", "seen", "shown", "times", "values")
+    __slots__ = ("exact", "shown", "times", "values")
 
     def __init__(self) -> None:
         self.exact: Exact = 0
-        self.seen = False
         self.times: list[float] = []
         self.values: list[float] = []
         self.shown: list[str] = []
@@ -59,7 +57,6 @@ class _Found:
         self.values.append(value)
         self.shown.append(shown)
         self.exact += as_exact(value)
-        self.seen = True
 
     def all(self) -> Iterator[tuple[float, float, str]]:
         """One by one."""
@@ -73,7 +70,8 @@ class Accounts:
     *anomalies* counts runs that are not as they ought to be. *metrics* are all there are, *abandoned* is what a run
     that is given up counts in, by its run fields. *linger* is how long after its end events still count, in seconds;
     *slot_of* is the slot of a time, *time_of* when a slot begins. Of more than *most* runs those are forgotten that
-    were silent for longest; `shed` is how many of them had not ended.
+    were silent for longest; `shed` is how many of them had not ended. `present` are the places of the totals that some
+    event has an amount of: that a run had no steps does not say that steps are written at all.
     """
 
     def __init__(  # noqa: PLR0913  # what it connects
@@ -101,6 +99,7 @@ class Accounts:
         self._linger = linger
         self._most = most
         self.shed = 0
+        self.present: set[int] = set()
         self._slot_of = slot_of
         self._time_of = time_of
 
@@ -164,6 +163,7 @@ class Accounts:
         for (_, intervals), (_, others) in zip(self.intervals, other.intervals, strict=True):
             intervals.merge(others)
         self.shed += other.shed
+        self.present |= other.present
         self.anomalies.runs.update(other.anomalies.runs)
 
     @property
@@ -179,7 +179,8 @@ class Accounts:
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
         found = dict(self.anomalies.runs)
-        return [self.runs.dump(), self.ledger.dump(), self.shed, [each.dump() for each in self._looked_for], found]
+        looked_for = [each.dump() for each in self._looked_for]
+        return [self.runs.dump(), self.ledger.dump(), self.shed, looked_for, found, sorted(self.present)]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
@@ -189,6 +190,7 @@ class Accounts:
         for each, kept in zip(self._looked_for, dumped[3], strict=True):
             each.load(kept)
         self.anomalies.runs.update(dumped[4])
+        self.present = set(dumped[5] if dumped[5:] else range(self.ledger.totals))  # not kept once
 
     @property
     def _looked_for(self) -> list[Repeats | Intervals]:
@@ -244,9 +246,8 @@ class Accounts:
                             added.append(place)
                         else:
                             into.exact += as_exact(said)
-                            into.seen = True
+                            self.present.add(total)
                     into.exact += settled.exact(added, total)
-                    into.seen |= bool(into.exact)
         updates = [self._update(*where, each) for where, each in found.items() if each.values]
         return [*updates, *loops]
 
@@ -294,7 +295,7 @@ class Accounts:
             if each[2] and (bucket not in best or each > best[bucket]):
                 best[bucket] = each
         chosen = [(bucket, _exemplar(*each)) for bucket, each in best.items()]
-        return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen, found.seen)
+        return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen)
 
     def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
         first = self._slot_of(self.runs.begin(run.first))

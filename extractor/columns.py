@@ -73,13 +73,12 @@ class Columns:
 
     `places` says which of `keys` each row has, `slots` the slot of its time; `times`, in seconds since the epoch, are
     kept if it is *timed*, and `orders`, which tell events of one time apart; `runs` are the places of the runs' ids
-    among those of the pack, and `texts` those of texts, a number of *texts* for each row, among `words`. `residues` is
-    what a float could not hold of an integer: (row, column, rest). `marks` are columns of values by which events are
-    compared. `unpriced` are the rows whose cost is unknown.
+    among those of the pack, and `texts` those of texts, a number of *texts* for each row, among `words`. `marks` are
+    columns of values by which events are compared. `unpriced` are the rows whose cost is unknown.
     """
 
     __slots__ = (
-        "keys", "marks", "numbers", "orders", "places", "residues", "runs", "slots", "texts", "timed", "times",
+        "keys", "marks", "numbers", "orders", "places", "runs", "slots", "texts", "timed", "times",
         "unpriced", "words",
     )  # fmt: skip
 
@@ -95,7 +94,6 @@ class Columns:
         self.words: Places[object] = Places()
         self.texts = [array("q") for _ in range(texts)]
         self.marks = [Texts() for _ in range(marks)]
-        self.residues: list[tuple[int, int, int]] = []
         self.unpriced: list[int] = []
 
     def add(  # noqa: PLR0913  # everything about one event
@@ -109,11 +107,8 @@ class Columns:
         marks: Iterable[str] = (),
     ) -> None:
         """Add one event."""
-        row = len(self.places)
         for column, number in enumerate(numbers):
             self.numbers[column].append(nan if number is None else float(number))
-            if number is not None and (rest := int(number) - int(float(number))):
-                self.residues.append((row, column, rest))
         for kept, mark in zip(self.marks, marks, strict=True):
             kept.extend([mark])
         self.places.append(self.keys[key])
@@ -138,7 +133,6 @@ class Columns:
         self.words.clear()
         for mark in self.marks:
             mark.clear()
-        self.residues.clear()
         self.unpriced = []
         if len(self.keys) > _KEPT:
             self.keys = Places()

@@ -10,6 +10,7 @@ Knows nothing of events, updates or text formats.
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from extractor.catalog import OTHER, Kind, Metric
@@ -41,6 +42,7 @@ class Family:
         self._window = window
         self._limited = limited
         self._open = [place for place, values in enumerate(metric.label_values) if values is None]
+        self._siblings = prod(len(values) for values in metric.label_values if values is not None)
         self._admitted: dict[int, set[str]] = {place: set() for place in self._open}
         self._touched: dict[Labels, Touch] = {}  # only while not limited
         if limited:
@@ -76,9 +78,7 @@ class Family:
 
     def merge(self, other: "Family", newest: int) -> None:
         """Add the series of *other*; if it is not limited and this one is, in the order in which they were touched."""
-        order = list(other.in_order())
-        self._admit_values(order)
-        for labels, touch in order:
+        for labels, touch in self._admitted_order(other.in_order()):
             theirs = other.series[labels]
             _add(self.find(labels, touch.events, touch.first), theirs, newest)
         self.overflow.update(other.overflow)
@@ -88,14 +88,13 @@ class Family:
         """Apply the limits from now on, and to what there is in the order in which it was touched."""
         if self._limited:
             return
-        parts, order = self.series, list(self.in_order())
+        parts, touched = self.series, list(self.in_order())
         self._limited = True
         self.series, self._touched = {}, {}
         self._admitted = {place: set() for place in self._open}
         self._begin()
-        self._admit_values(order)
         taken: set[Labels] = set()
-        for labels, touch in order:
+        for labels, touch in self._admitted_order(touched):
             target = self._place(labels, touch.events)
             if target in taken:
                 _add(self.series[target], parts[labels], newest)
@@ -128,20 +127,26 @@ class Family:
     def _admit(self, labels: Labels, events: int) -> Series:
         return self.series[self._place(labels, events)]
 
-    def _admit_values(self, order: Iterable[tuple[Labels, Touch]]) -> None:
-        """Admit the values of each open label in the order of the slot in which they came; in one, of their text."""
+    def _admitted_order(self, touched: Iterable[tuple[Labels, Touch]]) -> Sequence[tuple[Labels, Touch]]:
+        """
+        *touched* in the order in which label sets get series of their own, with the values of their labels admitted.
+
+        First values are admitted, in the order of the slot in which they came, and in one slot of their text. Then
+        label sets as they are told apart, in the same order.
+        """
+        order = list(touched)
         if not self._limited:
-            return
+            return order
         for place in self._open:
             first: dict[str, int] = {}
             for labels, touch in order:
-                value = labels[place]
-                first[value] = min(first.get(value, touch.first), touch.first)
+                first[labels[place]] = min(first.get(labels[place], touch.first), touch.first)
             admitted, most = self._admitted[place], self.metric.label_limits[place]
-            for value in sorted(first.keys() - admitted - {OTHER}, key=lambda value: (first[value], value)):  # at once
-                if len(admitted) >= most:
-                    break
-                admitted.add(value)
+            waiting = sorted((slot, value) for value, slot in first.items() if value not in admitted and value != OTHER)
+            admitted.update(value for _, value in waiting[: max(most - len(admitted), 0)])
+        folded = {labels: self.folded(labels) for labels, _ in order}
+        opens = {labels: tuple(each[place] for place in self._open) for labels, each in folded.items()}
+        return sorted(order, key=lambda item: (item[1].first, opens[item[0]], folded[item[0]]))
 
     def _place(self, labels: Labels, events: int) -> Labels:
         """The label set that *labels* are counted under, whose series is there then."""
@@ -157,7 +162,7 @@ class Family:
                 admitted.add(value)
         labels = tuple(folded)
         if labels not in self.series:
-            if self._limited and len(self.series) >= self.metric.limit:
+            if self._limited and len(self.series) + self._siblings > self.metric.limit:
                 labels = tuple(OTHER if place in self._admitted else value for place, value in enumerate(labels))
                 self.overflow[""] += events
             if labels not in self.series:

@@ -87,7 +87,7 @@ class _Fold:
         """What a counter rises by."""
         metric, sources = binding.measure.metrics[0], binding.measure.exemplars[0]
         rows = None if binding.measure.column is None else self._rows(binding)
-        sums = None if rows is None else self._sums(binding, rows)
+        sums = None if rows is None else _sums(binding, rows)
         chosen = self._of_counter(binding, sources, rows) if sources else {}
         spread = self._spread(binding, rows) if metric.name in self._by_slot else {}
         having = None if rows is None else set(rows.targets.tolist())
@@ -131,7 +131,7 @@ class _Fold:
     def observations(self, binding: Binding) -> Iterator[Update]:
         """What histograms and summaries observe."""
         rows = self._rows(binding)
-        sums = self._sums(binding, rows)
+        sums = _sums(binding, rows)
         order, parts = _sorted(binding, rows)
         rows = _Rows(rows.places[order], rows.targets[order], rows.numbers[order])
         numbers, slots = rows.numbers, self._slots[rows.places]
@@ -191,14 +191,9 @@ class _Fold:
         places = chosen.nonzero()[0]
         return _Rows(places, targets[self._places[places]], numbers[places])
 
-    def _sums(self, binding: Binding, rows: _Rows) -> list[Exact]:
-        sums = exact_sums(rows.numbers, rows.targets, len(binding.targets))
-        if self._columns.residues:
-            target_at = dict(zip(rows.places.tolist(), rows.targets.tolist(), strict=True))
-            for row, column, rest in self._columns.residues:
-                if column == binding.measure.column and row in target_at:
-                    sums[target_at[row]] += rest
-        return sums
+
+def _sums(binding: Binding, rows: _Rows) -> list[Exact]:
+    return exact_sums(rows.numbers, rows.targets, len(binding.targets))
 
 
 def _of_indexes(metric: Metric, rows: _Rows) -> _Counted:

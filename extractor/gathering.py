@@ -25,7 +25,7 @@ from extractor.prices import Prices
 from extractor.repeated import Parts, calls, reports
 from extractor.repeats import Calls, Report, Saying
 from extractor.runs import Sighting
-from extractor.sighted import Named, amounts, named, sightings
+from extractor.sighted import Named, amounts, named, present, sightings
 from extractor.state import State
 from extractor.sums import refuse_tiny
 from extractor.updates import Update
@@ -38,6 +38,7 @@ class _OfRuns(NamedTuple):
     sightings: Sequence[Sighting]
     named: Named
     amounts: Amounts
+    present: set[int]
     loops: Sequence[tuple[Sequence[tuple[str, Report]], tuple[list[Saying], Calls] | None]]
     intervals: Sequence[Sequence[tuple[list[Elapsed], Marks]]]
 
@@ -56,6 +57,7 @@ class Gathered(NamedTuple):
             accounts, said = state.accounts[self.pack.name], self.of_runs
             state.see_runs(self.pack, said.sightings, said.named)
             accounts.ledger.add(said.runs, said.amounts)
+            accounts.present |= said.present
             for (_, repeats), (reported, made) in zip(accounts.repeats, said.loops, strict=True):
                 repeats.report(reported)
                 if made is not None:
@@ -94,6 +96,7 @@ def _of_runs(pack: Pack, parts: Parts, runs: Sequence[str | None], state: State)
         list(sightings(parts, runs, state.time_of, accounts.runs.epoch)),
         named(parts, runs),
         amounts(parts),
+        present(parts),
         [(list(reports(parts, pattern, runs)), calls(parts, pattern)) for pattern, _ in accounts.repeats],
         [list(marks(parts, interval, runs)) for interval, _ in accounts.intervals],
     )

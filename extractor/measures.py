@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from extractor.catalog import Kind
-from extractor.families import Family
 from extractor.hdr import quantiles
 from extractor.reporting import Signal
 from extractor.series import Counter, Histogram, Latest, Series, Summary
@@ -41,7 +40,7 @@ def number(signal: Signal, state: State, seconds: float, only: Only = EVERYTHING
     if signal.over:
         whole = Fraction(sum(_sum(state, name, only) for name in signal.over))
         return float(total / whole) if whole else None
-    return as_float(total, metric.per_unit) / (seconds / _HOUR if signal.hourly else 1)
+    return as_float(total * Fraction(_HOUR) / Fraction(seconds) if signal.hourly else total, metric.per_unit)
 
 
 def shares(signal: Signal, state: State, only: Only = EVERYTHING) -> dict[str, float]:
@@ -60,12 +59,8 @@ def shares(signal: Signal, state: State, only: Only = EVERYTHING) -> dict[str, f
 def is_seen(signal: Signal, whole: State) -> bool:
     """Whether *whole*, all of the logs, has anything that *signal* could be made of, so that a 0 is a number."""
     names = {signal.metric, *signal.over} if signal.metric in signal.over else {signal.metric}
-    return any(_is_seen(whole.families[name]) for name in names)
-
-
-def _is_seen(family: Family) -> bool:
     # That no run was given up is known.
-    return family.metric.run is not None or family.seen
+    return any(whole.families[name].metric.run is not None or whole.is_seen(name) for name in names)
 
 
 def values(signal: Signal, state: State, label: str) -> list[str]:

@@ -68,7 +68,7 @@ def _row(state: State, row: ReportRow) -> Iterator[Figure]:
             whole = sum(map(_number, family.series.values()), Fraction(0))
             yield Figure(row.title, "", float(Fraction(total) / Fraction(whole)) if whole else None, "ratio")
         else:
-            yield Figure(row.title, "", as_float(total, metric.per_unit), unit, family.seen)
+            yield Figure(row.title, "", as_float(total, metric.per_unit), unit, state.is_seen(row.metric))
 
 
 def _matches(metric: Metric, labels: tuple[str, ...], row: ReportRow) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from extractor.catalog import Catalog, Label
-from extractor.derive import label_value, run_fields
+from extractor.derive import label_value, run_fields, run_totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,15 @@ def run_counts(catalog: Catalog) -> list[RunCount]:
         for feed in event.feeds
         if feed.value.run is not None
     ]
+
+
+def totals_of(catalog: Catalog) -> dict[str, list[tuple[str, int]]]:
+    """The metrics of what a run adds up: of each, its packs, and the places of its totals there."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for pack in catalog.packs:
+        totals = run_totals(pack)
+        for event in pack.events.values():
+            for feed in event.feeds:
+                if feed.value.total is not None:
+                    found.setdefault(feed.metric, []).append((pack.name, totals.index(feed.value.total)))
+    return found

@@ -103,6 +103,16 @@ def amounts(parts: Parts) -> Amounts:
     return Amounts(*map(np.concatenate, zip(*rows, strict=True))) if rows else nothing()
 
 
+def present(parts: Parts) -> set[int]:
+    """The places of the totals of runs that an event of *parts* has an amount of, were it 0."""
+    return {
+        total
+        for plan, columns in parts
+        for total, column in (plan.amounts if columns.runs else ())
+        if column is None or not np.isnan(np.array(columns.numbers[column])).all()
+    }
+
+
 def _by_slot(total: int, run: Integers, slot: Integers, values: Floats) -> tuple[Integers, Integers, Integers, Floats]:
     """The amounts of one total; integers of one run and slot as their sum, which is exact."""
     some = np.flatnonzero(values)  # 0 adds nothing

@@ -21,7 +21,7 @@ from extractor.catalog import Catalog, Kind, Pack
 from extractor.digests import digests
 from extractor.endings import Add
 from extractor.families import Family, Labels
-from extractor.run_counts import run_counts
+from extractor.run_counts import run_counts, totals_of
 from extractor.runs import Sighting
 from extractor.sequences import Sequences
 from extractor.series import Summary
@@ -82,6 +82,7 @@ class State:
         self._linger = run_linger + self._slot_seconds  # as for runs: times are known to the slot
         self.sequences = Sequences() if limited else Sequences(MOST_WRITERS_OF_PARTS)
         self._run_counts = run_counts(catalog)
+        self._totals = totals_of(catalog)
         self._declared = digests(catalog)
 
     @property
@@ -138,7 +139,7 @@ class State:
         series = family.find(update.labels, len(update.numbers), update.first)
         if not len(update.numbers):
             return
-        family.seen |= update.seen
+        family.seen = True
         if isinstance(series, Summary):
             per_unit = family.metric.per_unit
             self.clamped += series.observe(update.numbers, update.slots, newest, per_unit, update.places)
@@ -232,6 +233,13 @@ class State:
         return sum(len(family.series) for family in self.families.values()) + sum(
             accounts.held for accounts in self.accounts.values()
         )
+
+    def is_seen(self, metric: str) -> bool:
+        """Whether an event had what *metric* is made of, so that a 0 is a number."""
+        if not self.families[metric].seen:
+            return False
+        totals = self._totals.get(metric)
+        return totals is None or any(place in self.accounts[pack].present for pack, place in totals)
 
     def open_runs(self) -> int:
         """How many runs are open now."""

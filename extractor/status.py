@@ -247,7 +247,7 @@ class Monitor:
     def _is_seen(self, signal: Signal) -> bool:
         # As in the report.
         names = {signal.metric, *signal.over} if signal.metric in signal.over else {signal.metric}
-        return self._metric(signal).run is not None or any(self._state.families[name].seen for name in names)
+        return self._metric(signal).run is not None or any(self._state.is_seen(name) for name in names)
 
     def _find_cost(self) -> list[int]:
         """The place of the first signal that is a sum of dollars, if there is one."""

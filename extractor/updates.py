@@ -43,7 +43,7 @@ class Observations(NamedTuple):
     Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series.
 
     *places* says where in the series each is counted, if that is known: the bucket of a histogram, the HDR index of a
-    summary. *seen* is as in `Increment`.
+    summary.
     """
 
     metric: str
@@ -53,7 +53,6 @@ class Observations(NamedTuple):
     first: int = 0
     places: NDArray[Any] | None = None
     exemplars: Sequence[tuple[int, Exemplar]] = ()
-    seen: bool = True
 
 
 class Settings(NamedTuple):
