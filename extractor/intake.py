@@ -17,6 +17,7 @@ from extractor.happenings import Happening
 from extractor.internal_errors import InternalErrors
 from extractor.journal import Journal, Range
 from extractor.lines import Piece, TooLong
+from extractor.orders import rank
 from extractor.pipeline import FOLD_AFTER, Pipeline
 from extractor.positions import Identity, Position
 from extractor.sources import Source
@@ -60,6 +61,7 @@ class Intake:
         self._journal = journal
         self._errors = errors or InternalErrors(pipeline.stats)
         self._packs: dict[Identity, Pack] = {}
+        self._ranks: dict[Identity, int] = {}
         self._scanned = -inf
         self.tail = Tail(
             tuple(roots),
@@ -133,7 +135,7 @@ class Intake:
                 self.fold()
             self._journal.begin(read)
         pipeline.careful |= doubtful
-        pipeline.feed(self._pack(source), source.path, chunk.pieces)
+        pipeline.feed(self._pack(source), source.path, chunk.pieces, self._rank(chunk))
         if doubtful:
             self.fold()
             pipeline.careful = False
@@ -143,6 +145,17 @@ class Intake:
             kind = type(happening).__name__.lower()
             self._pipeline.stats.note(kind, happening.lost or 0)
             self._on_happening(happening)
+
+    def _rank(self, chunk: Chunk) -> int:
+        """The rank of the file of *chunk* among all: what its first line says, which need not be in the chunk."""
+        source = chunk.source
+        if chunk.pieces and chunk.pieces[0].offset == 0:
+            first = chunk.pieces[0]
+            head = first.head if isinstance(first, TooLong) else first.data
+            self._ranks[source.identity] = rank(head, self._time_of)
+        elif source.identity not in self._ranks:
+            self._ranks[source.identity] = rank(source.head(), self._time_of)
+        return self._ranks[source.identity]
 
     def _pack(self, source: Source) -> Pack:
         # A file keeps its pack when it is renamed to what is no log's name.

@@ -6,7 +6,7 @@ contents, so it is the same however the files are named, cut or read.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -22,21 +22,24 @@ Integers = NDArray[np.int64]
 Order = tuple[str, int, int, int]
 """The writer (empty without one), its number, the rank of the file, and the offset in it."""
 
-_DIGEST_BITS = 12
-_LAST_MICROSECOND = (1 << 50) - 1  # that leaves room for a digest in 63 bits; in the year 2005678
+_DIGEST_BITS = 10
+_LAST_MICROSECOND = (1 << 53) - 1  # that leaves room for a digest in 63 bits; in the year 2255
 
 FIRST: Order = ("", 0, 0, 0)
 """Before every event."""
 
 
-def rank_of(first_line: bytes, time: float | None) -> int:
+def rank(head: bytes, time_of: Callable[[bytes], float | None]) -> int:
     """
-    The rank among all files of one with this *first_line*, whose event time is *time*, if it has one.
+    The rank among all files of one that begins with *head*; *time_of* is the event time of a line, if it has one.
 
-    It is the time in microseconds, and 12 bits of a digest, so that files that begin at one time have an order, too.
+    It is the time of the first line in microseconds, and 10 bits of a digest of that line, so that files that begin at
+    one time have an order, too.
     """
+    first = head[: max(head.find(b"\n"), 0)]
+    time = time_of(first) if first else None
     micros = min(max(round((time or 0.0) * 1_000_000), 0), _LAST_MICROSECOND)
-    return micros << _DIGEST_BITS | crc32(first_line) & ((1 << _DIGEST_BITS) - 1)
+    return micros << _DIGEST_BITS | crc32(first) & ((1 << _DIGEST_BITS) - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

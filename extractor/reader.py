@@ -14,13 +14,14 @@ from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
 from extractor.internal_errors import InternalErrors
 from extractor.lines import MAX_LINE_BYTES, LineBuffer, Piece
+from extractor.orders import rank
 from extractor.packed import Packed
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period, timer, within
 from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected, Steps
 from extractor.prices import Prices
 from extractor.rotation import plain_name
-from extractor.shards import Extent, Shard, opened, rank
+from extractor.shards import Extent, Shard, opened
 from extractor.tail import CHUNK_BYTES
 
 

@@ -14,7 +14,7 @@ from math import inf
 from typing import NamedTuple
 
 from extractor.errors import SourceError
-from extractor.orders import rank_of
+from extractor.orders import rank
 from extractor.packed import Packed
 from extractor.positions import Found, Identity
 from extractor.sources import OPEN_FLAGS, PEEK_BYTES, Source
@@ -157,12 +157,6 @@ def _time(head: bytes, time_of: TimeOf) -> float:
     line = head[: max(head.find(_NEWLINE), 0)]
     time = time_of(line) if line else None
     return -inf if time is None else time
-
-
-def rank(head: bytes, time_of: TimeOf) -> int:
-    """The rank of a file that begins with *head*."""
-    line = head[: max(head.find(_NEWLINE), 0)]
-    return rank_of(line, time_of(line) if line else None)
 
 
 def _open(path: str, identity: Identity) -> int:

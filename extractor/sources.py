@@ -9,6 +9,7 @@ Knows nothing of folders, JSON or metrics.
 
 import os
 import stat
+from contextlib import suppress
 from enum import StrEnum
 
 from extractor.fingerprints import WINDOW, Trace, digest
@@ -207,6 +208,16 @@ class Source:
         if self.claim is not None or not data.startswith(before):
             return b""
         return data[len(before) : max(data.find(NEWLINE, len(before)), 0)]
+
+    def head(self) -> bytes:
+        """The first bytes of the content, whatever of it was read; nothing if they cannot be had."""
+        if self._fd is None:
+            return b""
+        # Of a compressed file anew: what is unpacked so far is read on.
+        content = Packed(self._fd, self.packed) if self.packed else Plain(self._fd)
+        with suppress(OSError):
+            return content.read_at(0, PEEK_BYTES)
+        return b""
 
     def content(self) -> Content:
         """What is in the file, which must be open."""

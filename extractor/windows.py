@@ -83,13 +83,15 @@ class Windows:
     def step(self, time: float) -> int:
         """The part of a window in which *time*, in seconds since the epoch, lies; one for all that is too early."""
         part = self._part(time)
-        self._earliest = part if self._earliest is None else min(self._earliest, part)
-        if not self._is_fixed:
-            self._newest = max(self._newest, part)
         return _BEFORE if self._is_over(part) else part
 
     def enter(self, step: int) -> State:
         """The state for the events of *step*; all that came before this is folded."""
+        # Of what lies before the windows, when exactly does not matter.
+        part = self._newest - 2 * PARTS if step == _BEFORE else step
+        self._earliest = part if self._earliest is None else min(self._earliest, part)
+        if not self._is_fixed:
+            self._newest = max(self._newest, part)
         for part in [part for part in self._states if self._is_over(part)]:
             self._before.merge_series(self._states.pop(part))
         if self._is_over(step):

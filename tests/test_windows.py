@@ -22,7 +22,7 @@ def cut(blobs: list[list[bytes]], until: float | None = None, seen: float = -inf
     """The windows after *blobs* of lines, each read at once; what is read is folded after every third of them."""
     catalog = default_catalog()
     windows = Windows(catalog, SECONDS, until, seen, run_timeout=timeout)
-    pipeline = Pipeline(windows.enter(0), Stats(), steps=windows)
+    pipeline = Pipeline(windows.like, Stats(), steps=windows)
     for place, lines in enumerate(blobs):
         pipeline.feed(catalog.default_pack, "x", [Blob(b"".join(each + b"\n" for each in lines), 0)])
         if place % 3 == 2:
@@ -87,7 +87,7 @@ def test_memory_is_bounded_without_harm() -> None:
     """To bound memory forgets no run that may still count in a window."""
     catalog = default_catalog()
     windows = Windows(catalog, SECONDS, T0 + 200, run_timeout=10.0)
-    pipeline = Pipeline(windows.enter(0), Stats(), steps=windows)
+    pipeline = Pipeline(windows.like, Stats(), steps=windows)
     end = {"status": "ok", "stop_reason": "stop", "duration_ms": 1}
     lines = [line("run.complete", run % 200, run_id=f"r{run}", **end) for run in range(60_000)]
     pipeline.feed(catalog.default_pack, "x", [Blob(b"".join(each + b"\n" for each in lines), 0)])
