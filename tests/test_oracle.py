@@ -32,6 +32,7 @@ CASES = [path for path in sorted(Path("tests/cases").iterdir()) if not (path / "
 OF_CASES = Options(max_line_bytes=1024)
 FOLLOWED = ("loop_reported_before_silence", "numbers_read_out_of_order", "two_ends")
 """Cases in which it matters when a line is read."""
+REPORTED = sorted(Path("tests/oracle/reported").glob("*.jsonl"))
 SHOWN = ("nul_in_an_exemplar", "two_ends")
 """Cases in which it matters which exemplars are shown."""
 
@@ -148,21 +149,43 @@ def test_replay_of_many_lines(seed: int, tmp_path: Path) -> None:
     same(log, of_json(counted, json.loads(program.replay(log, written, "json", 3))))
 
 
+@pytest.mark.parametrize("path", REPORTED, ids=lambda path: path.stem)
+def test_report_of_cases(path: Path, tmp_path: Path) -> None:
+    """A few lines say what is a number in a report, and in which window it is one."""
+    log = Log(0, {"a.jsonl": path.read_bytes()}, (), Options())
+    same(log, of_report(log, tmp_path, "30m", until=None))
+    same(log, of_report(log, tmp_path, "45s", until=None))
+
+
 @pytest.mark.parametrize("seed", seeds(0.2))
 def test_report(seed: int, tmp_path: Path) -> None:
     """Every signal, now and before, and every value that is held against an objective, is what the oracle counts."""
     log = logs.make(seed, is_live=True)
+    draw = Random(seed)
+    window = draw.choice(list(program.WINDOWS))
+    until = draw.choice(count(list(log.files.values()), log).events).time if draw.random() < 0.3 else None
+    same(log, of_report(log, tmp_path, window, until))
+
+
+def of_report(log: Log, folder: Path, window: str, until: int | None) -> list[str]:
+    """What differs in the answer of `report --format json`; *until* is a time in microseconds."""
     counted = count(list(log.files.values()), log)
-    window = Random(seed).choice(list(program.WINDOWS))
-    answer = program.report(log, program.write(tmp_path, log.files.items()), window)
-    windows = signals.Windows(counted, program.WINDOWS[window])
+    if until is not None:
+        counted = count(cuts.before(counted, until), log)
+    answer = program.report(log, program.write(folder, log.files.items()), window, until)
+    if not counted.events:
+        return []
+    windows = signals.Windows(counted, program.WINDOWS[window], until)
     found = [
-        *compare("lines", sum(len(file) for file in counted.lines), answer["lines"]),
         *compare("events", len(counted.events), answer["events"]),
-        *compare("rejects", sum(counted.rejects.values()), answer["rejects"]),
         *compare("unpriced", dict(counted.unpriced), answer["unpriced"]),
-        *compare("share of rejects", signals.rejected(counted), answer["signals"][-1]["value"]),
     ]
+    if until is None:  # which rejected lines are outside is another question
+        found += [
+            *compare("lines", sum(len(file) for file in counted.lines), answer["lines"]),
+            *compare("rejects", sum(counted.rejects.values()), answer["rejects"]),
+            *compare("share of rejects", signals.rejected(counted), answer["signals"][-1]["value"]),
+        ]
     for declared, shown in zip(counted.pack.file["signals"], answer["signals"], strict=False):
         title = f"{window} {shown['signal']}"
         judged = {each["for"]: each["value"] for each in shown["objectives"]}
@@ -172,7 +195,7 @@ def test_report(seed: int, tmp_path: Path) -> None:
             *compare(f"{title}, before", signals.previous(windows, declared), shown["previous"]),
             *compare(f"{title}, judged", signals.judged(windows, declared), judged),
         ]
-    same(log, found)
+    return found
 
 
 @pytest.mark.timeout(180)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from tests.oracle import order
+from tests.oracle.count import Count
 from tests.oracle.lines import read
 from tests.oracle.options import SECOND, Options
 from tests.oracle.pack import default
@@ -51,6 +52,16 @@ def recut(files: Sequence[bytes], options: Options, draw: Random) -> Iterator[tu
             break
     for index, data in enumerate(files):
         yield f"part-{index}.jsonl", data
+
+
+def before(counted: Count, until: int) -> list[bytes]:
+    """The files of *counted* without the events that are not before *until*."""
+    files = []
+    for data, lines in zip(counted.files, counted.lines, strict=True):
+        whole = data.split(b"\n")[:-1]
+        kept = [each for each, line in zip(whole, lines, strict=True) if not line.is_event or line.time < until]
+        files.append(b"".join(each + b"\n" for each in kept))
+    return files
 
 
 def ended(files: Mapping[str, bytes], later: int) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from typing import Any
 from tests.killing import Victim
 from tests.oracle.count import Count
 from tests.oracle.logs import PRICES, Log
+from tests.oracle.options import SECOND
 
 WINDOWS = {"45s": 45, "1m": 60, "10m": 600, "30m": 1800, "1d": 86400}
 """Lengths of which a thirtieth is a number that a double can be."""
@@ -50,11 +51,11 @@ def replay(log: Log, logs: Path, how: str, jobs: int) -> str:
     return output("replay", logs, "--format", how, "--jobs", jobs, *words(log, logs.parent))
 
 
-def report(log: Log, logs: Path, window: str) -> dict[str, Any]:
+def report(log: Log, logs: Path, window: str, until: int | None) -> dict[str, Any]:
     """What `extractor report` prints as JSON; a broken objective is none of our business."""
-    return json.loads(
-        output("report", logs, "--format", "json", "--window", window, *words(log, logs.parent), codes=(0, 3))
-    )
+    end = [] if until is None else ["--until", f"{until // SECOND}.{until % SECOND:06}"]
+    options = ["--format", "json", "--window", window, *end, *words(log, logs.parent)]
+    return json.loads(output("report", logs, *options, codes=(0, 3)))
 
 
 @contextmanager

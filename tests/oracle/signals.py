@@ -127,7 +127,9 @@ def _signal(windows: Windows, declared: Mapping[str, Any], begin: Fraction, end:
             if begin <= each.time < end and tables.matches(metric, each, where) and fits(tables.named(metric, each))
         ]
 
-    if not any(is_seen(count, each, fits) for each in (metric, *divisors)):
+    # A share of a whole is seen with the whole: misses alone are a hit ratio of 0. Runs alone are no rate of loops.
+    made_of = divisors if metric in divisors else [metric]
+    if not any(is_seen(count, each) and is_seen(count, each, fits) for each in made_of):
         return None
     counted = [each for each in within(metric, declared.get("where", {})) if each.value is not None]
     total = series.total(counted, metric)
@@ -168,7 +170,7 @@ def _is_made_of(count: Count, feed: Feed, fits: Fits) -> bool:
     if feed.value["run"] in {"open", "abandoned"}:
         return any(fits({name: run.label(name) for name in feed.sources}) for run in count.runs)
     if fits is not everything:
-        return True  # it is seen among all, and its mean needs no zero
+        return True  # what is seen of any agent would be seen of each
     own, types = feed.value.get("own"), feed.value["of"]
     if own and any(event.type is feed.type and event.values.get(own) is not None for event in count.events):
         return True
