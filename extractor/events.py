@@ -253,7 +253,7 @@ def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
 def time_of(line: bytes, pack: Pack) -> float | None:
     """The event time of a line that need not be valid, None if it has none: for ordering files, not for judging."""
     try:
-        raw = found(orjson.loads(line), pack.time)
+        raw = found(_decoded(line.decode()), pack.time)
     except ValueError:
         return None
     return rfc_3339(raw) if isinstance(raw, str) else _epoch(raw)
