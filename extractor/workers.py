@@ -13,7 +13,6 @@ Knows nothing of what the work is.
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -23,6 +22,8 @@ import msgspec
 
 from extractor.errors import ExtractorError, SourceError, WorkerError
 from extractor.internal_errors import origin
+
+_ANSWERED = {signal.SIGINT, signal.SIGTERM}
 
 Kind = Literal["progress", "next", "result", "error", "broken"]
 
@@ -73,8 +74,9 @@ class Workers:
         self._left: list[int] = []
 
     def __enter__(self) -> Self:
-        # Ctrl-C is sent to all processes of a terminal, and only the parent answers it: a worker is born deaf.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C is sent to all processes of a terminal, and only the parent answers it: a worker is born deaf. Nor does
+        # it do what the parent does on SIGTERM.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
         try:
             for _ in range(self._jobs):
                 self._workers.append(_Worker(self._make, self._workers))
@@ -126,14 +128,14 @@ class Workers:
             worker.open_items.append(item)
         try:
             worker.pipe.send_bytes(msgspec.msgpack.encode(item))
-        except BrokenPipeError:
+        except OSError:
             raise self._died(worker) from None
 
     def _heard(self, worker: _Worker) -> Told | None:
         """What *worker* says; None if it has ended, as it should."""
         try:
             return Told(*msgspec.msgpack.decode(worker.pipe.recv_bytes()))
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # the latter if it died in the middle of a word
             worker.process.join()
             if worker.process.exitcode or worker.open_items:
                 raise self._died(worker) from None
@@ -149,26 +151,32 @@ class Workers:
 def _serve(make: Make, pipe: Connection, inherited: Sequence[Connection]) -> None:
     """What a worker does all its life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ANSWERED)
     # Only the parent may hold its ends, so that its workers see when it is gone.
     for end in inherited:
         end.close()
 
     def tell(told: Told) -> None:
-        pipe.send_bytes(msgspec.msgpack.encode(told))
+        try:
+            pipe.send_bytes(msgspec.msgpack.encode(told))
+        except OSError:
+            os._exit(1)  # the parent is gone, and nobody is left to be told
+
+    def asked() -> int | None:
+        try:
+            return msgspec.msgpack.decode(pipe.recv_bytes(), type=int | None)
+        except (EOFError, OSError):
+            os._exit(1)
 
     try:
         work, finish = make(tell)
         tell(Told("next"))
-        while (item := msgspec.msgpack.decode(pipe.recv_bytes(), type=int | None)) is not None:
+        while (item := asked()) is not None:
             work(item)
             tell(Told("next"))
         finish()
     except ExtractorError as error:
         tell(Told("error", [error.message, error.hint]))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(1)  # the parent is gone, and nobody is left to be told
-    except Exception as error:  # noqa: BLE001  # the parent reports it in one line
-        with suppress(OSError):
-            tell(Told("error", [f"internal error: {origin(error)}", "please report it; --jobs 1 may get further"]))
-        os._exit(1)
+    except Exception as error:  # noqa: BLE001  # which would be a traceback among what the parent says
+        tell(Told("error", [f"a process of the replay failed: {origin(error)}", "is it the same with --jobs 1?"]))

@@ -1,5 +1,6 @@
 """How a replay ends before its time, as real processes: Ctrl-C, a worker that is killed, a reader that goes away."""
 
+import fcntl
 import gzip
 import os
 import pty
@@ -7,12 +8,15 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.gen import lines
+from extractor import workers
+from extractor.errors import SourceError, WorkerError
 from tests.conftest import Log
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually
@@ -195,3 +199,55 @@ def told_by(terminal: object) -> bytes:
         return terminal.read(65536)  # type: ignore[attr-defined]
     except OSError:
         return b""
+
+
+def test_a_worker_that_is_killed_while_it_sends() -> None:
+    """Of a result that breaks off there is one error, with the reason, whatever part of it was sent."""
+
+    def make(tell: workers.Tell) -> tuple[workers.Work, workers.Finish]:
+        def finish() -> None:
+            tell(workers.Told("progress", [1, 1]))
+            tell(workers.Told("result", bytes(50 << 20)))  # more than a pipe takes at once
+
+        return (lambda _item: None), finish
+
+    with workers.Workers(make, 1) as crew:
+        [worker] = crew._workers
+        told = crew.run(1)
+        assert "progress" == next(told).kind
+        eventually(lambda: waiting(worker.pipe.fileno()) > 50_000, expected=True)
+        worker.process.kill()
+
+        with pytest.raises(WorkerError, match="was killed by signal 9; nothing was counted"):
+            next(told)
+
+
+def waiting(fd: int) -> int:
+    """How many bytes can be read."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_a_worker_that_fails_otherwise() -> None:
+    """What nobody has foreseen is one error, too, and no traceback of another process."""
+
+    def make(_tell: workers.Tell) -> tuple[workers.Work, workers.Finish]:
+        def work(_item: int) -> None:
+            raise MemoryError
+
+        return work, (lambda: None)
+
+    with (
+        workers.Workers(make, 2) as crew,
+        pytest.raises(SourceError, match=re.escape("a process of the replay failed: MemoryError()")),
+    ):
+        list(crew.run(5))
+
+
+def test_a_terminated_worker_says_nothing(busy: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to all processes, as a service manager sends it, ends all of them, and nobody prints a traceback."""
+    workers_of_it = children(busy.pid)
+    os.killpg(busy.pid, signal.SIGTERM)
+
+    assert (b"", b"") == busy.communicate(timeout=DEADLINE)
+    assert -signal.SIGTERM == busy.returncode
+    eventually(lambda: [worker for worker in workers_of_it if is_there(worker)], [])
