@@ -14,10 +14,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import TracebackType
 from typing import Self
 
 from extractor.document import Document
 from extractor.errors import OutputError
+from extractor.files import PREFIX
 
 _SPAN = 2 * 3600
 """Seconds of Prometheus' shortest block; blocks begin at whole multiples of it."""
@@ -54,23 +56,38 @@ class Blocks:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             # Where the blocks will be: there is room for them there, and they only need a new name.
-            within = TemporaryDirectory(dir=self._folder, prefix=".backfill-")
+            within = TemporaryDirectory(dir=self._folder, prefix=PREFIX)
         except OSError as error:
             raise OutputError(f"cannot write to {self._folder}: {error.strerror}") from error
         self._work = Path(self._opened.enter_context(within))
         self._opened.callback(self._stop)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with self._opened:
-            if kind is None:
+            if error is None:
                 self._finish_span()
                 self._wait()
-                for block in sorted(self._work.glob("blocks-*/*/meta.json")):
-                    block.parent.replace(self._folder / block.parent.name)
-                    self._made += 1
+                self._show()
             elif self._document is not None:
-                self._document.__exit__(kind)
+                self._document.__exit__(kind, error, trace)
+
+    def _show(self) -> None:
+        """Move all blocks to where they are looked for, or none."""
+        shown: list[Path] = []
+        try:
+            for meta in sorted(self._work.glob("blocks-*/*/meta.json")):
+                shown.append(self._folder / meta.parent.name)
+                meta.parent.replace(shown[-1])
+        except BaseException as error:
+            for block in shown:
+                shutil.rmtree(block, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise OutputError(f"cannot write to {self._folder}: {error.strerror}") from error
+            raise
+        self._made = len(shown)
 
     def write(self, text: str) -> None:
         """Say what holds for all samples; for before the first of them."""
@@ -101,7 +118,7 @@ class Blocks:
     def _finish_span(self) -> None:
         if self._document is None:
             return
-        self._document.__exit__(None)
+        self._document.__exit__(None, None, None)
         self._document = None
         self._wait()
         self._made_from = self._work / f"{self._span}.om"

@@ -24,6 +24,7 @@ from extractor.own_log import FORMS, PRIORITIES, Log
 from extractor.run_options import Options
 from extractor.settings import Command
 from extractor.streams import give_up_output
+from extractor.termination import terminable
 
 _INTERRUPTED = 130
 _TRACEBACK = "please report it; EXTRACTOR_TRACEBACK=1 in the environment shows where it comes from"
@@ -48,7 +49,8 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
-            return super().main(*args, **extra)
+            with terminable():
+                return super().main(*args, **extra)
         except ExtractorError as error:
             _fail(str(error))
         except KeyboardInterrupt:

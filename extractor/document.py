@@ -1,7 +1,7 @@
 """
 Samples in the order of time in, an OpenMetrics document out that is there whole or not at all.
 
-It is written under a name of its own and takes its final one at the end. The metadata stands once, at the head, and the
+The metadata stands once, at the head, and the
 samples are in the order of time, not of families as OpenMetrics has it: that is what promtool and VictoriaMetrics can
 read piece by piece, and neither minds.
 
@@ -10,14 +10,15 @@ Knows nothing of states, metrics or events.
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Self
 
 from extractor.errors import OutputError
+from extractor.files import whole_file
 
 STDOUT = "-"
-_UNFINISHED = ".part"
 
 
 class Document:
@@ -28,33 +29,34 @@ class Document:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._final = None if path == STDOUT else Path(path)
-        if self._final is not None and self._final.is_dir():
+        self._path = None if path == STDOUT else Path(path)
+        if self._path is not None and self._path.is_dir():
             raise OutputError(f"{path} is a folder", "give the name of a file, or - for standard output")
-        direct = self._final is None or (self._final.exists() and not self._final.is_file())
-        self._part = None if direct else Path(f"{path}{_UNFINISHED}")
         self._opened = ExitStack()
         self._file: IO[bytes]
 
     def __enter__(self) -> Self:
-        if self._final is None:
+        path = self._path
+        if path is None:
             self._file = sys.stdout.buffer
             return self
         with self._telling():
-            self._file = self._opened.enter_context((self._part or self._final).open("wb"))
+            is_odd = path.exists() and not path.is_file()
+            # What a link leads to is replaced, not the link.
+            self._file = self._opened.enter_context(path.open("wb") if is_odd else whole_file(path.resolve()))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            with self._telling(), self._opened:
-                if kind is None:
-                    self.write("# EOF\n")
-                    self._file.flush()
-            if kind is None and self._part is not None and self._final is not None:
-                self._part.replace(self._final)
-        finally:
-            if self._part is not None:
-                self._part.unlink(missing_ok=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            with suppress(OSError):  # what could not be written before cannot be written now
+                self._opened.__exit__(kind, error, trace)
+            return
+        with self._telling(), ExitStack() as ending:
+            ending.push(self._opened)
+            self.write("# EOF\n")
+            self._file.flush()
 
     def write(self, text: str) -> None:
         """Add whole lines of metadata or samples."""
@@ -76,4 +78,4 @@ class Document:
         except BrokenPipeError:  # whoever reads has enough
             raise
         except OSError as error:
-            raise OutputError(f"cannot write {self._final or 'standard output'}: {error.strerror}") from error
+            raise OutputError(f"cannot write {self._path or 'standard output'}: {error.strerror}") from error

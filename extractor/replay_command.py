@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -36,6 +35,7 @@ from extractor.progress import counted, shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
 from extractor.settings import Command
+from extractor.spill import pile_folder
 
 
 @click.command(cls=Command)
@@ -127,9 +127,9 @@ def _backfill(
 ) -> Replayed:
     read_to_the_end()
     window = options.pop("quantile_window")
-    with TemporaryDirectory(prefix="extractor-") as folder, output:
+    with pile_folder() as folder, output:
         asked = Options(paths=paths, window=window, **options)
-        job = Backfill(catalog, asked, Path(folder), **how)
+        job = Backfill(catalog, asked, folder, **how)
         with shown(job.total_bytes) as progress:
             replayed = job.read(progress)
         with counted("Writing", job.parts) as done:

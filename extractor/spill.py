@@ -10,9 +10,11 @@ Knows nothing of what the values are.
 
 import heapq
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from struct import Struct
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 from zlib import compress, decompress
 
@@ -30,6 +32,17 @@ _FRAME = Struct("<qI")  # the step, and the bytes of the packed value
 Packed = tuple[int, bytes]
 
 
+@contextmanager
+def pile_folder() -> Iterator[Path]:
+    """A temporary folder for piles; gone with all that is in it after the block."""
+    try:
+        folder = TemporaryDirectory(prefix="extractor-")
+    except OSError as error:
+        raise OutputError(f"cannot make a temporary folder: {error.strerror}", "say where to with TMPDIR") from error
+    with folder as name:
+        yield Path(name)
+
+
 class _Pile:
     """A file in which steps ascend; *last* is the last of them."""
 
@@ -39,20 +52,24 @@ class _Pile:
         self.add(packed, "xb")
 
     def add(self, packed: Iterable[Packed], mode: str = "ab") -> None:
-        try:
-            with self.path.open(mode) as file:
-                for step, body in packed:
-                    file.write(_FRAME.pack(step, len(body)) + body)
-                    self.last = step
-        except OSError as error:
-            folder = self.path.parent
-            raise OutputError(f"cannot write to {folder}: {error.strerror}", "say where to with TMPDIR") from error
+        with self._telling("write to"), self.path.open(mode) as file:
+            for step, body in packed:
+                file.write(_FRAME.pack(step, len(body)) + body)
+                self.last = step
 
     def read(self) -> Iterator[Packed]:
-        with self.path.open("rb") as file:
+        with self._telling("read in"), self.path.open("rb") as file:
             while head := file.read(_FRAME.size):
                 step, length = _FRAME.unpack(head)
                 yield step, _read(file, length)
+
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            folder = self.path.parent
+            raise OutputError(f"cannot {what} {folder}: {error.strerror}", "say where to with TMPDIR") from error
 
 
 class Spill:

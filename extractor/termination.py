@@ -1,0 +1,34 @@
+"""
+SIGTERM in, an exception out: what a command has begun is undone by its `with` blocks, as on Ctrl-C.
+
+Afterwards the process ends by the signal, so that whoever sent it sees that.
+"""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+
+class Terminated(BaseException):
+    """SIGTERM has come."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise `Terminated` in the block when SIGTERM comes, and end the process by SIGTERM after it."""
+    before = signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    except Terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        sys.exit(128 + signal.SIGTERM)  # the first process of a container does not end by a signal
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
