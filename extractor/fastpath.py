@@ -268,7 +268,8 @@ def _take_loop(
     if run is not None:
         lines.append(f"columns.runs.frombytes(integers([runs[o.{run}] for o in objects]))")
     exec("\n ".join(["def take(objects, columns, runs):", "keys, words = columns.keys, columns.words", *lines]), scope)  # noqa: S102
-    take: Callable[[Sequence[Object], Columns, RunIds], None] = scope["take"]
+    # Out of its own scope, or the two keep each other until the garbage collector runs, which is seldom.
+    take: Callable[[Sequence[Object], Columns, RunIds], None] = scope.pop("take")
     return take
 
 
