@@ -8,19 +8,22 @@ later. The first line of the file has the version of its format and a checksum o
 Knows nothing of what is in it.
 """
 
-import fcntl
 import os
+from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, NamedTuple
 
 import msgspec
 
 from extractor.errors import CheckpointError
+from extractor.files import open_regular, reason, sync, whole_file
+from extractor.state_folder import StateFolder
 
 _FORMAT = b"extractor checkpoint"
-_VERSION = 2
-_NAME, _PREVIOUS, _NEW, _LOCK = "checkpoint", "checkpoint.previous", "checkpoint.new", "lock"
+_VERSION = 3
+_OLDEST = 2  # whose rejects are found as `former_rejects` has it
+_NAME, _PREVIOUS, _NEW = "checkpoint", "checkpoint.previous", ".new"
 
 
 class Loaded(NamedTuple):
@@ -34,97 +37,71 @@ class _Damaged(Exception):  # noqa: N818  # a finding, not an error of the progr
     """The file is not what was once written."""
 
 
-class StateDirectory:
-    """
-    The folder of one process's state; held exclusively until `close`.
-
-    Raises `CheckpointError` if it cannot be made or another process holds it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = -1
-        try:
-            self._hold()
-        except OSError as error:
-            raise CheckpointError(
-                f"cannot use the state directory {path}: {error.strerror}", "give another one with --state-dir"
-            ) from error
-
-    def close(self) -> None:
-        """Let others have it."""
-        os.close(self._lock)
+class StateDirectory(StateFolder):
+    """The folder of one process's state, with its checkpoints."""
 
     def load(self) -> Loaded:
         """
         The last checkpoint, or else the one before it.
 
-        A damaged one is kept aside with the suffix `.damaged`. Raises `CheckpointError` for one of a newer version: to
-        go on without it would count again what it has.
+        A damaged one is kept aside with the suffix `.damaged`. Raises `CheckpointError` for one of a newer version, as
+        to go on without it would count again what it has, and for what cannot be read.
         """
         notes: list[str] = []
-        for name in (_NAME, _PREVIOUS):
-            path = self.path / name
-            try:
-                return Loaded(_decoded(path.read_bytes(), path), notes)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise CheckpointError(f"cannot read {path}: {error.strerror}", "is it yours?") from error
-            except _Damaged as damage:
-                aside = path.with_name(name + ".damaged")
-                path.replace(aside)
-                notes.append(f"{path} is damaged ({damage}); it is kept as {aside.name}")
+        try:
+            with self.opened() as folder:
+                for name in (_NAME, _PREVIOUS):
+                    path = self.path / name
+                    try:
+                        return Loaded(_decoded(_read(folder, name), str(path)), notes)
+                    except FileNotFoundError:
+                        continue
+                    except _Damaged as damage:
+                        aside = _set_aside(folder, name)
+                        notes.append(f"{path} is damaged ({damage}); it is kept as {aside}")
+        except OSError as error:
+            raise CheckpointError(f"cannot read the state in {self.path}: {reason(error)}", "is it yours?") from error
         return Loaded(None, notes)
 
     def has_checkpoint(self) -> bool:
         """Whether the last checkpoint is still there."""
-        return (self.path / _NAME).exists()
+        with suppress(OSError, CheckpointError), self.opened() as folder:
+            os.stat(_NAME, dir_fd=folder)
+            return True
+        return False
 
     def save(self, value: Any) -> None:  # noqa: ANN401  # whatever MessagePack can say
-        """Make *value* the last checkpoint. Raises `OSError` if the disk refuses; then the last one stays."""
+        """
+        Make *value* the last checkpoint.
+
+        Raises `OSError` if the disk refuses, `CheckpointError` if the directory is away; then the last one stays.
+        """
         body = msgspec.msgpack.encode(value)
         head = b"%b %d %b\n" % (_FORMAT, _VERSION, sha256(body).hexdigest().encode())
-        self._hold()
-        new, last = self.path / _NEW, self.path / _NAME
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(head)
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        if last.exists():
-            beside = self.path / (_PREVIOUS + ".new")
-            beside.unlink(missing_ok=True)
-            beside.hardlink_to(last)
-            beside.replace(self.path / _PREVIOUS)
-        new.replace(last)
-        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with self.opened() as folder:
+            with whole_file(_NAME, folder=folder, temporary=_NAME + _NEW, mode=0o600) as file:
+                file.write(head)
+                file.write(body)
+                sync(file)
+                # A crash between the two renames leaves the last one under the name of the one before it.
+                with suppress(FileNotFoundError):
+                    os.replace(_NAME, _PREVIOUS, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
-        finally:
-            os.close(folder)
 
-    def _hold(self) -> None:
-        """Make the directory, and lock it: also when it has vanished since, and the lock with it."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if self._lock >= 0 and os.path.sameopenfile(lock, self._lock):
-            os.close(lock)
-            return
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
-            raise CheckpointError(
-                f"the state directory {self.path} is in use by process {holder}",
-                "stop that process, or give another directory with --state-dir",
-            ) from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = lock
+    def forget_previous(self) -> None:
+        """Let the checkpoint before the last one be a copy of the last one. Raises `OSError`."""
+        with self.opened() as folder, suppress(FileNotFoundError):  # if there is but the one before, it is the last one
+            content = _read(folder, _NAME)
+            with whole_file(_PREVIOUS, folder=folder, temporary=_PREVIOUS + _NEW, mode=0o600) as file:
+                file.write(content)
+                sync(file)
+            os.fsync(folder)
+
+
+def number_of(value: dict[str, Any]) -> int:
+    """The number of the checkpoint *value*, by which rejects are told apart; 0 for one of an earlier version."""
+    number: int = value.get("number", 0)
+    return number
 
 
 def as_read(value: Any) -> Any:  # noqa: ANN401  # whatever MessagePack can say
@@ -132,7 +109,28 @@ def as_read(value: Any) -> Any:  # noqa: ANN401  # whatever MessagePack can say
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value))
 
 
-def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever MessagePack can say
+def _read(folder: int, name: str) -> bytes:
+    with os.fdopen(open_regular(name, os.O_RDONLY, folder=folder), "rb") as file:
+        return file.read()
+
+
+def _set_aside(folder: int, name: str) -> str:
+    """Rename the file *name*; its new name, which is not that of a folder."""
+    aside = f"{name}.damaged"
+    while _is_folder(folder, aside):
+        aside += "-"
+    os.replace(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    return aside
+
+
+def _is_folder(folder: int, name: str) -> bool:
+    try:
+        return S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _decoded(content: bytes, path: str) -> Any:  # noqa: ANN401  # whatever MessagePack can say
     head, _, body = content.partition(b"\n")
     words = head.split(b" ")
     if not head.startswith(_FORMAT) or len(words) != 4 or not _is_number(words[2]):  # as `save` writes it
@@ -142,7 +140,7 @@ def _decoded(content: bytes, path: Path) -> Any:  # noqa: ANN401  # whatever Mes
             f"{path} is of version {int(words[2])}, this program reads up to {_VERSION}",
             "use a newer extractor, or an empty directory with --state-dir to count the logs again",
         )
-    if int(words[2]) < _VERSION:
+    if int(words[2]) < _OLDEST:
         raise _Damaged(f"it is of version {int(words[2])}, which this program does not read")
     if sha256(body).hexdigest().encode() != words[3]:
         raise _Damaged("its checksum is wrong")

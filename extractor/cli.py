@@ -135,7 +135,7 @@ def main() -> None:
     type=click.IntRange(min=1),
     default=100 << 20,
     metavar="BYTES",
-    help="Begin a new file of rejected lines past this size; the one before is kept.",
+    help="Maximum size of all files of rejected lines; the oldest lines are deleted first.",
 )
 @option(
     "--poll-interval",

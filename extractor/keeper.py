@@ -14,8 +14,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from extractor.checkpoint import StateDirectory
+from extractor.checkpoint import StateDirectory, number_of
 from extractor.errors import CheckpointError
+from extractor.files import reason
 from extractor.own_log import Log
 from extractor.pipeline import Rejected
 from extractor.positions import Position
@@ -25,7 +26,8 @@ from extractor.stats import Stats
 from extractor.tail import Tail
 
 _NOTHING = (-1, -1)
-_CHECKPOINT, _REJECTS = "checkpoint", "rejects"
+_OF_RUNS = ("run_timeout", "run_linger", "max_open_runs")  # what requeue must know to count as `run` does
+_CHECKPOINT, _REJECTS, _LOST = "checkpoint", "rejects", "lost rejects"
 
 
 class Keeper:
@@ -53,13 +55,13 @@ class Keeper:
         self._log = log
         self._lock = lock
         self._interval = interval
-        self._rejects = RejectFile(directory, max_reject_bytes)
+        self._rejects = RejectFile(self._directory, max_reject_bytes)
+        self._number = 1  # of the next checkpoint
         self._saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saver")
         self._saving: Future[None] | None = None
         self._began = time.monotonic()
         self._failing = False
         self._saved = _NOTHING
-        self._rejected = False
         self._noted = stats.unshown()
 
     def restore(self) -> list[Position]:
@@ -84,33 +86,48 @@ class Keeper:
         self._stats.saved_at, self._stats.heard_at = value["time"], value["heard_at"]
         if value.get("sequences"):  # they stood apart once
             self._state.sequences.load(value["sequences"])
-        self._restore_rejects(value["rejects"])
+        self._restore_rejects(value)
         return [Position.of_plain(position) for position in value["positions"]]
 
-    def _restore_rejects(self, position: list[int] | None) -> None:
+    def _restore_rejects(self, value: dict[str, Any] | None) -> None:
         try:
-            self._rejects.restore(position)
+            if value is None:
+                self._rejects.clear()
+            else:
+                self._number = number_of(value) + 1
+                self._rejects.restore(number_of(value), value["rejects"])
         except OSError as error:
             raise CheckpointError(
-                f"cannot write in the state directory {self._directory.path}: {error.strerror}",
-                "give another one with --state-dir",
+                f"cannot use the rejected lines in {self._directory.path}: {reason(error)}",
+                "move that away, or give another directory with --state-dir",
             ) from error
+        if lost := self._count_losses():
+            self._log.warning(f"{lost:,} rejected lines that were kept in {self._directory.path} are gone")
 
     def reject(self, rejected: Rejected) -> None:
         """Keep a rejected line."""
         self._rejects.write(rejected)
-        self._rejected = True
 
     def flush(self) -> None:
         """Write the rejected lines where a person can read them."""
-        if not self._rejected:
+        if not self._rejects.pending:
             return
-        self._rejected, lost = False, self._rejects.flush()
+        where = self._directory.path
+        try:
+            self._rejects.flush(self._number)
+        except (OSError, CheckpointError) as error:
+            self._log.trouble(_REJECTS, f"rejected lines cannot be kept in {where}: {reason(error)}", "error")
+            self._count_losses()
+            return
+        self._log.over(_REJECTS, f"rejected lines can be kept again in {where}")
+        if self._count_losses():
+            text = "rejected lines are deleted, the oldest first: there are more than --max-reject-bytes"
+            self._log.trouble(_LOST, text)
+
+    def _count_losses(self) -> int:
+        lost = self._rejects.losses()
         self._stats.lost_rejects += lost
-        if lost:
-            self._log.trouble(_REJECTS, f"rejected lines cannot be kept in {self._directory.path}", "error")
-        else:
-            self._log.over(_REJECTS, f"rejected lines can be kept again in {self._directory.path}")
+        return lost
 
     def tick(self, tail: Tail) -> None:
         """Between two chunks, everything folded: save if it is time to and the last save has ended."""
@@ -119,7 +136,7 @@ class Keeper:
             if not self._saving.done():
                 return
             self._ended()
-        if time.monotonic() >= self._began + self._interval or self._rejects.full:
+        if time.monotonic() >= self._began + self._interval:
             self._save(tail)
 
     def go_on(self, state: State, tail: Tail, interval: float) -> None:
@@ -132,7 +149,6 @@ class Keeper:
         """Take over into *state*, which is empty, what was saved last, and keep that from now on; as `restore`."""
         self._wait()
         self._state, self._saved = state, _NOTHING
-        self._rejects.close()
         return self.restore()
 
     def close(self) -> None:
@@ -155,13 +171,16 @@ class Keeper:
             self._stats.saved_at = time.time()  # what is on disk is what there is
             return
         try:
-            position = self._rejects.position()
-        except OSError as error:
+            self._rejects.check(self._number)
+        except (OSError, CheckpointError) as error:
             self._failed(error)
             return
+        self.flush()
+        self._rejects.give_up()  # what the disk refuses is not in the checkpoint, and its line is not read again
+        self._count_losses()
         gc.disable()  # until it is written: a search for garbage in all of it would hold up reading as long again
         try:
-            value = self._dump(tail, position)
+            value = self._dump(tail)
         except BaseException:
             gc.enable()
             raise
@@ -169,7 +188,7 @@ class Keeper:
         self._saved = seen
         self._saving = self._saver.submit(self._write, value)
 
-    def _dump(self, tail: Tail, position: list[int]) -> dict[str, Any]:
+    def _dump(self, tail: Tail) -> dict[str, Any]:
         with self._lock:
             began = time.monotonic()
             dumped = self._state.dump()
@@ -177,12 +196,15 @@ class Keeper:
             "time": time.time(),
             "packs": [pack.name for pack in self._state.catalog.packs],
             "state": dumped,
+            "runs": {name: getattr(self._state, name) for name in _OF_RUNS},
             "stats": self._stats.dump(),
             "heard_at": self._stats.heard_at,
-            "rejects": position,
+            "number": self._number,
+            "rejects": self._rejects.kept,
             "positions": [each.plain() for each in tail.positions()],
         }
         value["stats"]["saves"] += 1  # this one
+        self._number += 1  # what is rejected from now on is in the next one
         self._stats.stall = time.monotonic() - began
         return value
 
@@ -212,15 +234,11 @@ class Keeper:
         self._stats.show(self._noted)
         self._failing = False
         self._log.over(_CHECKPOINT, f"checkpoints are saved again in {self._directory.path}")
-        try:
-            self._rejects.rotate()
-        except OSError as refusal:
-            self._failed(refusal)
 
     def _failed(self, error: BaseException) -> None:
         self._stats.failed_saves += 1
         self._saved = _NOTHING
         self._failing = True
         where = self._directory.path
-        text = f"cannot save a checkpoint in {where}: {error}; following goes on without"
+        text = f"cannot save a checkpoint in {where}: {reason(error)}; following goes on without"
         self._log.trouble(_CHECKPOINT, text, "error", directory=str(where))

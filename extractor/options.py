@@ -115,6 +115,27 @@ def window_option(command: F) -> F:
     )(command)
 
 
+def skew_option(command: F) -> F:
+    """`--max-clock-skew`, of the commands that judge the time of events."""
+    return option(
+        "--max-clock-skew",
+        type=Seconds(min=0),
+        default=300.0,
+        metavar="SECONDS",
+        help="Reject events further in the future.",
+    )(command)
+
+
+def prices_option(command: F) -> F:
+    """`--prices`, of the commands that count calls."""
+    return option(
+        "--prices",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Prices of models, before those of genai-prices; see docs/cost.md.",
+    )(command)
+
+
 def reading_options(command: F) -> F:
     """What every command that reads logs can be told of how to."""
     for each in (
@@ -124,19 +145,8 @@ def reading_options(command: F) -> F:
             is_flag=True,
             help="Also read what symbolic links below a folder of logs lead to, wherever that is.",
         ),
-        option(
-            "--max-clock-skew",
-            type=Seconds(min=0),
-            default=300.0,
-            metavar="SECONDS",
-            help="Reject events further in the future.",
-        ),
-        option(
-            "--prices",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Prices of models, before those of genai-prices; see docs/cost.md.",
-        ),
+        skew_option,
+        prices_option,
         option(
             "--run-linger",
             type=Seconds(min=0),

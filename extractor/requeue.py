@@ -1,75 +1,143 @@
 """
-Kept rejects in, those that are events now counted: for after a schema was mended.
+Kept rejects in, those that are events now counted: for after a schema or a clock was mended.
 
-Each is judged again by the schemas of today. What passes is counted once, as if it had been read now, and leaves the
-file; what does not stays, with its reason of today. Counts and file change in one atomic step.
-
-Knows nothing of directories of logs.
+Each is judged again by the schemas and the clock of today. What passes is counted once, as if it had been read now, and
+leaves the file; what does not stays, with its reason of today; what cannot be read stays as it is. State and rejects
+change in one atomic step, the saving of a checkpoint: of the two that are there afterwards none is from before it.
 """
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from math import inf
+from typing import BinaryIO, NamedTuple
 
 from extractor.catalog import Catalog
-from extractor.checkpoint import StateDirectory
+from extractor.checkpoint import StateDirectory, number_of
 from extractor.errors import CheckpointError
 from extractor.events import Reason
+from extractor.files import copy, reason
 from extractor.lines import Blob
-from extractor.pipeline import Pipeline, Rejected
-from extractor.rejects import RejectFile, entry_of, line_of
+from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected
+from extractor.prices import Prices
+from extractor.reject_entries import Entry, Line, Unreadable, entry_of, read_entry
+from extractor.rejects import RejectFile
+from extractor.rotation import plain_name
 from extractor.state import State
 from extractor.stats import Stats
 
+_NAMED = 20  # unreadable lines
+
 
 class Requeued(NamedTuple):
-    """How many kept lines are counted now, and how many stay rejected."""
+    """How many kept lines are counted now, how many stay rejected, and how many cannot be read and stay, too."""
 
     counted: int
     kept: int
+    unreadable: int
 
 
-def requeue(catalog: Catalog, directory: StateDirectory, say: Callable[[str], None]) -> Requeued:
+def requeue(
+    catalog: Catalog,
+    directory: StateDirectory,
+    say: Callable[[str], None],
+    *,
+    latest: float = inf,
+    prices: Prices | None = None,
+) -> Requeued:
     """
     Judge again the rejects kept in *directory*, by *catalog*; *say* is told what a person should know.
 
-    Raises `CheckpointError` if there is no state to count them into.
+    A time after *latest*, in seconds since the epoch, stays rejected. Raises `CheckpointError` if there is no state to
+    count into, or if the directory refuses; then nothing has changed.
     """
     value, notes = directory.load()
     for note in notes:
         say(note)
     if value is None:
         raise CheckpointError(f"{directory.path} holds no state", "give the --state-dir of an extractor that has run")
-    state = State(catalog, window_seconds=value["state"]["window_seconds"])
+    state = State(catalog, window_seconds=value["state"]["window_seconds"], **value.get("runs", {}))
     for note in state.load(value["state"]):
         say(note)
-    rejects = RejectFile(directory.path, 0)
-    rejects.restore(value["rejects"])
-    kept, counted = _judged(catalog, state, rejects)
+    state.read_to = -inf  # nothing is settled: there may be lines in the logs that were not read yet
     stats = Stats()
     stats.load(value["stats"])
-    stats.events += counted
-    stats.requeued += counted
-    value |= {"state": state.dump(), "stats": stats.dump(), "rejects": rejects.replace(kept)}
-    directory.save(value)
-    rejects.restore(value["rejects"])
-    return Requeued(counted, len(kept))
+    number = number_of(value) + 1
+    rejects = RejectFile(directory)
+    try:
+        rejects.restore(number - 1, value["rejects"])
+        stats.lost_rejects += rejects.losses()
+        judge = _Judge(catalog, state, number, latest=latest, prices=prices)
+        with rejects.replacement(number) as kept:
+            requeued = judge.all(rejects, kept)
+        for trouble in judge.troubles:
+            say(f"{directory.path}/{trouble}")
+        if requeued.unreadable > len(judge.troubles):
+            say(f"and {requeued.unreadable - len(judge.troubles):,} more lines that cannot be read")
+        stats.events += requeued.counted
+        stats.requeued += requeued.counted
+        entries = requeued.kept + requeued.unreadable
+        value |= {"number": number, "state": state.dump(), "stats": stats.dump(), "rejects": entries}
+        directory.save(value)
+        rejects.restore(number, entries)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot requeue in {directory.path}: {reason(error)}", "once that is mended, try again"
+        ) from error
+    return requeued
 
 
-def _judged(catalog: Catalog, state: State, rejects: RejectFile) -> tuple[list[bytes], int]:
-    again: list[Rejected] = []
-    pipeline = Pipeline(state, Stats(), on_reject=again.append, numbered=False)
-    kept: list[bytes] = []
-    for entry, raw in rejects.entries():
-        if not _is_whole(entry):
-            kept.append(raw)
-            continue
-        pack = catalog.pack_for(Path(entry["file"]).name) or catalog.default_pack
-        pipeline.feed(pack, entry["file"], [Blob(line_of(entry) + b"\n", entry["offset"])])
-    pipeline.fold()
-    return [*kept, *map(entry_of, again)], pipeline.stats.events
+class _Judge:
+    """Judges entries into *state*; *number* is that of the checkpoint that will count them. *troubles* names lines."""
+
+    def __init__(self, catalog: Catalog, state: State, number: int, *, latest: float, prices: Prices | None) -> None:
+        self.troubles: list[str] = []
+        self._catalog = catalog
+        self._number = number
+        self._again: list[Rejected] = []
+        self._stats = Stats()
+        self._pipeline = Pipeline(state, self._stats, lambda: latest, self._again.append, prices=prices, numbered=False)
+        self._kept = self._unreadable = 0
+
+    def all(self, rejects: RejectFile, kept: BinaryIO) -> Requeued:
+        """Judge all of *rejects*; what stays is written to *kept*."""
+        for name, file, line in rejects.lines():
+            if line.is_blank:
+                continue
+            try:
+                if self._stays(read_entry(line)):
+                    self._kept += 1
+                    _keep(line, file, kept)
+            except Unreadable as why:
+                self._unreadable += 1
+                _keep(line, file, kept)
+                if len(self.troubles) < _NAMED:
+                    self.troubles.append(f"{name}:{line.number}: {why}; it stays as it is")
+            if self._pipeline.pending >= FOLD_AFTER:
+                self._pipeline.fold()
+            self._write(kept)
+        self._pipeline.fold()
+        self._write(kept)
+        return Requeued(self._stats.events, self._kept, self._unreadable)
+
+    def _stays(self, entry: Entry) -> bool:
+        """Judge *entry*, unless there is nothing to judge."""
+        if entry.reason == Reason.TOO_LONG or not entry.line.strip():  # of what is too long only the beginning is kept
+            return True
+        pack = self._catalog.pack_for(plain_name(entry.file)) or self._catalog.default_pack
+        try:
+            self._pipeline.feed(pack, entry.file, [Blob(entry.line + b"\n", entry.offset)])
+        except Exception as error:  # one line, however odd, must not block the others
+            raise Unreadable(f"it cannot be judged: {error!r}") from error
+        return False
+
+    def _write(self, kept: BinaryIO) -> None:
+        """Write what is rejected again, whenever the pipeline comes to that."""
+        self._kept += len(self._again)
+        kept.writelines(entry_of(rejected, self._number) for rejected in self._again)
+        self._again.clear()
 
 
-def _is_whole(entry: dict[str, Any]) -> bool:
-    # Of a line that was too long only the beginning is kept.
-    return str(entry["reason"]) != Reason.TOO_LONG
+def _keep(line: Line, file: BinaryIO, kept: BinaryIO) -> None:
+    """Keep *line* as it is."""
+    copy(file, (line.start, line.end), kept)
+    if not line.is_ended:
+        kept.write(b"\n")

@@ -59,6 +59,8 @@ class State:
         self.catalog = catalog
         self.window_seconds = window_seconds
         self.run_timeout = run_timeout
+        self.run_linger = run_linger
+        self.max_open_runs = max_open_runs
         self._slot_seconds = window_seconds / _SLOTS
         self.watermark = -inf
         self.idle = 0.0

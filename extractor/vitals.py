@@ -52,7 +52,11 @@ def vitals(state: State, stats: Stats, moment: Moment, *, keeps: bool) -> Iterat
     yield _trouble(
         "Internal errors", stats.internal_errors.total(), "They were contained; the log has them. Please report them."
     )
-    yield _trouble("Rejected lines that could not be kept", stats.lost_rejects, "The disk refused them.")
+    yield _trouble(
+        "Rejected lines that are not kept",
+        stats.lost_rejects,
+        "Past --max-reject-bytes the oldest are deleted; or the disk refused them.",
+    )
     yield _trouble("Sequence gaps", stats.gaps, "Writers numbered lines that nobody found.")
     yield _trouble(
         "Sequence repeats", stats.repeats, "Writers used a number twice: are lines written, or logs kept, twice?"

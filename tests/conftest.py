@@ -73,6 +73,14 @@ def unprivileged() -> Iterator[Path]:
             os.seteuid(uid)
 
 
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder of its own on a disk in memory, if there is one: for thousands of writes that are brought to disk."""
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """A number in, so many different ports of 127.0.0.1 out that nobody listens on."""

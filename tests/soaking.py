@@ -26,7 +26,7 @@ from tests.reading import event_schema
 from tests.rotating import Rotator
 from tests.servers import eventually
 from tests.test_reload import TOTAL, reload
-from tests.test_state_trouble import FAILURES, IS_ROOT, SAVED, full, mount, read_only, replaced
+from tests.test_state_trouble import FAILURES, IS_ROOT, SAVED, full, mount, moved, read_only, replaced
 from tests.watching import OPENMETRICS, Leaver, Meter, Onlooker, SlowWatcher, Visitor, Watcher
 from tests.writing import MAX_LINE_BYTES
 
@@ -114,7 +114,7 @@ class Soak:
         self._began = self._told = time.monotonic()
         threads: list[Rotator | Meter | Onlooker | Watcher] = [self.writer, self.meter, self.onlooker, *self.watchers]
         with small_disk(self.disk) as is_small:
-            self._troubles = [replaced, *([full] if is_small else [] if IS_ROOT else [read_only])]
+            self._troubles = [replaced, moved, *([full] if is_small else [] if IS_ROOT else [read_only])]
             for thread in threads:
                 thread.start()
             try:

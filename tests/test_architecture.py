@@ -94,13 +94,14 @@ ROOMS = {
     "repeats": "label_values ledger orders sums",
     "run_counts": "catalog derive",
     "bookkeeping": "accounts anomalies catalog derive intervals ledger patterns pointers repeats run_counts runs",
-    "intake": "catalog events happenings internal_errors journal lines pipeline positions sources tail",
+    "intake": "catalog events happenings internal_errors journal lines orders pipeline positions sources tail",
     # what survives
-    "checkpoint": "errors",
-    "rejects": "escapes pipeline",
-    "requeue": "catalog checkpoint errors events lines pipeline rejects state stats",
+    "checkpoint": "errors files state_folder",
+    "rejects": "checkpoint errors files former_rejects pipeline reject_entries",
+    "requeue": "catalog checkpoint errors events files lines pipeline prices reject_entries rejects rotation state "
+    "stats",
     "own_log": "escapes",
-    "keeper": "checkpoint errors own_log pipeline positions rejects state stats tail",
+    "keeper": "checkpoint errors files own_log pipeline positions rejects state stats tail",
     # state to what people and Prometheus see
     "samples": "catalog exemplars families hdr series state sums",
     "exposition": "catalog exemplars families samples state",
@@ -147,7 +148,7 @@ ROOMS = {
     "period": "catalog events lines",
     "parts": "catalog state stats",
     "shards": "errors orders packed positions sources",
-    "reader": "catalog events internal_errors lines packed parts period pipeline prices rotation shards tail",
+    "reader": "catalog events internal_errors lines orders packed parts period pipeline prices rotation shards tail",
     "workers": "errors internal_errors",
     "newest": "catalog errors events packed reader shards",
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
@@ -167,12 +168,12 @@ ROOMS = {
     "spill": "errors",
     "steps": "catalog spill state",
     "timeline": "catalog families samples series state updates",
-    "document": "errors",
-    "blocks": "document errors",
+    "document": "errors files",
+    "blocks": "document errors files",
     "backfill": "catalog errors exposition reader replay spill state steps timeline",
     # the last windows of the logs: what is, was and ought to be
     "windows": "catalog parts state",
-    "measures": "catalog families hdr reporting series state sums",
+    "measures": "catalog hdr reporting series state sums",
     "judgement": "catalog measures objectives reporting signals state windows",
     "tabulation": "catalog judgement objectives report",
     "printing": "backfill escapes exposition replay report samples stats",
@@ -181,12 +182,12 @@ ROOMS = {
     "settings": "configuration errors options properties",
     "config_command": "errors escapes options properties settings",
     "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress replay "
-    "schemas settings",
+    "schemas settings spill",
     "report_command": "escapes judgement objectives options period progress replay schemas settings tabulation windows",
     "advice": "catalog pointers reporting series state",
     "check_command": "advice escapes options pipeline replay_command schemas settings",
-    "requeue_command": "checkpoint escapes options requeue schemas settings",
-    "cli": "daemon errors escapes hosts internal_errors options own_log run_options settings streams",
+    "requeue_command": "checkpoint escapes options prices requeue schemas settings",
+    "cli": "daemon errors escapes hosts internal_errors options own_log run_options settings streams termination",
     "__main__": "cli streams",
     # the other end of the file: inside an agent, which must not need any of the above
     "plain": "interrupts",
@@ -205,6 +206,11 @@ ROOMS = {
     "hosts": "",
     "label_values": "",
     "text_files": "errors",
+    "files": "",
+    "former_rejects": "files",
+    "reject_entries": "escapes pipeline",
+    "state_folder": "errors files",
+    "termination": "",
 }
 
 # Third-party package: the rooms that know it.

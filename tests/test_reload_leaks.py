@@ -31,7 +31,8 @@ def daemon(log: Log, tmp_path: Path) -> Iterator[Daemon]:
     one._read()
     yield one
     assert one._keeper is not None
-    one._keeper.finish(one._pipeline, one._intake.tail)
+    one._keeper.save(one._intake.tail)
+    one._keeper.close()
     one._waker.close()
     one._serving._listener.close()
 

@@ -4,6 +4,7 @@ The disk under the state directory refuses, and following and serving go on.
 Root may write where no mode allows it; so for root a read-only directory is a mount.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -66,7 +67,78 @@ def full(state_dir: Path) -> Iterator[None]:
     ballast.unlink()
 
 
-@pytest.mark.parametrize("trouble", [read_only, replaced, full])
+@contextmanager
+def moved(state_dir: Path) -> Iterator[None]:
+    """The directory is away, and an empty one is in its place, as when no disk is mounted there."""
+    away = state_dir.rename(state_dir.with_name("away"))
+    state_dir.mkdir(mode=0o700)
+    yield
+    assert [] == list(state_dir.iterdir()), "nothing is written to another directory"
+    state_dir.rmdir()
+    away.rename(state_dir)
+
+
+@contextmanager
+def exchanged(state_dir: Path) -> Iterator[None]:
+    """The directory is away, and what returns is a copy of it: it has other inodes, as on another device."""
+    with moved(state_dir):
+        yield
+    copy = state_dir.with_name("copy")
+    subprocess.run(["cp", "-a", state_dir, copy], check=True)
+    state_dir.rename(state_dir.with_name("before"))
+    copy.rename(state_dir)
+
+
+@contextmanager
+def unmounted(state_dir: Path) -> Iterator[None]:
+    """The disk of the directory is unmounted, though it is in use, and mounted again."""
+    subprocess.run(["umount", "--lazy", state_dir], check=True)
+    assert [] == list(state_dir.iterdir())
+    yield
+    assert [] == list(state_dir.iterdir()), "nothing is written to a mount point without its disk"
+    mount("--bind", state_dir.with_name("disk"), state_dir)
+
+
+@pytest.mark.parametrize("trouble", [moved, exchanged, unmounted])
+def test_a_directory_that_returns(trouble: Trouble, log: Log, victim: Victim):
+    """
+    While another directory is at its path nothing is written there; it is logged, and counted as failures.
+
+    When it returns, reading has gone on, and every line is counted and every reject is kept, once.
+    """
+    if trouble is unmounted:
+        if not IS_ROOT:
+            pytest.skip("only root can mount a disk")
+        for folder in (victim.state_dir, victim.state_dir.with_name("disk")):
+            folder.mkdir(mode=0o700)
+        mount("--bind", victim.state_dir.with_name("disk"), victim.state_dir)
+    log.append(tool_call(), b"{1")
+    victim.start()
+    victim.ready()
+    saves(victim, log, 2)
+    with trouble(victim.state_dir):
+        log.append(tool_call(), b"{2")
+        eventually(lambda: (victim.value(FAILURES) or 0) > 2, expected=True)
+        shows(victim, 3)
+        [said] = complaints(victim)
+        assert f"{victim.state_dir} is not the directory that this process started with" in said
+    log.append(b"{3")
+    saves(victim, log, 4)
+    log.append(b"{4")
+    eventually(lambda: kept(victim), ["{1", "{2", "{3", "{4"])
+    victim.kill()
+    victim.start()
+    victim.ready()
+
+    assert 4.0 == victim.value(CALLS)
+    assert 4.0 == victim.value('extractor_rejected_lines_total{reason="not_json"}')
+    assert 0.0 == victim.value("extractor_lost_rejects_total")
+    assert ["{1", "{2", "{3", "{4"] == kept(victim)
+
+    victim.stop()
+
+
+@pytest.mark.parametrize("trouble", [read_only, replaced, full, moved, exchanged])
 def test_trouble_comes_and_goes(trouble: Trouble, log: Log, victim: Victim):
     """Lines are counted and served all the while, the failures too; when the disk is back so is the checkpoint."""
     if trouble is full:
@@ -165,6 +237,23 @@ def test_no_directory_can_be_made(log: Log, victim: Victim):
     assert 1 == done.stderr.count("\n")
 
 
+def test_a_read_only_disk_at_the_start(log: Log, victim: Victim):
+    """Where nothing can be written from the start, `run` and `requeue` end with one line that says so."""
+    log.append(tool_call(), b"{")
+    victim.start()
+    victim.ready()
+    saves(victim, log, 2)
+    victim.stop()
+    requeue = [*victim.command()[:3], "requeue", "--state-dir", str(victim.state_dir)]
+    for command in (victim.command(), requeue):
+        with read_only(victim.state_dir):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+
+        assert (1, "") == (done.returncode, done.stdout)
+        assert done.stderr.startswith(f"extractor: cannot use the state directory {victim.state_dir}: ")
+        assert 1 == done.stderr.count("\n")
+
+
 def test_stop_in_trouble(log: Log, victim: Victim):
     """A stop whose checkpoint is refused ends, says so, and loses nothing that the next start cannot read again."""
     log.append(tool_call())
@@ -192,8 +281,9 @@ def victim(log: Log, tmp_path: Path, free_ports: Callable[[int], list[int]]) -> 
     one = Victim(log.path.parent, tmp_path / "state", port, tmp_path / "said", options)
     yield one
     one.close()
-    while one.state_dir.is_mount():
-        subprocess.run(["umount", one.state_dir], check=True)
+    # A folder that is mounted elsewhere, too, does not show as a mount.
+    while IS_ROOT and subprocess.run(["umount", one.state_dir], check=False, capture_output=True).returncode == 0:
+        pass
 
 
 def mount(*words: object) -> None:
@@ -212,6 +302,12 @@ def saves(victim: Victim, log: Log, calls: float) -> None:
     shows(victim, calls)
     shown = time.time()
     eventually(lambda: (victim.value(SAVED) or 0.0) > shown, expected=True)
+
+
+def kept(victim: Victim) -> list[str]:
+    """The rejected lines that are kept."""
+    path = victim.state_dir / "rejects.jsonl"
+    return [json.loads(line)["line"] for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def complaints(victim: Victim) -> list[str]:
