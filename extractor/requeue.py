@@ -105,15 +105,15 @@ class _Judge:
             try:
                 if self._stays(read_entry(line)):
                     self._kept += 1
-                    _keep(line, file, kept)
+                    self._keep(line, file, kept)
             except Unreadable as why:
                 self._unreadable += 1
-                _keep(line, file, kept)
+                self._keep(line, file, kept)
                 if len(self.troubles) < _NAMED:
                     self.troubles.append(f"{name}:{line.number}: {why}; it stays as it is")
             if self._pipeline.pending >= FOLD_AFTER:
                 self._pipeline.fold()
-            self._write(kept)
+                self._write(kept)
         self._pipeline.fold()
         self._write(kept)
         return Requeued(self._stats.events, self._kept, self._unreadable)
@@ -129,15 +129,16 @@ class _Judge:
             raise Unreadable(f"it cannot be judged: {error!r}") from error
         return False
 
+    def _keep(self, line: Line, file: BinaryIO, kept: BinaryIO) -> None:
+        """Keep *line* as it is, after those before it."""
+        self._pipeline.gather()
+        self._write(kept)
+        copy(file, (line.start, line.end), kept)
+        if not line.is_ended:
+            kept.write(b"\n")
+
     def _write(self, kept: BinaryIO) -> None:
-        """Write what is rejected again, whenever the pipeline comes to that."""
+        """Write what the pipeline rejected again."""
         self._kept += len(self._again)
         kept.writelines(entry_of(rejected, self._number) for rejected in self._again)
         self._again.clear()
-
-
-def _keep(line: Line, file: BinaryIO, kept: BinaryIO) -> None:
-    """Keep *line* as it is."""
-    copy(file, (line.start, line.end), kept)
-    if not line.is_ended:
-        kept.write(b"\n")
