@@ -83,7 +83,7 @@ def objectives() -> str:
 
 def alert_rules() -> str:
     """The alerts, in a table."""
-    groups = alerts.alerts(Objectives()) | health.alerts(Objectives(), "extractor")
+    groups = alerts.alerts(Objectives(), load().buckets()) | health.alerts(Objectives(), "extractor")
     rows = [
         f"| [{each.name}](#{each.name.lower()}) | {each.severity} | {each.hold} | {_plain(each.summary)} |"
         for group in groups.values()

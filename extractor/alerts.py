@@ -1,26 +1,29 @@
 """
 Objectives in, the alert rules on agents out.
 
-Two kinds: a signal is beyond its objective, or it is not what it was an hour or a day ago. An alert on a share wants at
-least three failures, so that the one run of a quiet night that failed wakes nobody. What an alert means and what to do
-is in docs/alerts.md, under its name.
-
-Knows nothing of YAML.
+Two kinds: a signal is beyond its objective, or it is not what it was an hour or a day ago. An alert on a share, a mean
+or a percentile needs at least three events, so that the one run of a quiet night that failed wakes nobody. What an
+alert means and what to do is in docs/alerts.md, under its name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from extractor import recordings as r
-from extractor.objectives import Objectives
-from extractor.promql import beyond, grew, number, said, selected
+from extractor.objectives import Objective, Objectives, limit_text
+from extractor.promql import beyond, earlier, latest, limits, number, selected, shifted, unknown_or_changed
+from extractor.samples import number_text
 
-_HOUR = 3600
+Buckets = Mapping[str, tuple[float, ...]]
+"""The upper bounds of the buckets of each histogram, ascending, without infinity."""
+
 _PERCENT = "{{ $value | humanizePercentage }}"
-_SECONDS = "{{ $value | humanizeDuration }}"
-_DOLLARS = '${{ $value | printf "%.2f" }}'
 _NUMBER = "{{ $value | humanize }}"
+_COUNT = '{{ $value | printf "%.0f" }}'
 _AGENT = "{{ $labels.agent }}"
+_TOOL = "{{ $labels.tool }}"
+_PAST = ("1h", "1d")
+_BEFORE = "against the hour before or the same hour of yesterday"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,164 +38,226 @@ class Alert:
     description: str
 
 
-def alerts(objectives: Objectives) -> dict[str, tuple[Alert, ...]]:
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """A histogram of durations: the objective on its 95th percentile, and its buckets as recorded by *level*."""
+
+    objective: str
+    metric: str
+    recording: str
+    level: str
+    what: str
+
+
+_RUN = Durations("latency_p95", "agent_run_duration_seconds", r.RUN_SECONDS, "agent", "runs")
+_LLM = Durations("llm_latency_p95", "agent_llm_call_duration_seconds", r.LLM_SECONDS, "agent", "LLM calls")
+_TOOL_CALL = Durations("tool_latency_p95", "agent_tool_call_duration_seconds", r.TOOL_SECONDS, "tool", "calls")
+
+
+def alerts(objectives: Objectives, buckets: Buckets) -> dict[str, tuple[Alert, ...]]:
     """Every alert on agents, by its group. One name may have several rules, one for each limit."""
     return {
-        "agent-runs": (*_runs(objectives), *_stuck(objectives)),
-        "agent-calls": (*_llm(objectives), *_tools(objectives), *_guards(objectives)),
+        "agent-runs": (*_runs(objectives, buckets), *_stuck(objectives)),
+        "agent-calls": (*_llm(objectives, buckets), *_tools(objectives, buckets), *_guards(objectives)),
         "agent-cost": (*_cost(objectives), *_burn(objectives)),
     }
 
 
-def _runs(objectives: Objectives) -> Iterator[Alert]:
-    failed = 'sum by (agent) (increase(agent_runs_total{status!="ok"}[1h])) > 2.5'
-    for objective, broken in beyond(r.OK, "success_rate", objectives):
+def unwatched(objectives: Objectives, buckets: Buckets) -> Iterator[str]:
+    """The limits that have no alert, in words: above its last bucket Prometheus cannot tell durations apart."""
+    for durations in (_RUN, _LLM, _TOOL_CALL):
+        for objective, _ in limits(durations.objective, objectives):
+            if _bound(durations, objective, buckets) is None:
+                key = f"agents.{objective.agent}.{objective.name}" if objective.agent else objective.name
+                yield f"no alert for {key} = {objective.limit_text()}: {durations.metric} has no bucket that high"
+
+
+def _runs(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
+    failed = f'sum by (agent) ({r.RUN_ENDS}{{status!="ok"}}) >= 3'
+    for objective, agents in limits("success_rate", objectives):
         yield Alert(
-            "AgentSuccessRateLow", f"{broken}\nand\n{failed}", "5m", "critical",
+            "AgentSuccessRateLow", f"{beyond(r.OK, objective, agents)}\nand\n{failed}", "5m", "critical",
             f"Too few runs of {_AGENT} succeed",
-            f"{_PERCENT} of its runs of the last hour ended with status ok; {said(objective)}.",
+            f"{_PERCENT} of its runs of the last hour ended with status ok; {_stated(objective)}.",
         )  # fmt: skip
     yield Alert(
-        "AgentSuccessRateDropped", grew(r.OK, "1h", "1d", fell=True), "10m", "warning",
+        "AgentSuccessRateDropped", "\nor\n".join(shifted(r.OK, past, fell=True) for past in _PAST), "10m", "warning",
         f"Fewer runs of {_AGENT} succeed than before",
-        "The share of its runs that ended with status ok "
-        f"is down by {_PERCENT} of all runs, against the hour before or the same hour of yesterday.",
+        f"The share of its runs that ended with status ok is down by {_PERCENT} of all runs, {_BEFORE}.",
     )  # fmt: skip
+    shifts = (shifted(r.STOPS, past, where='{stop_reason!="completed"}') for past in _PAST)
     yield Alert(
-        "AgentStopReasonsShifted", grew(r.STOPS, "1h", "1d", '{stop_reason!="completed"}'), "10m", "warning",
+        "AgentStopReasonsShifted", "\nor\n".join(shifts), "10m", "warning",
         f"Runs of {_AGENT} stop for another reason than before",
-        f"The share of its runs that stop because of {{{{ $labels.stop_reason }}}} is up by {_PERCENT} of all runs, "
-        "against the hour before or the same hour of yesterday.",
+        "The share of its runs that stop because of {{ $labels.stop_reason }} "
+        f"is up by {_PERCENT} of all runs, {_BEFORE}.",
     )  # fmt: skip
-    for objective, broken in beyond(r.RUN_P95, "latency_p95", objectives):
+    yield from _slow("AgentRunLatencyHigh", _RUN, f"Runs of {_AGENT} take too long", objectives, buckets)
+
+
+def _slow(name: str, durations: Durations, summary: str, objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
+    # Prometheus knows only the bucket of a duration, and `histogram_quantile` guesses where in it. What lies above the
+    # first bound that is not below the limit has certainly taken too long.
+    for objective, agents in limits(durations.objective, objectives):
+        bound = _bound(durations, objective, buckets)
+        if bound is None:
+            continue
+        everything, fast = (
+            f"sum by ({durations.level}) ({selected(durations.recording, matcher, agents)})"
+            for matcher in ('le="+Inf"', f'le="{number_text(bound)}"')
+        )
         yield Alert(
-            "AgentRunLatencyHigh", broken, "10m", "warning",
-            f"Runs of {_AGENT} take too long",
-            f"5% of its runs of the last 30 minutes took longer than {_SECONDS}; {said(objective)}.",
+            name, f"({everything} - {fast}) / {everything} > 0.05\nand\n{everything} - {fast} >= 3", "10m", "warning",
+            summary,
+            f"{_PERCENT} of its {durations.what} of the last 30 minutes took longer than "
+            f"{limit_text(bound, objective.unit)}; the objective is a 95th percentile of {objective.direction} "
+            f"{objective.limit_text()}.",
         )  # fmt: skip
+
+
+def _bound(durations: Durations, objective: Objective, buckets: Buckets) -> float | None:
+    """The first bound of a bucket that is not below the limit."""
+    return next((bound for bound in buckets.get(durations.metric, ()) if bound >= objective.limit), None)
 
 
 def _stuck(objectives: Objectives) -> Iterator[Alert]:
     signs = ("agent_llm_calls_total", "agent_tool_calls_total", "agent_steps_total", "agent_runs_started_total")
-    silent = "\n  or ".join(f"sum by (agent) (increase({sign}[15m])) > 0" for sign in signs)
+    active = "\n  or ".join(unknown_or_changed(sign, "15m") for sign in signs)
+    # A new extractor may have read of runs that were open long ago; they are given up within the run timeout.
+    followed = f"on (job, instance) (max_over_time({r.EVENTS}[1d]) > 0)"
     yield Alert(
-        "AgentRunsStuck", f"sum by (agent) (agent_runs_in_progress) > 0\nunless on (agent) (\n  {silent}\n)",
+        "AgentRunsStuck",
+        f"sum by (agent) ({latest('agent_runs_in_progress')} and {followed}) > 0\n"
+        f"and\nsum by (agent) ({earlier('agent_runs_in_progress', '15m')}) > 0\nunless on (agent) (\n  {active}\n)",
         "5m", "warning",
         f"Runs of {_AGENT} are stuck",
-        f"{_NUMBER} of its runs are open, and for 15 minutes none of them has logged a call or a step.",
+        f"Open runs: {_COUNT}. For at least 15 minutes none of them has logged a call or a step, and none has started.",
     )  # fmt: skip
-    for objective, broken in beyond(r.ABANDONED, "abandoned_rate", objectives):
+    for objective, agents in limits("abandoned_rate", objectives):
         yield Alert(
-            "AgentRunsAbandoned", broken, "5m", "warning",
+            "AgentRunsAbandoned",
+            f"{beyond(r.ABANDONED_SHARE, objective, agents)}\nand\n{r.ABANDONED} >= 3", "5m", "warning",
             f"Runs of {_AGENT} begin and never end",
-            f"{_PERCENT} of its runs that ended in the last hour were given up; {said(objective)}.",
+            f"{_PERCENT} of its runs that ended or were abandoned in the last hour were abandoned; "
+            f"{_stated(objective)}.",
         )  # fmt: skip
 
 
-def _llm(objectives: Objectives) -> Iterator[Alert]:
-    for objective, broken in beyond(r.LLM_P95, "llm_latency_p95", objectives):
+def _llm(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
+    yield from _slow("AgentLlmLatencyHigh", _LLM, f"LLM calls of {_AGENT} take too long", objectives, buckets)
+    failed = f"sum by (agent) ({r.LLM_CALLS}{r.FAILED}) >= 3"
+    for objective, agents in limits("llm_error_rate", objectives):
         yield Alert(
-            "AgentLlmLatencyHigh", broken, "10m", "warning",
-            f"LLM calls of {_AGENT} take too long",
-            f"5% of its LLM calls of the last 30 minutes took longer than {_SECONDS}; {said(objective)}.",
-        )  # fmt: skip
-    failed = 'sum by (agent) (increase(agent_llm_calls_total{status=~"error|timeout"}[30m])) > 2.5'
-    for objective, broken in beyond(r.LLM_FAILED, "llm_error_rate", objectives):
-        yield Alert(
-            "AgentLlmErrorRateHigh", f"{broken}\nand\n{failed}", "5m", "critical",
+            "AgentLlmErrorRateHigh", f"{beyond(r.LLM_FAILED, objective, agents)}\nand\n{failed}", "5m", "critical",
             f"LLM calls of {_AGENT} fail",
-            f"{_PERCENT} of its LLM calls of the last 30 minutes failed or timed out; {said(objective)}.",
+            f"{_PERCENT} of its LLM calls of the last 30 minutes failed or timed out; {_stated(objective)}.",
         )  # fmt: skip
 
 
-def _tools(objectives: Objectives) -> Iterator[Alert]:
-    tool = "{{ $labels.tool }}"
-    for objective, broken in beyond(r.TOOL_P95, "tool_latency_p95", objectives):
+def _tools(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
+    yield from _slow(
+        "AgentToolLatencyHigh", _TOOL_CALL, f"Calls of the tool {_TOOL} take too long", objectives, buckets
+    )
+    failed = f"sum by (agent) ({r.TOOL_CALLS}{r.FAILED}) >= 3"
+    for objective, agents in limits("tool_error_rate", objectives):
         yield Alert(
-            "AgentToolLatencyHigh", broken, "10m", "warning",
-            f"Calls of the tool {tool} take too long",
-            f"5% of its calls of the last 30 minutes took longer than {_SECONDS}; {said(objective)}.",
-        )  # fmt: skip
-    failed = 'sum by (agent) (increase(agent_tool_calls_total{status=~"error|timeout"}[30m])) > 2.5'
-    for objective, broken in beyond(r.TOOL_FAILED, "tool_error_rate", objectives):
-        yield Alert(
-            "AgentToolErrorRateHigh", f"{broken}\nand\n{failed}", "5m", "critical",
+            "AgentToolErrorRateHigh", f"{beyond(r.TOOL_FAILED, objective, agents)}\nand\n{failed}", "5m", "critical",
             f"Tool calls of {_AGENT} fail",
-            f"{_PERCENT} of its tool calls of the last 30 minutes failed or timed out; {said(objective)}.",
+            f"{_PERCENT} of its tool calls of the last 30 minutes failed or timed out; {_stated(objective)}.",
         )  # fmt: skip
     yield Alert(
-        "AgentToolErrorsSpiked", grew(r.ONE_TOOL_FAILED, "15m", "1d"), "5m", "warning",
-        f"Calls of the tool {tool} fail more often than before",
+        "AgentToolErrorsSpiked", "\nor\n".join(shifted(r.ONE_TOOL_FAILED, past) for past in ("15m", "1d")),
+        "5m", "warning",
+        f"Calls of the tool {_TOOL} fail more often than before",
         f"The share of its calls that fail is up by {_PERCENT} of all calls, "
         "against the 15 minutes before or the same time of yesterday.",
     )  # fmt: skip
 
 
 def _guards(objectives: Objectives) -> Iterator[Alert]:
-    several = f"{r.LOOPS} > 2.5"
-    for objective, broken in beyond(r.LOOPING, "loop_rate", objectives):
+    for objective, agents in limits("loop_rate", objectives):
         yield Alert(
-            "AgentLooping", f"{broken}\nand\n{several}", "5m", "warning",
+            "AgentLooping", f"{beyond(r.LOOP_SHARE, objective, agents)}\nand\n{r.LOOPS} >= 3", "5m", "warning",
             f"{_AGENT} repeats itself",
-            f"The loops detected in the last hour are {_PERCENT} of its runs started; {said(objective)}.",
+            f"The loops detected in the last hour are {_PERCENT} of the runs that it started, "
+            f"or of one run if it started none; {_stated(objective)}.",
         )  # fmt: skip
     circuit = "{{ $labels.circuit }}"
+    state = latest('agent_circuit_state{agent_circuit_state="open"}')
     yield Alert(
-        "AgentCircuitOpen", 'max by (circuit) (agent_circuit_state{agent_circuit_state="open"}) == 1', "5m", "critical",
+        "AgentCircuitOpen", f"max by (circuit) ({state}) == 1", "5m", "critical",
         f"The circuit breaker {circuit} is open",
-        "It has let no call through for 5 minutes: what it protects is down, or its probes fail.",
+        "It has been open for 5 minutes: what it protects is down, or its probes fail.",
     )  # fmt: skip
     yield Alert(
-        "AgentCircuitFlapping", f"{r.increase('circuit', 'agent_circuit_opens_total')} > 5", "0m", "warning",
+        "AgentCircuitFlapping", f"{r.CIRCUIT_OPENS} > 5", "0m", "warning",
         f"The circuit breaker {circuit} opens again and again",
-        f"It opened about {_NUMBER} times in the last hour.",
+        f"It opened {_COUNT} times in the last hour.",
     )  # fmt: skip
 
 
 def _cost(objectives: Objectives) -> Iterator[Alert]:
-    for objective, broken in beyond(r.RUN_COST, "cost_per_run", objectives):
+    for objective, agents in limits("cost_per_run", objectives):
         yield Alert(
-            "AgentCostPerRunHigh", broken, "10m", "warning",
+            "AgentCostPerRunHigh", f"{beyond(r.RUN_COST, objective, agents)}\nand\n{r.COSTED_RUNS} >= 3",
+            "10m", "warning",
             f"Runs of {_AGENT} cost too much",
-            f"The mean cost of its runs of the last hour is {_DOLLARS}; {said(objective)}.",
+            f"The mean cost of its runs of the last hour is {_dollars(objective.limit)}; {_stated(objective)}.",
         )  # fmt: skip
-    for objective, broken in beyond(r.RUN_TOKENS, "tokens_per_run", objectives):
+    for objective, agents in limits("tokens_per_run", objectives):
         yield Alert(
-            "AgentTokensPerRunHigh", broken, "10m", "warning",
+            "AgentTokensPerRunHigh", f"{beyond(r.RUN_TOKENS, objective, agents)}\nand\n{r.COUNTED_RUNS} >= 3",
+            "10m", "warning",
             f"Runs of {_AGENT} use too many tokens",
-            f"Its runs of the last hour used {_NUMBER} tokens each; {said(objective)}.",
+            f"Its runs of the last hour used {_NUMBER} tokens each; {_stated(objective)}.",
         )  # fmt: skip
-    more = [f"{r.RUN_TOKENS} / ({r.RUN_TOKENS} offset {past}) - 1 > 0.2" for past in ("1h", "1d")]
-    enough = [f"{r.RUNS}{offset} * {_HOUR} >= 20" for offset in ("", " offset 1h")]
+    rises = (
+        f"({r.RUN_TOKENS} / ({r.RUN_TOKENS} offset {past} > 0) - 1 > 0.2 "
+        f"and {r.COUNTED_RUNS} >= 20 and {r.COUNTED_RUNS} offset {past} >= 20)"
+        for past in _PAST
+    )
     yield Alert(
-        "AgentTokensPerRunRose", f"({more[0]} or {more[1]})\nand\n{enough[0]}\nand\n{enough[1]}", "10m", "warning",
+        "AgentTokensPerRunRose", "\nor\n".join(rises), "10m", "warning",
         f"Runs of {_AGENT} use more tokens than before",
-        f"Tokens per run are up by {_PERCENT}, against the hour before or the same hour of yesterday. A new release?",
+        f"Tokens per run are up by {_PERCENT}, {_BEFORE}. A new release?",
     )  # fmt: skip
 
 
 def _burn(objectives: Objectives) -> Iterator[Alert]:
-    for name, record, title, much, shown, severity in (
-        ("cost_per_hour", r.COST, "AgentCostBurnHigh", "much money", _DOLLARS, "critical"),
-        ("tokens_per_hour", r.TOKENS, "AgentTokenBurnHigh", "many tokens", f"{_NUMBER} tokens", "warning"),
+    for name, recording, title, much, severity in (
+        ("cost_per_hour", r.COST, "AgentCostBurnHigh", "much money", "critical"),
+        ("tokens_per_hour", r.TOKENS, "AgentTokenBurnHigh", "many tokens", "warning"),
     ):
-        for objective in objectives.of(name):
+        for objective, agent in limits(name, objectives):
+            # The budget of one agent comes on top of the one for all: nobody is left out of the sum.
+            spent = f"sum({recording})" if objective.agent is None else selected(recording, agent)
             who = "all agents together" if objective.agent is None else _AGENT
-            rate = f"sum({record})" if objective.agent is None else selected(record, agent=objective.agent)
+            shown = _dollars(objective.limit) if recording == r.COST else f"{_NUMBER} tokens"
             yield Alert(
-                title, f"{rate} * {_HOUR} > {number(objective.limit)}", "5m", severity,
+                title, f"{spent} > {number(objective.limit)}", "5m", severity,
                 f"Too {much} spent by {who}",
-                f"In the last hour it was {shown}; {said(objective)}.",
+                f"In the last hour it was {shown}; {_stated(objective)}.",
             )  # fmt: skip
-    for record, title, what, worth in (
+    for recording, title, what, worth in (
         (r.COST, "AgentCostBurnRose", "money", 1),
         (r.TOKENS, "AgentTokenBurnRose", "tokens", 100_000),
     ):
-        highest = f"max_over_time({record}[1d] offset 1h)"
         yield Alert(
             # A day ago it must have been there, or the first day would be one long rise.
-            title, f"{record} / {highest} > 1.5\nand\n{record} * {_HOUR} > {worth}\nand\n{record} offset 1d",
+            title,
+            f"{recording} / (max_over_time({recording}[1d] offset 1h) > 0) > 1.5\n"
+            f"and\n{recording} > {worth}\nand\n{recording} offset 1d",
             "10m", "warning",
             f"{_AGENT} spends more {what} than in the busiest hour of the day before",
             f"In the last hour it was {_NUMBER} times as much.",
         )  # fmt: skip
+
+
+def _stated(objective: Objective) -> str:
+    return f"the objective is {objective.direction} {objective.limit_text()}"
+
+
+def _dollars(limit: float) -> str:
+    """The value of an alert in dollars, to the cent unless the *limit* is a matter of cents itself."""
+    form = "%.2f" if limit >= 0.1 else "%.4g"
+    return f'${{{{ $value | printf "{form}" }}}}'

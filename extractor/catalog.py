@@ -253,6 +253,10 @@ class Catalog:
                 return pack
         return None
 
+    def buckets(self) -> dict[str, tuple[float, ...]]:
+        """The upper bounds of the buckets of each histogram, without infinity."""
+        return {name: metric.bounds for name, metric in self.metrics.items() if metric.kind is Kind.HISTOGRAM}
+
     @property
     def default_pack(self) -> Pack:
         """The pack of a file that was named although no pattern matches it."""

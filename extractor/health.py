@@ -1,9 +1,7 @@
 """
 Objectives in, the alert rules on the extractor itself out.
 
-Whoever trusts a number must learn when it is old, too low, or no longer there.
-
-Knows nothing of agents but that their events are expected.
+They report when a number is old, too low, or no longer there.
 """
 
 from collections.abc import Iterator
@@ -11,17 +9,18 @@ from collections.abc import Iterator
 from extractor import recordings as r
 from extractor.alerts import Alert
 from extractor.objectives import Objectives
-from extractor.promql import beyond, quoted, said
+from extractor.promql import beyond, earlier, latest, limits, quoted
 
 _PERCENT = "{{ $value | humanizePercentage }}"
 _SECONDS = "{{ $value | humanizeDuration }}"
-_NUMBER = "{{ $value | humanize }}"
+_COUNT = '{{ $value | printf "%.0f" }}'
+_BYTES = "{{ $value | humanize1024 }}B"
 _INSTANCE = "{{ $labels.instance }}"
 
 
 def alerts(objectives: Objectives, job: str) -> dict[str, tuple[Alert, ...]]:
     """Every alert on extractors, by its group; *job* is the job label they are scraped with."""
-    return {"extractor": (*_health(job), *_reading(), *_telling(objectives))}
+    return {"extractor": (*_health(job), *_reading(), *_reporting(objectives))}
 
 
 def _health(job: str) -> Iterator[Alert]:
@@ -34,15 +33,18 @@ def _health(job: str) -> Iterator[Alert]:
     yield Alert(
         "ExtractorAbsent", f"absent({selector})", "5m", "critical",
         "Prometheus scrapes no extractor",
-        "There is no target with the job {{ $labels.job }}; no other alert about agents can fire.",
+        "For 5 minutes there has been no target with the job {{ $labels.job }}; no other alert can fire.",
     )  # fmt: skip
+    saved = latest("extractor_checkpoint_timestamp_seconds")
+    # After a failure the next checkpoint may be good; and after a kill the counter of failures may fall back, which
+    # looks like new ones.
     yield Alert(
-        "ExtractorCheckpointsFailing", "increase(extractor_checkpoint_failures_total[10m]) > 0", "5m", "critical",
+        "ExtractorCheckpointsFailing",
+        f"{r.CHECKPOINT_FAILURES} > 0\nand on (job, instance)\ntime() - {saved} > 60", "5m", "critical",
         f"The extractor {_INSTANCE} cannot save its state",
-        "Checkpoints fail: the state directory is full, gone, or not writable. After a restart it would read all logs "
-        "since the last good one again.",
+        "Checkpoints have failed in the last 10 minutes, and the last good one is older than a minute: the state "
+        "directory is full, gone, or not writable. After a restart all lines since the last good one are read again.",
     )  # fmt: skip
-    saved = "extractor_checkpoint_timestamp_seconds"
     yield Alert(
         "ExtractorCheckpointOld", f"time() - ({saved} > 0) > 600", "5m", "warning",
         f"The extractor {_INSTANCE} has not saved its state for long",
@@ -51,61 +53,68 @@ def _health(job: str) -> Iterator[Alert]:
 
 
 def _reading() -> Iterator[Alert]:
+    unreadable = latest('extractor_files{state="unreadable"}')
     yield Alert(
-        "ExtractorFilesUnreadable", 'extractor_files{state="unreadable"} > 0', "5m", "warning",
+        "ExtractorFilesUnreadable", f"{unreadable} > 0", "5m", "warning",
         f"The extractor {_INSTANCE} cannot read log files",
-        f"{_NUMBER} files or folders cannot be opened; nothing in them is counted.",
+        f"Files or folders that cannot be opened: {_COUNT}. What is written there is not counted.",
     )  # fmt: skip
+    unread = "extractor_behind_bytes"
     yield Alert(
-        "ExtractorBehind", "min_over_time(extractor_behind_bytes[10m]) > 0 and extractor_behind_seconds > 120",
+        "ExtractorBehind",
+        f"min_over_time({unread}[10m]) > 0\nand\n{earlier(unread, '10m')}\n"
+        f"and\n{latest('extractor_behind_seconds')} > 120",
         "5m", "warning",
         f"The extractor {_INSTANCE} does not keep up",
-        "For 10 minutes there was always something left to read, "
-        "{{ $value | humanize1024 }}B at the least; what is shown is of the past.",
+        f"For 10 minutes there was always something left to read, {_BYTES} at the least, "
+        "and the latest event read is more than 2 minutes old.",
     )  # fmt: skip
-    running = "sum by (job, instance) (agent_runs_in_progress) > 0"
-    usual = "sum by (job, instance) (increase(extractor_events_total[30m] offset 1d)) > 0"
+    # A new extractor may have read of runs that were open long ago: it must have followed some log since.
+    running = f"sum by (job, instance) ({latest('agent_runs_in_progress')}) > 0"
+    followed = f"max_over_time({r.EVENTS}[1d]) > 0"
+    usual = f"{r.EVENTS} offset 1d > 0"
     yield Alert(
         "ExtractorNoEvents",
-        f"time() - extractor_last_event_timestamp_seconds > 1800\nand on (job, instance)\n({running} or {usual})",
+        f"time() - {latest('extractor_last_event_read_timestamp_seconds')} > 1800\n"
+        f"and on (job, instance)\n({running} and {followed} or {usual})",
         "5m", "warning",
         f"The extractor {_INSTANCE} sees no new events",
-        f"The latest event is {_SECONDS} old, though runs are open or there were events at this time of yesterday.",
+        f"No event has been read for {_SECONDS}, though runs are open, "
+        "or events were read in the 30 minutes before this time of yesterday.",
     )  # fmt: skip
 
 
-def _telling(objectives: Objectives) -> Iterator[Alert]:
+def _reporting(objectives: Objectives) -> Iterator[Alert]:
     yield Alert(
-        "ExtractorReloadFailed", "extractor_config_last_reload_successful == 0", "5m", "warning",
+        "ExtractorReloadFailed", f"{latest('extractor_config_last_reload_successful')} == 0", "5m", "warning",
         f"The extractor {_INSTANCE} refused to reload",
         "Its configuration, schemas or prices are wrong; those from before are in force. It would not start with them.",
     )  # fmt: skip
     yield Alert(
-        "ExtractorInternalErrors", "sum by (job, instance, where) (increase(extractor_internal_errors_total[15m])) > 0",
-        "0m", "warning",
+        "ExtractorInternalErrors", f"{r.INTERNAL_ERRORS} > 0", "0m", "warning",
         f"The extractor {_INSTANCE} has an error of its own",
         "An exception was contained in {{ $labels.where }} within the last 15 minutes. The log has the traceback; "
         "please report it. A line that could not be counted is kept as a reject with the reason internal.",
     )  # fmt: skip
-    for objective, broken in beyond(r.REJECTED, "reject_rate", objectives):
+    for objective, _ in limits("reject_rate", objectives):
         yield Alert(
-            "ExtractorRejectsRising", broken, "5m", "warning",
+            "ExtractorRejectsRising", f"{beyond(r.REJECTED, objective, '')}\nand\n{r.REJECTS} >= 3", "5m", "warning",
             f"The extractor {_INSTANCE} rejects lines",
-            f"{_PERCENT} of the lines of the last 15 minutes were no valid events; {said(objective)}.",
+            f"{_PERCENT} of the lines of the last 15 minutes were no valid events; "
+            f"the objective is {objective.direction} {objective.limit_text()}.",
         )  # fmt: skip
     yield Alert(
-        "ExtractorLinesLost", "sum by (job, instance) (increase(extractor_lost_bytes_total[1h])) > 0", "0m", "warning",
+        "ExtractorLinesLost", f"{r.LOST_BYTES} > 0", "0m", "warning",
         f"The extractor {_INSTANCE} missed lines",
-        "In the last hour {{ $value | humanize1024 }}B of logs were gone before they were read; totals are too low.",
+        f"In the last hour {_BYTES} of logs were gone before they were read; totals are too low.",
     )  # fmt: skip
     yield Alert(
-        "ExtractorLabelsOverflow",
-        "sum by (job, instance, metric, label) (increase(extractor_label_overflow_total[1h])) > 0", "0m", "info",
+        "ExtractorLabelsOverflow", f"{r.OVERFLOW} > 0", "0m", "info",
         "The label {{ $labels.label }} of {{ $labels.metric }} has too many values",
-        f"About {_NUMBER} events of the last hour were counted under __other__. Does something put an id into a label?",
+        f"Events of the last hour that were counted under __other__: {_COUNT}. Does something put an id into a label?",
     )  # fmt: skip
     yield Alert(
-        "ExtractorCallsUnpriced", f"{r.increase('model', 'extractor_unpriced_calls_total')} > 0", "0m", "info",
+        "ExtractorCallsUnpriced", f"{r.UNPRICED} > 0", "0m", "info",
         "The price of the model {{ $labels.model }} is not known",
-        f"About {_NUMBER} of its calls of the last hour have no cost; what is shown is too low.",
+        f"Its calls of the last hour that have no cost: {_COUNT}. What is shown is too low.",
     )  # fmt: skip

@@ -11,19 +11,23 @@ import json
 from collections.abc import Iterator
 
 from extractor import alerts, health
-from extractor.alerts import Alert
+from extractor.alerts import Alert, Buckets
 from extractor.objectives import Objectives
 from extractor.recordings import RECORDINGS, Recording
 
 RUNBOOK = "docs/alerts.md"
 
 
-def rules(objectives: Objectives, job: str) -> str:
-    """The recording and alert rules, as the text of a rule file; *job* is the job label of the extractors."""
+def rules(objectives: Objectives, job: str, buckets: Buckets) -> str:
+    """
+    The recording and alert rules, as the text of a rule file.
+
+    *job* is the job label of the extractors, and *buckets* are those of their histograms.
+    """
     lines = ["# Written by `extractor rules`; change the objectives instead.", "groups:", *_group("agent-signals")]
     for recording in RECORDINGS:
         lines.extend(_recording(recording))
-    for group, members in (alerts.alerts(objectives) | health.alerts(objectives, job)).items():
+    for group, members in (alerts.alerts(objectives, buckets) | health.alerts(objectives, job)).items():
         lines.extend(_group(group))
         for alert in members:
             lines.extend(_alert(alert))

@@ -9,13 +9,17 @@ from pathlib import Path
 import click
 
 from extractor import objectives as ob
-from extractor.options import label_text, objectives_option, option
+from extractor.alerts import unwatched
+from extractor.escapes import printable
+from extractor.options import label_text, objectives_option, option, schemas_option
 from extractor.rules import rules as text_of
+from extractor.schemas import load
 from extractor.settings import Command
 
 
 @click.command(cls=Command)
 @objectives_option
+@schemas_option
 @option(
     "--job",
     default="extractor",
@@ -23,11 +27,12 @@ from extractor.settings import Command
     metavar="NAME",
     help="The job name under which Prometheus scrapes extractors.",
 )
-def rules(objectives: Path | None, job: str) -> None:
+def rules(objectives: Path | None, schemas: tuple[Path, ...], job: str) -> None:
     """
     Print the recording and alert rules for Prometheus.
 
-    The limits are those of the file of objectives, or the defaults in docs/alerts.md.
+    The limits are those of the file of objectives, or the defaults in docs/alerts.md. Limits on
+    durations are rounded up to the next bucket of the histogram in the schemas.
 
     Example:
 
@@ -35,4 +40,8 @@ def rules(objectives: Path | None, job: str) -> None:
         extractor rules --objectives objectives.toml > rules.yml
         promtool check rules rules.yml
     """
-    click.echo(text_of(ob.Objectives() if objectives is None else ob.load(objectives), job), nl=False)
+    wanted = ob.Objectives() if objectives is None else ob.load(objectives)
+    buckets = load(schemas).buckets()
+    click.echo(text_of(wanted, job, buckets), nl=False)
+    for note in unwatched(wanted, buckets):
+        click.echo(f"extractor: {printable(note)}", err=True)

@@ -20,6 +20,7 @@ import pytest
 
 from bench.gen import START, lines
 from extractor.objectives import Objectives, load, parse
+from extractor.promql import increase
 from samples.grafana.dashboard import ANY, VARIABLES, dashboard
 from tests.servers import eventually, get, query, running
 from tests.test_rules import ALERTS, LIMIT
@@ -48,10 +49,14 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
 }
 """What is chosen in the lists of the dashboard, as Grafana puts it into a query."""
 
+PAST = re.compile("offset|absent")
+"""What cannot be seen of a Prometheus that has just been started."""
+
 # A call of a model without a price: a log of the generator has a cost for every call.
 UNPRICED = re.sub(
     rb'"cost_usd":[^,}]*', b'"cost_usd":null', next(line for line in lines(99, 3) if b'"llm.call"' in line)
 )
+NEWBORN = re.sub(rb'"model":"[^"]*"', b'"model":"newborn"', UNPRICED)
 
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 
@@ -162,12 +167,23 @@ def test_every_rule_can_be_evaluated(scraped: Scraped):
 
 
 @needs_prometheus
-@pytest.mark.parametrize("name", [name for name, expr in ALERTS.items() if not re.search("offset|absent", expr)])
+@pytest.mark.parametrize("name", [name for name, rule in ALERTS.items() if not PAST.search(rule["expr"])])
 def test_every_alert_looks_at_something(scraped: Scraped, name: str):
     """An alert asks for series that are there: without its limits it would fire."""
-    everything = LIMIT.sub("", ALERTS[name]).replace("unless on", "and on")
+    everything = LIMIT.sub("", ALERTS[name]["expr"]).replace("unless on", "and on")
 
     assert {} != query(scraped.url, everything, scraped.at), everything
+
+
+@needs_prometheus
+def test_the_first_value_of_a_series_counts(scraped: Scraped):
+    """In a real Prometheus a new series counts with its first value, which is above 0, if its process is known."""
+    calls = 'extractor_unpriced_calls_total{model="newborn"}'
+    seen = query(scraped.url, f"min_over_time(timestamp({calls})[10m:250ms])", scraped.at).popitem()[1] + 0.25
+    ours, theirs = (f"sum by (model) ({expr})" for expr in (increase(calls, "1s"), f"increase({calls}[1s])"))
+
+    assert {("newborn",): 1.0} == query(scraped.url, ours, seen)
+    assert {} == query(scraped.url, theirs, seen)
 
 
 def asked(expr: str, values: Mapping[str, str]) -> str:
@@ -188,7 +204,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int]
     log.write_bytes(first)
     # The last line is a minute later than all others: then the runs that have ended are over.
     last = next(lines(1, seed=3, start=START + timedelta(minutes=2)))
-    more = b"".join(lines(2997, seed=2, start=START + timedelta(minutes=1))) + UNPRICED + b"no event\n" + last
+    more = b"".join(lines(2997, seed=2, start=START + timedelta(minutes=1))) + NEWBORN + b"no event\n" + last
     served, address = (f"127.0.0.1:{port}" for port in free_ports(2))
     (folder / "prometheus.yml").write_text(
         "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"
