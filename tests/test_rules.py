@@ -87,10 +87,10 @@ def passing(folder: Path, variants: Mapping[str, Rule], file: str, groups: list[
         path.write_text(json.dumps(FILES[file] | head))
         paths[str(path)] = title
     command = ["promtool", "test", "rules", *paths]
-    said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-    verdicts = re.findall(r"^Unit Testing:  (.*)\s+(SUCCESS|FAILED)", said, re.MULTILINE)
-    assert list(paths) == [path for path, _ in verdicts], said
-    assert "parse error" not in said, said
+    output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+    verdicts = re.findall(r"^Unit Testing:  (.*)\s+(SUCCESS|FAILED)", output, re.MULTILINE)
+    assert list(paths) == [path for path, _ in verdicts], output
+    assert "parse error" not in output, output
     return {paths[path]: variants[paths[path]] for path, verdict in verdicts if verdict == "SUCCESS"}
 
 

@@ -82,9 +82,11 @@ def recorded(history: History, times: list[int]) -> dict[int, float | None]:
             json.dumps({"rule_files": ["rules.json"], "evaluation_interval": "1m", "tests": [group]})
         )
         command = ["promtool", "test", "rules", str(folder / "t.json")]
-        said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-    answers = [line.split("got:")[1].split() for line in said.splitlines() if "got:" in line]
-    assert len(times) == len(answers), said
+        output = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ).stdout
+    answers = [line.split("got:")[1].split() for line in output.splitlines() if "got:" in line]
+    assert len(times) == len(answers), output
     return {time: None if words == ["nil"] else float(words[-1]) for time, words in zip(times, answers, strict=True)}
 
 
