@@ -47,14 +47,18 @@ class _Commands(click.Group):
             return command
         return super().get_command(ctx, cmd_name)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would say "Aborted!"
+            _fail("interrupted", _INTERRUPTED)
+
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
             with terminable():
                 return super().main(*args, **extra)
         except ExtractorError as error:
             _fail(str(error))
-        except KeyboardInterrupt:
-            _fail("interrupted", _INTERRUPTED)
         except OSError as error:
             # What cannot be done with a file is an error of ours, with its name; what is left is what is printed.
             _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")

@@ -8,6 +8,7 @@ with a pipeline that is `careful`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from math import inf
 
 from extractor.catalog import Pack
@@ -264,13 +265,14 @@ class Pipeline:
             self._prices,
             watermark=watermark,
             steps=self._steps,
-            by_slot=self._by_slot,
+            by_slot=partial(_by_slot, self._listener, self.stats),
             singly=singly,
         )
 
-    def _by_slot(self) -> frozenset[str]:
-        # Of a long past nobody wants to know; and where 32 MiB are but minutes, a fold is but seconds.
-        return self._listener.wanted if self.stats.bytes_behind <= _NEAR else frozenset()
+
+def _by_slot(listener: Listener, stats: Stats) -> frozenset[str]:
+    # Of a long past nobody wants to know; and where 32 MiB are but minutes, a fold is but seconds.
+    return listener.wanted if stats.bytes_behind <= _NEAR else frozenset()
 
 
 def _cut(fed: Fed) -> Iterable[Fed]:

@@ -125,12 +125,12 @@ ROOMS = {
     "systemd_command": "cli options settings unit",
     # what ought to be, and the rules that tell when it is not
     "objectives": "documents errors text_files",
-    "recordings": "",
+    "recordings": "promql",
     "promql": "objectives",
-    "alerts": "objectives promql recordings",
+    "alerts": "objectives promql recordings samples",
     "health": "alerts objectives promql recordings",
     "rules": "alerts health objectives recordings",
-    "rules_command": "objectives options rules settings",
+    "rules_command": "alerts escapes objectives options rules schemas settings",
     # the page at /
     "wording": "report",
     "vitals": "report state stats",

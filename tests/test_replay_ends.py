@@ -238,7 +238,7 @@ def test_a_worker_that_fails_otherwise() -> None:
 
     with (
         workers.Workers(make, 2) as crew,
-        pytest.raises(SourceError, match=re.escape("a process of the replay failed: MemoryError()")),
+        pytest.raises(SourceError, match="a process of the replay failed: MemoryError at "),
     ):
         list(crew.run(5))
 
