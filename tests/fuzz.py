@@ -84,7 +84,12 @@ def _read(blob: bytes) -> Reader:
 def _seen(reader: Reader) -> tuple[object, ...]:
     stats = reader.stats
     rejects = [(item.offset, item.reject, item.line) for item in reader.rejected]
-    numbers = (stats.gaps, stats.repeats, reader.state.sequences.dump())
+    gaps, repeats, known = reader.state.sequences.dump()
+    spans = {  # in which order they were read means nothing
+        name: sorted((number, slot) for begin, end, slot in spans for number in range(begin, end))
+        for name, (spans, *_) in known.items()
+    }
+    numbers = (stats.gaps, stats.repeats, gaps, repeats, spans, {name: rest for name, (_, *rest) in known.items()})
     return text(reader.state, openmetrics=True), rejects, stats.blank_lines, stats.events, numbers
 
 

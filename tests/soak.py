@@ -1,6 +1,6 @@
 """
-Minutes in, a report out: the kill test, the model tests, the fuzz targets and the oracle, again and again, side by
-side, and beside them one service under everything at once, whose report is docs/soak.md.
+Minutes in, a report out: the kill test, the model tests, the fuzz targets, mutated lines and the oracle, again and
+again, side by side, and beside them one service under everything at once, whose report is docs/soak.md.
 
     python -m tests.soak 60
 
@@ -31,6 +31,9 @@ from tests import fuzz
 BUILD = Path("build/soak")
 KILLS = 200
 """In a round of the kill test; the logs of a round are a few hundred megabytes."""
+
+MUTANTS = 20_000
+"""In a round of mutated lines; the service and the commands read some of them one at a time."""
 
 LOGS = 300
 """In a round of the oracle; some of them have thousands of lines."""
@@ -135,6 +138,12 @@ def fuzzing(left: float) -> tuple[list[str], dict[str, str]]:
     return ["-s", "tests/test_fuzz.py::test_search"], {"FUZZ": next(_TARGETS), "FUZZ_SECONDS": str(seconds)}
 
 
+def mutants(left: float) -> tuple[list[str], dict[str, str]]:
+    """Lines that nobody foresaw; a second is enough for a hundred."""
+    environment = {"MUTANTS": str(max(1000, min(MUTANTS, int(left) * 100))), "SEED": str(random.getrandbits(32))}
+    return [f"--basetemp={BUILD}/mutants", "tests/test_mutants.py"], environment
+
+
 def oracle(left: float) -> tuple[list[str], dict[str, str]]:
     """Hard logs that nobody has counted yet, each counted by the oracle, too; one takes about a second."""
     environment = {"ORACLE_LOGS": str(max(1, min(LOGS, int(left)))), "SEED": str(random.getrandbits(32))}
@@ -144,7 +153,7 @@ def oracle(left: float) -> tuple[list[str], dict[str, str]]:
 def main() -> int:
     """Soak, and say what came of it; 1 if something failed."""
     parser = argparse.ArgumentParser(
-        description="Kills, model tests, fuzzing, the oracle and a service under load, for as long as you like."
+        description="Kills, models, fuzzing, mutants, the oracle and a service under load, for as long as you like."
     )
     parser.add_argument("minutes", type=float)
     seconds = 60 * parser.parse_args().minutes
@@ -154,6 +163,7 @@ def main() -> int:
         Kind("kills", kills),
         Kind("models", Models(), turn=seconds / len(MODELS)),
         Kind("fuzzing", fuzzing),
+        Kind("mutants", mutants),
         Kind("oracle", oracle),
     ]
     served = service(seconds)
