@@ -11,7 +11,7 @@ Knows nothing of series.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from math import inf, isnan
+from math import inf, isnan, nextafter
 from typing import Any
 
 import numpy as np
@@ -103,14 +103,18 @@ class Accounts:
         self._slot_of = slot_of
         self._time_of = time_of
 
-    def settle(self, moment: float, *, end: bool = False) -> list[Update]:
-        """Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input."""
+    def settle(self, moment: float, *, now: float | None = None, end: bool = False) -> list[Update]:
+        """
+        Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input.
+
+        Give up those that are silent at *now*, which is *moment* unless given.
+        """
         due = list(self.runs.due(moment, -inf if end else self._linger))
         self.anomalies.note(run for _, run in (*due, *self.runs.seen_again()))
         updates = self._closed(due)
         for _, run in due:
             run.settle()
-        updates += self._over(self.runs.sweep(moment))
+        updates += self._over(self.runs.sweep(moment if now is None else now))
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
         updates += self._over(shed, abandoned=False)
@@ -130,11 +134,11 @@ class Accounts:
 
         A run is over when it ended; without an end, when it was given up. For once, when all events are known.
         """
-        earlier = [(_over_at(run), name, run) for name, run in self.runs.limit()]
+        earlier = [(self._over_at(run), name, run) for name, run in self.runs.limit()]
         settled, begin = [], -inf
         for edge in edges:
             over = [(name, run) for time, name, run in earlier if begin <= time < edge]
-            settled.append([*self._over(over), *self.settle(edge + self._linger)])
+            settled.append([*self._over(over), *self.settle(edge + self._linger, now=nextafter(edge, -inf))])
             begin = edge
         last = [(name, run) for time, name, run in earlier if begin <= time]
         return [*settled, [*self._over(last), *self.settle(moment, end=True)]]
@@ -297,14 +301,13 @@ class Accounts:
         chosen = [(bucket, _exemplar(*each)) for bucket, each in best.items()]
         return Observations(metric, labels, Numbers(values, total), slots, first, None, chosen)
 
+    def _over_at(self, run: Run) -> float:
+        return self.runs.given_up_at(run.last) if run.ending is None else run.ending.time
+
     def _account(self, name: str, run: Run, ending: Ending | None) -> Account:
         first = self._slot_of(self.runs.begin(run.first))
         until = first - 1 if ending is None else self._slot_of(ending.time + self._linger)
         return Account(name, first, until, max(self._slot_of(run.last), until))
-
-
-def _over_at(run: Run) -> float:
-    return run.last if run.ending is None else run.ending.time
 
 
 def _rounds(over: Over) -> Iterator[Over]:

@@ -182,6 +182,10 @@ class Runs:
         """When the epoch of *time* begins."""
         return self.epoch(time) * self._timeout / _EPOCHS
 
+    def given_up_at(self, time: float) -> float:
+        """When a run is given up whose last event is at *time*."""
+        return (self.epoch(time) + _EPOCHS + 1) * self._timeout / _EPOCHS
+
     def long_before(self, floor: float) -> float:
         """A time that no event which comes after *floor* is before, for all that can be known."""
         return floor - 2 * self._timeout
