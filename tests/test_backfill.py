@@ -21,7 +21,7 @@ from extractor.spill import HELD, Spill
 from extractor.state import State
 from extractor.steps import step_seconds
 from tests.reading import T0, default_catalog, event_schema, line, read, text, tool_call, write_pack
-from tests.test_state import events_at
+from tests.test_state import apart, events_at
 
 QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
@@ -46,7 +46,7 @@ def events_until(end: float) -> st.SearchStrategy[list[bytes]]:
         return json.dumps(event).encode()
 
     times = st.floats(0, end).map(lambda at: round(T0 + at, 3))
-    return st.lists(events_at(times).map(of_its_agent), max_size=12)
+    return st.lists(events_at(times).map(of_its_agent), max_size=12).map(apart)
 
 
 Samples = dict[float, list[str]]

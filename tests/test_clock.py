@@ -18,6 +18,7 @@ from tests.reading import read as state_of
 from tests.servers import DEADLINE, eventually
 
 HOURS = 7200.0
+SAVED = "extractor_checkpoint_timestamp_seconds"
 MEDIAN = 'agent_tool_call_duration_quantile_seconds{quantile="0.5",release="unknown",tool="search"}'
 CALLS = 'agent_tool_calls_total{agent="unknown",release="unknown",status="ok",tool="search"}'
 
@@ -72,6 +73,7 @@ def test_windows_come_back_with_the_clock(victim: Skewed, log: Log):
 
     eventually(lambda: victim.value(CALLS), 2.0)
     eventually(lambda: round(victim.value(MEDIAN) or 0, 3), 0.01)
+    eventually(lambda: 0 < (victim.value(SAVED) or 0) < time.time() + HOURS / 2, expected=True)
     assert victim.process is not None
     victim.process.kill()
     victim.process.wait(DEADLINE)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from extractor.catalog import Catalog
 from extractor.state import State
 from tests.reading import T0, event_schema, line, read, sampled, text, write_pack
-from tests.test_state import events_at, merged
+from tests.test_state import apart, events_at, merged
 
 QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=60)
 
@@ -33,7 +33,7 @@ Spread = tuple[list[bytes], list[list[bytes]]]
 @st.composite
 def spread(draw: st.DrawFn, lines: st.SearchStrategy[bytes], parts: int = 4) -> Spread:
     """Lines, and the same lines dealt out to some parts, in another order."""
-    every = draw(st.lists(lines, max_size=18))
+    every = apart(draw(st.lists(lines, max_size=18)))
     dealt: list[list[bytes]] = [[] for _ in range(parts)]
     for place in draw(st.permutations(range(len(every)))):
         dealt[draw(st.integers(0, parts - 1))].append(every[place])
@@ -113,7 +113,7 @@ WORK = st.fixed_dictionaries(
         "ts": LONG,
         "queue": st.sampled_from(["a", "b", "c", "d", "__other__", ""]),
         "outcome": st.sampled_from(["done", "lost"]),
-        "ms": st.one_of(st.integers(0, 5000), st.floats(0, 1e4)),
+        "ms": st.one_of(st.integers(0, 5000), st.floats(1e-18, 1e4)),
     }
 ).map(lambda event: json.dumps(event | {"run_id": f"run of {event['queue']}"}).encode())
 
