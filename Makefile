@@ -29,7 +29,7 @@ else
 endif
 
 test: check  ## make the environment and run every check and every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: lint type docs-check  ## every check that is not a test
 

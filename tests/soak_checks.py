@@ -43,6 +43,7 @@ _USUAL = (
     r"WARNING \S+: truncated after byte \d+; reading it from its start$",  # a copy has what was there
     r"WARNING \S+: truncated after byte 0, \d+ bytes lost; ",  # no line was read: nobody can tell its copy
     r"WARNING \S+: gone since the last run, read up to byte ",  # deleted after it was read, before it was killed
+    r"ERROR +uvicorn.error: Cancel 0 running task\(s\), timeout graceful shutdown exceeded",  # slow clients
 )
 
 

@@ -181,7 +181,10 @@ WRONG = [
     ("[replay]\njobs = -1", "2: replay.jobs: -1 is not in the range x>=1 (write jobs = 1)"),
     ('[replay]\nstrict = "yes"', "2: replay.strict: this is not true or false (write strict = true)"),
     ("window = 45", '1: window: this is not a text in quotes (write window = "30m")'),
-    ('window = "soon"', "1: window: 'soon' is no window, or longer than 100 years; write 45s, 30m, 12h or 1d (write window = \"30m\")"),
+    (
+        'window = "soon"',
+        "1: window: 'soon' is no window, or longer than 100 years; write 45s, 30m, 12h or 1d (write window = \"30m\")",
+    ),
     ('[run]\nlogs = "logs"', '2: run.logs: this is no list (write logs = ["LOG_DIR"])'),
     ("[run]\nlogs = [5]", '2: run.logs: this is not a text in quotes (write logs = ["LOG_DIR"])'),
     ('state-dir = ["a"]', '1: state-dir: this is one value, not a list (write state-dir = "DIR")'),
