@@ -9,10 +9,9 @@ from dataclasses import replace
 from extractor.accounts import Accounts
 from extractor.anomalies import Anomalies
 from extractor.catalog import Catalog, Pack
-from extractor.derive import run_fields, run_totals
 from extractor.intervals import Intervals
 from extractor.ledger import Ledger
-from extractor.patterns import intervals, patterns
+from extractor.patterns import intervals, patterns, run_fields, run_totals
 from extractor.pointers import pointer_text
 from extractor.repeats import Repeats
 from extractor.run_counts import run_counts

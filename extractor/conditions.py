@@ -1,10 +1,11 @@
 """
-A raw value in, whether it meets a condition of `where` out, or what text it is.
+A raw value in; out, whether it meets a condition of `where`, and which value of a label it is.
 
-Pure; knows nothing of lines or metrics.
+Pure; knows nothing of lines or series.
 """
 
-from extractor.catalog import Condition
+from extractor.catalog import UNKNOWN, Condition, Label
+from extractor.label_values import servable
 
 
 def scalar(raw: object) -> object:
@@ -41,6 +42,16 @@ def label_text(raw: object) -> str:
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)  # JSON Schema calls 429.0 an integer too
     return str(raw)
+
+
+def label_value(label: Label, raw: object) -> str:
+    """The value of *label* for a raw property value."""
+    if label.const is not None:
+        return label.const
+    if raw is None or raw == "":
+        return UNKNOWN
+    text = label_text(raw)
+    return servable(text) if label.mapping is None else label.mapping.get(text, label.other or UNKNOWN)
 
 
 def mark_text(raw: object) -> str:

@@ -15,24 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from extractor.catalog import UNKNOWN, Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack, RunTotal
+from extractor.catalog import Catalog, Condition, EventType, Feed, Kind, Label, Metric, Pack
 from extractor.columns import Key, Keys, Sources
-from extractor.conditions import fits, label_text, mark_text, scalar
-from extractor.label_values import servable
-from extractor.patterns import declared, intervals, patterns
+from extractor.conditions import fits, label_value, mark_text, scalar
+from extractor.patterns import declared, intervals, patterns, run_fields, run_totals
 from extractor.pointers import Pointer, found
 
 Labels = tuple[str, ...]
-
-
-def label_value(label: Label, raw: object) -> str:
-    """The value of *label* for a raw property value."""
-    if label.const is not None:
-        return label.const
-    if raw is None or raw == "":
-        return UNKNOWN
-    text = label_text(raw)
-    return servable(text) if label.mapping is None else label.mapping.get(text, label.other or UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,18 +252,6 @@ class Plan:
             yield "", None
         for value, pointer in feed.value.fields:
             yield value, self.numbers.index(pointer)
-
-
-def run_totals(pack: Pack) -> list[RunTotal]:
-    """What the runs of *pack* add up."""
-    totals = (feed.value.total for event in pack.events.values() for feed in event.feeds)
-    return list(dict.fromkeys(total for total in totals if total is not None))
-
-
-def run_fields(pack: Pack) -> tuple[Pointer, ...]:
-    """What is to be known of each run of *pack*: the properties that label its counts of runs."""
-    feeds = (feed for event in pack.events.values() for feed in event.feeds if feed.value.run is not None)
-    return tuple(dict.fromkeys(label.pointer for feed in feeds for label in feed.labels if label.const is None))
 
 
 def plans(catalog: Catalog, pack: Pack) -> dict[str, Plan]:

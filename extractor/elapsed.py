@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from extractor.columns import Columns, Texts
-from extractor.conditions import mark_text
-from extractor.derive import Plan, label_value
+from extractor.conditions import label_value, mark_text
+from extractor.derive import Plan
 from extractor.intervals import Integers, Marks, Saying
 from extractor.patterns import End, Interval
 from extractor.pointers import Pointer

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from extractor.catalog import Condition, Pack
 from extractor.columns import Columns, RunIds, Texts, floats, integers
 from extractor.conditions import mark_text
-from extractor.derive import Plan, run_fields
+from extractor.derive import Plan
 from extractor.events import DEEP, is_deep
+from extractor.patterns import run_fields
 from extractor.pointers import Pointer
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
 from extractor.sums import is_in_range

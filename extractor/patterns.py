@@ -1,12 +1,12 @@
 """
-What a pack wants to know of events and those before them: which loops to find, and the time since which others.
+What a pack declares of runs: the fields and totals of a run, the loops to find, and the intervals between events.
 
 Knows nothing of runs.
 """
 
 from dataclasses import dataclass
 
-from extractor.catalog import Label, Pack
+from extractor.catalog import Label, Pack, RunTotal
 from extractor.lookback import Repetition, Span
 from extractor.pointers import Pointer, found
 
@@ -41,6 +41,18 @@ class Interval:
 
     span: Span
     ends: tuple[End, ...]
+
+
+def run_totals(pack: Pack) -> list[RunTotal]:
+    """What the runs of *pack* add up."""
+    totals = (feed.value.total for event in pack.events.values() for feed in event.feeds)
+    return list(dict.fromkeys(total for total in totals if total is not None))
+
+
+def run_fields(pack: Pack) -> tuple[Pointer, ...]:
+    """What is to be known of each run of *pack*: the properties that label its counts of runs."""
+    feeds = (feed for event in pack.events.values() for feed in event.feeds if feed.value.run is not None)
+    return tuple(dict.fromkeys(label.pointer for feed in feeds for label in feed.labels if label.const is None))
 
 
 def intervals(pack: Pack) -> list[Interval]:

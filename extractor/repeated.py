@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractor.columns import Columns, Key, Texts
-from extractor.conditions import mark_text
-from extractor.derive import Plan, label_value
+from extractor.conditions import label_value, mark_text
+from extractor.derive import Plan
 from extractor.patterns import Pattern
 from extractor.pointers import Pointer
 from extractor.repeats import Calls, Integers, Report, Saying

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from extractor.catalog import Catalog, Label
-from extractor.derive import label_value, run_fields, run_totals
+from extractor.conditions import label_value
+from extractor.patterns import run_fields, run_totals
 
 
 @dataclass(frozen=True, slots=True)

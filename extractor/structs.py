@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from extractor.catalog import EventType, Pack
-from extractor.derive import run_fields
+from extractor.patterns import run_fields
 from extractor.pointers import Pointer
 
 Object = msgspec.Struct
