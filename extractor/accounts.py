@@ -19,7 +19,8 @@ import numpy as np
 from extractor.anomalies import Anomalies
 from extractor.catalog import Kind, Metric
 from extractor.endings import Ending
-from extractor.exemplars import RUN_LABEL, Exemplar, usable, usable_texts
+from extractor.exemplar_labels import RUN_LABEL
+from extractor.exemplars import Exemplar, usable, usable_texts
 from extractor.intervals import Intervals
 from extractor.ledger import Account, Ledger
 from extractor.patterns import Interval, Pattern

@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from extractor.catalog import Kind, Value
-from extractor.exemplars import MOST, RUN_LABEL
 from extractor.naming import check_label_name
 from extractor.places import Place
 from extractor.pointers import Pointer
 from extractor.properties import Properties
+
+RUN_LABEL = "run_id"
+"""The label of an exemplar that has the run's id."""
+
+MOST = 128
+"""How many characters the labels of an exemplar may have in OpenMetrics, names and values together."""
 
 _HAVE_ONE = (Kind.COUNTER, Kind.HISTOGRAM)
 

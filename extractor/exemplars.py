@@ -10,13 +10,8 @@ Knows nothing of metrics or text formats.
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from extractor.exemplar_labels import MOST
 from extractor.label_values import is_servable
-
-RUN_LABEL = "run_id"
-"""The label of an exemplar that has the run's id."""
-
-MOST = 128
-"""How many characters the labels of an exemplar may have in OpenMetrics, names and values together."""
 
 
 class Exemplar(NamedTuple):
