@@ -18,8 +18,8 @@ from math import isfinite
 import orjson
 
 from extractor.catalog import EventType, Pack
+from extractor.number_range import is_in_range
 from extractor.pointers import found, pointer_text
-from extractor.sums import is_in_range
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(

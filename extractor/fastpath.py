@@ -24,10 +24,10 @@ from extractor.columns import Columns, RunIds, Texts, floats, integers
 from extractor.conditions import mark_text
 from extractor.derive import Plan
 from extractor.events import DEEP, is_deep
+from extractor.number_range import is_in_range
 from extractor.patterns import run_fields
 from extractor.pointers import Pointer
 from extractor.structs import Beyond, Decoder, Object, everywhere, property_names, struct_of
-from extractor.sums import is_in_range
 
 _SCARCE = 8  # one byte in so many; if there are more that are not ASCII, it is faster to look at all of them together
 _HIGH, _MARK, _CONTINUED = 0x80, 0xC0, 0x80  # bytes of UTF-8: not ASCII; and those within a character

@@ -16,16 +16,10 @@ from math import fsum, inf, isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from extractor.number_range import SMALLEST
+
 Exact = int | Fraction
 Floats = NDArray[np.float64]
-
-SMALLEST, LARGEST = 1e-18, 1e18
-"""
-The magnitudes of numbers that are added up, besides 0.
-
-Between them lie 180 bits: all of them are multiples of 2**-112 and below 2**60. So a sum of 2**64 numbers fits into 236
-bits and a sign, and as a float it is finite.
-"""
 
 _WIDE = 2**63
 _HIGHEST = sys.float_info.max
@@ -34,11 +28,6 @@ _POWERS = 1000  # of 2; those are floats
 
 class TinyError(ValueError):
     """A number is smaller than `SMALLEST`, and is not 0."""
-
-
-def is_in_range(number: float) -> bool:
-    """Whether *number* can be added up."""
-    return number == 0 or SMALLEST <= abs(number) <= LARGEST
 
 
 def refuse_tiny(values: Floats) -> None:

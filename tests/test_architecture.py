@@ -15,7 +15,7 @@ ROOMS = {
     "errors": "",
     "escapes": "",
     "pointers": "",
-    "sums": "",
+    "sums": "number_range",
     "lines": "",
     "hdr": "",
     "stats": "label_values",
@@ -67,7 +67,7 @@ ROOMS = {
     "known": "copies gone handles happenings losses positions rotation sources",
     "tail": "folders happenings known last_lines lines order positions rotation sources",
     # lines to events to updates to state
-    "events": "catalog pointers sums",
+    "events": "catalog number_range pointers",
     "conditions": "catalog label_values",
     "updates": "exemplars orders sums",
     "columns": "orders",
@@ -83,7 +83,7 @@ ROOMS = {
     "ledger": "sums",
     "accounts": "anomalies catalog endings exemplar_labels exemplars intervals ledger patterns repeats run runs sums "
     "updates",
-    "fastpath": "catalog columns conditions derive events patterns pointers structs sums",
+    "fastpath": "catalog columns conditions derive events number_range patterns pointers structs",
     "series": "exemplars hdr orders sums",
     "families": "catalog label_values series",
     "digests": "catalog",
@@ -212,6 +212,7 @@ ROOMS = {
     "reject_entries": "escapes pipeline",
     "state_folder": "errors files",
     "termination": "",
+    "number_range": "",
 }
 
 # Third-party package: the rooms that know it.

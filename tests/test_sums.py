@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from extractor.sums import LARGEST, SMALLEST, Exact, as_float, dump_exact, exact_sums, load_exact, rounded_sums
+from extractor.number_range import LARGEST, SMALLEST
+from extractor.sums import Exact, as_float, dump_exact, exact_sums, load_exact, rounded_sums
 
 MOST = sys.float_info.max
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
