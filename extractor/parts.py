@@ -15,16 +15,8 @@ import msgspec
 import zstandard
 
 from extractor.catalog import Catalog
-from extractor.state import State
+from extractor.state import MOST_SERIES_OF_PARTS, State
 from extractor.stats import Stats
-
-HELD = 50_000
-"""
-Series of a metric, and runs, that are told apart before memory is bounded.
-
-With more series than that a metric is limited before all of it was read, and then the order of reading decides which
-of its values have a name of their own. With more runs, those that were silent for long are forgotten.
-"""
 
 
 class Part:
@@ -44,11 +36,11 @@ class Part:
     @property
     def is_large(self) -> bool:
         """Whether it should be handed on rather than go on growing."""
-        return self.state.held > HELD
+        return self.state.held > MOST_SERIES_OF_PARTS
 
     def bound(self, floor: float) -> None:
         """Keep memory bounded; no event that is still to come is far before *floor*."""
-        self.state.bound(HELD, floor)
+        self.state.bound(MOST_SERIES_OF_PARTS, floor)
 
     def merge(self, other: "Part") -> None:
         """Add what *other* counted."""

@@ -33,6 +33,14 @@ _SLOTS = 30
 MOST_WRITERS_OF_PARTS = 50_000
 """Writers whose numbers are remembered in a state that is not limited."""
 
+MOST_SERIES_OF_PARTS = 50_000
+"""
+Series of a metric, and runs, that are told apart before memory is bounded.
+
+With more series than that a metric is limited before all of it was read, and then the order of reading decides which
+of its values have a name of their own. With more runs, those that were silent for long are forgotten.
+"""
+
 _NO_SLOT = 1 << 62  # later than any: nothing is in a window that ends there
 
 

@@ -13,8 +13,7 @@ from math import ceil, inf, nextafter
 from typing import Any, NamedTuple
 
 from extractor.catalog import Catalog
-from extractor.parts import HELD
-from extractor.state import State
+from extractor.state import MOST_SERIES_OF_PARTS, State
 
 PARTS = 30
 """Of a window."""
@@ -104,7 +103,7 @@ class Windows:
         """Keep memory bounded; no event that is still to come is far before *floor*."""
         # What is forgotten of runs counts before the windows, and so must have ended there.
         begin = self._time(self._newest + 1 - 2 * PARTS)
-        self._before.bound(HELD, min(floor, begin + 2 * self._run_timeout))
+        self._before.bound(MOST_SERIES_OF_PARTS, min(floor, begin + 2 * self._run_timeout))
 
     def cut(self) -> Cut:
         """The windows, for after the last event."""

@@ -173,7 +173,7 @@ ROOMS = {
     "blocks": "document errors files",
     "backfill": "catalog errors exposition reader replay spill state steps timeline",
     # the last windows of the logs: what is, was and ought to be
-    "windows": "catalog parts state",
+    "windows": "catalog state",
     "measures": "catalog hdr reporting series state sums",
     "judgement": "catalog measures objectives reporting signals state windows",
     "tabulation": "catalog judgement objectives report",
@@ -213,6 +213,7 @@ ROOMS = {
     "state_folder": "errors files",
     "termination": "",
     "number_range": "",
+    "objective": "",
 }
 
 # Third-party package: the rooms that know it.
