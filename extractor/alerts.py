@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from extractor import recordings as r
-from extractor.objectives import Objective, Objectives, limit_text
+from extractor.objective import Objective, limit_text
+from extractor.objectives import Objectives
 from extractor.promql import beyond, earlier, latest, limits, number, selected, shifted, unknown_or_changed
 from extractor.samples import number_text
 

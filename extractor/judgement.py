@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind
 from extractor.measures import EVERYTHING, Only, is_seen, number, shares, values
-from extractor.objectives import Objective, Objectives, Scope
+from extractor.objective import Objective, Scope
+from extractor.objectives import Objectives
 from extractor.reporting import Signal
 from extractor.signals import unit_of
 from extractor.state import State

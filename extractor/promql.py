@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterator
 from math import inf
 
-from extractor.objectives import Direction, Objective, Objectives
+from extractor.objective import Direction, Objective
+from extractor.objectives import Objectives
 
 GAP = "5m"
 """The longest gap between two scrapes that expressions bridge, such as a restart of the extractor."""

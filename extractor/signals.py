@@ -12,7 +12,7 @@ from typing import Any
 
 from extractor.agreement import check_series, find_metric
 from extractor.catalog import EventType, Kind, Metric, Pack
-from extractor.objectives import DEFAULTS, Unit
+from extractor.objective import DEFAULTS, Unit
 from extractor.places import Place
 from extractor.properties import Properties, did_you_mean, to_pointer
 from extractor.reporting import Recommendation, Signal

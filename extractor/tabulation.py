@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from extractor.catalog import UNKNOWN
 from extractor.judgement import Measured, Releases, Row, Verdict
-from extractor.objectives import Direction, Objective
+from extractor.objective import Direction, Objective
 from extractor.report import Figure, shown
 
 _EXACT = 100_000  # below that a plain number is not shortened

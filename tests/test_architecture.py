@@ -42,7 +42,7 @@ ROOMS = {
     "earlier": "lookback places properties",
     "pricing": "catalog places pointers properties",
     "totals": "catalog declarations places pointers properties",
-    "signals": "agreement catalog objectives places properties reporting",
+    "signals": "agreement catalog objective places properties reporting",
     "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties "
     "reporting signals totals",
     # models and tokens to dollars
@@ -125,10 +125,10 @@ ROOMS = {
     "unit": "errors quoting",
     "systemd_command": "cli options settings unit",
     # what ought to be, and the rules that tell when it is not
-    "objectives": "documents errors text_files",
+    "objectives": "documents errors objective text_files",
     "recordings": "promql",
-    "promql": "objectives",
-    "alerts": "objectives promql recordings samples",
+    "promql": "objective objectives",
+    "alerts": "objective objectives promql recordings samples",
     "health": "alerts objectives promql recordings",
     "rules": "alerts health objectives recordings",
     "rules_command": "alerts escapes objectives options rules schemas settings",
@@ -175,8 +175,8 @@ ROOMS = {
     # the last windows of the logs: what is, was and ought to be
     "windows": "catalog state",
     "measures": "catalog hdr reporting series state sums",
-    "judgement": "catalog measures objectives reporting signals state windows",
-    "tabulation": "catalog judgement objectives report",
+    "judgement": "catalog measures objective objectives reporting signals state windows",
+    "tabulation": "catalog judgement objective report",
     "printing": "backfill escapes exposition replay report samples stats",
     "options": "label_values period steps",
     "configuration": "documents errors text_files",

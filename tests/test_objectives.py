@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.errors import ObjectivesError
-from extractor.objectives import DEFAULTS, Direction, Objective, Objectives, Scope, Unit, limit_text, load, parse
+from extractor.objective import DEFAULTS, Direction, Objective, Scope, Unit, limit_text
+from extractor.objectives import Objectives, load, parse
 
 SAMPLE = Path("samples/objectives.toml")
 UNITS = {objective.unit: objective.name for objective in reversed(DEFAULTS) if objective.direction is Direction.AT_MOST}

@@ -52,7 +52,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from extractor.objectives import Direction, Objective, Objectives, load
+from extractor.objective import Direction, Objective
+from extractor.objectives import Objectives, load
 from samples.grafana.panels import ROWS
 from samples.grafana.queries import Kind, Panel, Query
 
