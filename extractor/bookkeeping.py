@@ -9,6 +9,7 @@ from dataclasses import replace
 from extractor.accounts import Accounts
 from extractor.anomalies import Anomalies
 from extractor.catalog import Catalog, Pack
+from extractor.digests import interval_text, pattern_text, total_text
 from extractor.intervals import Intervals
 from extractor.ledger import Ledger
 from extractor.patterns import intervals, patterns, run_fields, run_totals
@@ -58,4 +59,9 @@ def known_of_runs(pack: Pack) -> list[str]:
         replace(pattern, named=tuple(pointer for pointer in pattern.named if pointer in pattern.repeated.of))
         for pattern in patterns(pack)
     ]
-    return [*map(pointer_text, run_fields(pack)), *map(repr, (*run_totals(pack), *known, *intervals(pack)))]
+    return [
+        *map(pointer_text, run_fields(pack)),
+        *map(total_text, run_totals(pack)),
+        *map(pattern_text, known),
+        *map(interval_text, intervals(pack)),
+    ]

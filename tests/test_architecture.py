@@ -86,7 +86,7 @@ ROOMS = {
     "fastpath": "catalog columns conditions derive events number_range patterns pointers structs",
     "series": "exemplars hdr orders sums",
     "families": "catalog label_values series",
-    "digests": "catalog",
+    "digests": "catalog lookback patterns",
     "state": "bookkeeping catalog digests endings families run_counts runs sequences series updates",
     "charges": "columns derive prices sums",
     "gathering": "catalog charges choices elapsed folding intervals ledger prices repeated repeats runs sighted state "
@@ -94,7 +94,7 @@ ROOMS = {
     "pipeline": "catalog counting derive events internal_errors isolation lines prices state stats updates",
     "repeats": "label_values ledger orders sums",
     "run_counts": "catalog conditions patterns",
-    "bookkeeping": "accounts anomalies catalog intervals ledger patterns pointers repeats run_counts runs",
+    "bookkeeping": "accounts anomalies catalog digests intervals ledger patterns pointers repeats run_counts runs",
     "intake": "catalog events happenings internal_errors journal lines orders pipeline positions sources tail",
     # what survives
     "checkpoint": "errors files state_folder",

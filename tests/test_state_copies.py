@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from extractor.checkpoint import StateDirectory
 from extractor.cli import main
 from extractor.former_rejects import cut
+from extractor.schemas import load
+from extractor.state import State
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import tool_call
@@ -24,6 +26,13 @@ Logs and state of the version whose checkpoints know `rejects.jsonl` by its inod
 
 It was stopped twice, then followed for two calls and a bad line more, and was killed. So the last entry of
 `rejects.jsonl` is of a line that no checkpoint counts.
+"""
+
+DECLARED = Path("tests/state_declared")
+"""
+A pack that declares whatever can be declared, and the checkpoint of a log of it.
+
+It was saved by the version whose digests were of the `repr` of its classes.
 """
 
 CALLS = 'agent_tool_calls_total{agent="unknown",release="unknown",status="ok",tool="search"}'
@@ -143,6 +152,25 @@ def test_a_directory_of_the_version_before(change: Callable[[Path], None], log: 
 
     assert REJECTS == [(entry["offset"], entry["reason"]) for entry in entries(victim.state_dir)]
     assert 0 == saved(victim.state_dir)["stats"]["lost_rejects"]
+
+
+def test_a_declaration_means_what_it_meant(tmp_path: Path):
+    """No metric starts anew and no run is forgotten, in whatever way it is declared: the digests are as they were."""
+    shutil.copytree(DECLARED / "state", tmp_path / "state")
+    value = saved(tmp_path / "state")
+    state = State(load([DECLARED / "schemas"]))
+    notes = state.load(value["state"])
+    declared = {name for name in value["state"]["declared"] if not name.startswith("agent_")}
+
+    assert 13 == len(declared)
+    assert [] == [note for note in notes if any(name in note for name in (*declared, "pack declared"))]
+    assert 1 == state.open_runs()
+    assert 1 == state.families["call_failures_total"].series[("gone",)].dump()[0]
+    now = state.dump()
+    assert {name: value["state"]["declared"][name] for name in declared} == {
+        name: now["declared"][name] for name in declared
+    }
+    assert value["state"]["runs"]["declared"][0] == now["runs"]["declared"][0]
 
 
 def test_a_directory_of_the_version_before_is_requeued(log: Log, tmp_path: Path):
