@@ -16,8 +16,8 @@ import click
 from click.core import ParameterSource
 
 from extractor import unit
-from extractor.cli import run
 from extractor.options import option
+from extractor.run_command import run
 from extractor.settings import file_of
 
 _ENTRY = "extractor"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,51 @@ def extractor() -> Callable[..., Result]:
         return CliRunner().invoke(main, [str(word) for word in words], env=variables, catch_exceptions=False)
 
     return run
+
+
+HEAVY = {
+    "genai_prices",
+    "hdrh",
+    "jsonschema_rs",
+    "msgspec",
+    "numpy",
+    "orjson",
+    "prometheus_client",
+    "uvicorn",
+    "watchfiles",
+}
+LOADED = """
+import sys
+sys.argv[0] = "extractor"
+from extractor.__main__ import main
+try:
+    main()
+finally:
+    print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_nothing_heavy_is_imported_before_it_is_needed(option: str) -> None:
+    """To print the version, or what commands there are, needs click and nothing else from elsewhere."""
+    done = subprocess.run([sys.executable, "-c", LOADED, option], capture_output=True, text=True, check=True)
+
+    assert done.stdout
+    assert set() == HEAVY & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_listed_as_it_explains_itself(command: str) -> None:
+    """The list of commands has the first line of each one's help."""
+    found = main.get_command(CONTEXT, command)
+    formatter = click.HelpFormatter(width=200)
+    main.format_commands(CONTEXT, formatter)
+
+    assert found is not None
+    assert found.help is not None
+    assert re.search(
+        rf"^  {command} +{re.escape(found.help.strip().splitlines()[0])}$", formatter.getvalue(), re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
