@@ -14,7 +14,7 @@ from typing import Self
 from extractor.price_files import PriceFile, load
 from extractor.tariffs import ModelPrice
 
-INSTALL = "pip install 'extractor[cost]'"
+INSTALL = "pip install 'agent-extractor[cost]'"
 MISSING = f"genai-prices is not installed: only models of a price file have a price ({INSTALL})"
 
 _REMEMBERED = 1000  # names come out of logs: there may be any number of them

@@ -163,6 +163,6 @@ def _access(options: Options, log: Log, stats: Stats) -> "Access | None":
     try:
         from extractor.access import Access  # noqa: PLC0415  # needs what only this option needs
     except ImportError as error:
-        hint = "pip install 'extractor[web]'"
+        hint = "pip install 'agent-extractor[web]'"
         raise WebConfigError(str(file), "", f"cannot be used: {error.name} is not installed", hint) from error
     return Access(file, log.error, stats.count_bad_web_config)

@@ -46,7 +46,7 @@ def _head(ended: Ended, failed: Mapping[str, str]) -> list[str]:
             f"{platform.machine()}; load of the last 15 minutes {os.getloadavg()[2]:.1f}, with all else that ran |"
         ),
         (
-            f"| versions | extractor {version('extractor')}, Python {sys.version.split()[0]}, "
+            f"| versions | extractor {version('agent-extractor')}, Python {sys.version.split()[0]}, "
             f"uvicorn {version('uvicorn')}, numpy {version('numpy')} |"
         ),
     ]

@@ -458,8 +458,8 @@ def test_without_genai_prices(monkeypatch):
 
     assert [3e-6] == cost(prices.of("mine"), (1, 1, 0, 0))
     assert prices.of("gpt-4o") is None
-    assert "pip install 'extractor[cost]'" in MISSING
-    with pytest.raises(PricesError, match=r"p.toml: models.x: .* \(pip install 'extractor\[cost\]'\)"):
+    assert "pip install 'agent-extractor[cost]'" in MISSING
+    with pytest.raises(PricesError, match=r"p.toml: models.x: .* \(pip install 'agent-extractor\[cost\]'\)"):
         Prices(parse("[models.x]\nlike = 'gpt-4o'", "p.toml"))
 
 

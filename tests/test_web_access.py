@@ -270,9 +270,8 @@ def test_what_the_option_needs_is_missing(package: str, tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
 
     assert 1 == done.returncode
-    assert (
-        f"extractor: {file}: cannot be used: {package} is not installed (pip install 'extractor[web]')" in done.stderr
-    )
+    hint = "pip install 'agent-extractor[web]'"
+    assert f"extractor: {file}: cannot be used: {package} is not installed ({hint})" in done.stderr
 
 
 def test_guesses_do_not_delay_scrapes(start: Start):
