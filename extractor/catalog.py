@@ -253,6 +253,11 @@ class Catalog:
                 return pack
         return None
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The file patterns of all packs, in the order in which they are tried."""
+        return tuple(dict.fromkeys(pattern for pack in self.packs for pattern in pack.patterns))
+
     def buckets(self) -> dict[str, tuple[float, ...]]:
         """The upper bounds of the buckets of each histogram, without infinity."""
         return {name: metric.bounds for name, metric in self.metrics.items() if metric.kind is Kind.HISTOGRAM}

@@ -12,7 +12,7 @@ import click
 
 from extractor.advice import Advice, advice, counting
 from extractor.escapes import printable
-from extractor.options import PATH_TEXT, REJECTED, option, reading_options
+from extractor.options import INCOMPLETE, PATH_TEXT, REJECTED, option, reading_options
 from extractor.pipeline import Rejected
 from extractor.replay_command import read
 from extractor.schemas import load
@@ -69,6 +69,8 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     click.echo(f"{replayed.stats.lines_read:,} lines: {replayed.stats.events:,} events, {reasons or 'no rejects'}")
     for text in _advised(tuple(advice(catalog, replayed.state)) if replayed.stats.events else ()):
         click.echo(printable(text))
+    if replayed.troubles:
+        sys.exit(INCOMPLETE)
     if strict and rejects.total():
         sys.exit(REJECTED)
 

@@ -214,6 +214,7 @@ class Daemon:
     def _scan(self) -> None:
         self._intake.scan()
         self._telling.scanned(self._intake.tail.sources(), self._waker.problem)
+        self._telling.roots(self._intake.tail.without_logs, self._catalog.patterns)
         self._scan_at = time.monotonic() + self._options.poll_interval
 
     def _read(self) -> None:

@@ -37,6 +37,8 @@ class Folders:
     always is, and so is what it is rotated to. What has such a name when the root is first seen is none of ours, unless
     it was written since the time in ns that *since* has for the root. With *follow* symbolic links are what they lead
     to, and a folder to which several ways lead is listed once.
+
+    `passed_over` is how many regular files have no log's name, by the folder that holds them, as each was listed last.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Folders:
         self._follow = follow
         self._since = dict(since or {})
         self._older: dict[str, set[Identity]] = {}
+        self.passed_over: dict[str, int] = {}
 
     def is_log(self, path: str) -> bool:
         """Whether what is at *path* is to be read because of its name."""
@@ -123,6 +126,7 @@ class Folders:
         listed: set[Key],
     ) -> list[Found]:
         found: list[Found] = []
+        passed_over = 0
         try:
             with self._opened(folder) as fd, os.scandir(fd) as entries:
                 if self._follow and _is_among(fd, listed):
@@ -134,11 +138,17 @@ class Folders:
                     elif self._is_wanted(entry, inodes):
                         with suppress(OSError):
                             found.append(Found.of(path, entry.stat(follow_symlinks=self._follow)))
+                    else:
+                        passed_over += entry.is_file(follow_symlinks=self._follow)
         except NotADirectoryError:
             file = self.file(folder)
             return [] if file is None else [file]
         except OSError as error:
             closed[folder] = error
+        if passed_over:
+            self.passed_over[folder] = passed_over
+        else:
+            self.passed_over.pop(folder, None)
         return found
 
     def _is_wanted(self, entry: "os.DirEntry[str]", inodes: Container[int]) -> bool:

@@ -35,6 +35,7 @@ from extractor.sources import FileState
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.tail import Tail
+from extractor.telling import unmatched_text
 from extractor.workers import Finish, Tell, Told, Work, Workers
 
 STDIN = "-"
@@ -101,8 +102,10 @@ class Replay:
         )
         happened = tail.scan()
         sources = [source for source in tail.sources() if source.state is FileState.ACTIVE]
+        without = tail.without_logs()
         tail.close()
         self._troubles = _troubles(happened)
+        self._troubles += [unmatched_text(root, files, catalog.patterns) for root, files in without.items() if files]
         self._shards = cut(sources, self._time_of, options.jobs, self._troubles.append)
         self.total_bytes = sum(source.size - source.offset for source in sources)
 

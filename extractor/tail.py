@@ -155,6 +155,18 @@ class Tail:
         """Every file that is known."""
         return list(self._known.sources.values())
 
+    def without_logs(self) -> dict[str, int | None]:
+        """The roots in which no log is known: how many other files are there, None if nothing is at the path."""
+        paths = {source.path for source in self._known.sources.values()}
+        counts = self._folders.passed_over
+        return {
+            root: None
+            if self._folders.status(root) is None
+            else sum(files for folder, files in counts.items() if is_below(folder, root))
+            for root in self._folders.roots
+            if root not in paths and not any(is_below(path, root) for path in paths)
+        }
+
     def positions(self) -> list[Position]:
         """What must be saved to read on later; it is true of the chunks handed out so far."""
         return list(self._known.positions())
@@ -182,6 +194,7 @@ class Tail:
 
     def _walk(self) -> list[Found]:
         inodes = self._known.inodes()
+        self._folders.passed_over.clear()
         return [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
 
     def _undecided(self) -> Iterator[Source]:

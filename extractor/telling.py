@@ -5,7 +5,7 @@ Knows nothing of how it is found out.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extractor import happenings
 from extractor.happenings import Happening, Unreadable
@@ -16,11 +16,38 @@ _UNREADABLE = "unreadable "
 _WATCHING = "watching"
 
 
+def unmatched_text(root: str, files: int, patterns: Sequence[str]) -> str:
+    """What to report of the folder *root*, which holds so many *files* and none that matches one of *patterns*."""
+    held = "the only file in it does not match" if files == 1 else f"none of the {files:,} files in it matches"
+    which = "the pattern" if len(patterns) == 1 else "any of the patterns"
+    return f"{root}: {held} {which} of log files: {', '.join(patterns)} (name the files to read them all the same)"
+
+
 class Telling:
     """Tells *log*: what recurs once, and its end once."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._empty_roots: dict[str, str] | None = None  # what was reported of each
+
+    def roots(self, look: Callable[[], Mapping[str, int | None]], patterns: Sequence[str]) -> None:
+        """
+        All was looked at; *look* gives `Tail.without_logs`.
+
+        Each root is reported once, and no longer once a log was in it: a log may be away while it is rotated.
+        """
+        if self._empty_roots == {}:
+            return
+        found = look()
+        before = dict.fromkeys(found, "") if self._empty_roots is None else self._empty_roots
+        self._empty_roots = {root: said for root, said in before.items() if root in found}
+        for root, said in self._empty_roots.items():
+            files = found[root]
+            kind = "missing" if files is None else "unmatched" if files else said
+            if kind != said:
+                text = unmatched_text(root, files, patterns) if files else f"{root}: does not exist yet; waiting for it"
+                self._log.warning(text, kind=kind, file=root)
+                self._empty_roots[root] = kind
 
     def happening(self, happening: Happening) -> None:
         """Something has happened to a file."""

@@ -136,6 +136,36 @@ def test_missing_logs_are_1(tmp_path: Path, extractor: Callable[..., Result]) ->
     assert re.fullmatch(r"extractor: \S*nothing.jsonl: no such file or folder \(.+\)\n", result.stderr)
 
 
+@pytest.mark.parametrize("words", [["replay"], ["report"], ["check", "--logs"]])
+def test_a_folder_without_logs_is_1(words: list[str], tmp_path: Path, extractor: Callable[..., Result]) -> None:
+    """A folder whose files match no pattern is reported with their number and the patterns; an empty one is not."""
+    (tmp_path / "deep").mkdir()
+    empty = extractor(*words, tmp_path)
+    for name in ("agent.log", "deep/agent.log", "deep/notes.txt"):
+        (tmp_path / name).write_bytes(tool_call() + b"\n")
+    passed_over = extractor(*words, tmp_path)
+    (tmp_path / "deep" / "agent.jsonl").write_bytes(tool_call() + b"\n")
+    found = extractor(*words, tmp_path)
+
+    assert (0, "") == (empty.exit_code, empty.stderr)
+    assert 1 == passed_over.exit_code
+    assert re.fullmatch(
+        rf"extractor: {tmp_path}: none of the 3 files in it matches any of the patterns of log files: \*\.jsonl, .+ "
+        r"\(name the files to read them all the same\)\n",
+        passed_over.stderr,
+    )
+    assert "" == found.stderr
+
+
+def test_a_log_without_the_name_of_one_is_read_if_named(tmp_path: Path, extractor: Callable[..., Result]) -> None:
+    """A file that is given is a log, whatever its name, beside others that are not."""
+    for name in ("agent.log", "notes.txt"):
+        (tmp_path / name).write_bytes(tool_call() + b"\n")
+    result = extractor("replay", tmp_path / "agent.log")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+
+
 def test_wrong_schema_is_1(tmp_path: Path, extractor: Callable[..., Result]) -> None:
     """A wrong schema file is one line on stderr: file, JSON Pointer, message and hint."""
     (tmp_path / "x.schema.json").write_text('{"type": "object", "x-metrik": {}}')

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from extractor.own_log import PRIORITIES, Log, relay
+from extractor.tail import Tail
+from extractor.telling import Telling
 from tests.killing import Victim
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually, get
+from tests.tailing import is_log
 
 HOSTILE = "a\x1b]0;owned\x07\x1b[2J\n<0>forged\r\u202e\x9b31m\x7f"
 """What drives a terminal, and what looks like a line of its own."""
@@ -52,6 +55,40 @@ def test_forms(form: str, line: str, said: list[str]):
     Log(said.append, form=form, now=lambda: 1767225600.25).error("no", file="a")
 
     assert [line] == said
+
+
+def test_paths_without_logs_are_reported_once(tmp_path: Path, said: list[str]):
+    """A path that does not exist, and a folder of other files, is a warning each time that is new; later, none."""
+    telling = Telling(Log(said.append, form="journald"))
+    tail = Tail((tmp_path / "a", tmp_path / "b"), is_log, lambda _: None)
+
+    def look() -> list[str]:
+        said.clear()
+        tail.scan()
+        telling.roots(tail.without_logs, ["*.jsonl"])
+        return list(said)
+
+    (tmp_path / "b").mkdir()
+    assert [f"<4>{tmp_path}/a: does not exist yet; waiting for it"] == look()
+    assert [] == look()
+
+    (tmp_path / "a").mkdir()
+    assert [] == look()
+
+    for folder in ("a", "b"):
+        (tmp_path / folder / "agent.log").touch()
+    hint = "the only file in it does not match the pattern of log files: *.jsonl (name the files to read them all"
+    assert [f"<4>{tmp_path}/{folder}: {hint} the same)" for folder in "ab"] == look()
+    assert [] == look()
+
+    for folder in ("a", "b"):
+        (tmp_path / folder / "agent.jsonl").touch()
+    assert [] == look()
+
+    for folder in ("a", "b"):
+        (tmp_path / folder / "agent.jsonl").unlink()
+    assert [] == look() + look() + look()
+    tail.close()
 
 
 @pytest.mark.parametrize("level", PRIORITIES)

@@ -79,6 +79,8 @@ def test_file_appears_later(tmp_path: Path, start: Start) -> None:
     (folder / "agent.jsonl").write_bytes(tool_call() + b"\n" + tool_call() + b"\n")
 
     following.shows(2)
+    said = following.stop(signal.SIGTERM)[1]
+    assert 1 == said.count(f"{tmp_path / 'later'}: does not exist yet; waiting for it")
 
 
 def test_half_a_line_waits(log: Log, start: Start) -> None:
