@@ -13,7 +13,7 @@ from math import prod
 from extractor.catalog import Kind, Metric
 from extractor.declarations import Declaration
 from extractor.naming import check_collisions
-from extractor.places import Place
+from extractor.places import Place, Problems
 from extractor.properties import did_you_mean
 from extractor.reporting import ReportRow, Signal
 
@@ -26,9 +26,14 @@ def merge(declarations: Iterable[Declaration]) -> dict[str, Metric]:
     families: dict[str, list[Declaration]] = {}
     for declaration in declarations:
         families.setdefault(declaration.metric.name, []).append(declaration)
-    metrics = {name: _merge_family(family) for name, family in families.items()}
+    problems, metrics = Problems(), dict[str, Metric]()
+    for name, family in families.items():
+        with problems.collected():
+            metrics[name] = _merge_family(family)
     for name, metric in metrics.items():
-        _check_size(metric, families[name][-1].place)
+        with problems.collected():
+            _check_size(metric, families[name][-1].place)
+    problems.raise_any()
     check_collisions((metric, families[name][0].place) for name, metric in metrics.items())
     return metrics
 
@@ -89,10 +94,14 @@ def _check_size(metric: Metric, place: Place) -> None:
         raise (place / "limit").error(message, "raise the limit")
 
 
-def check_report(rows: Iterable[ReportRow], metrics: Mapping[str, Metric], place: Place) -> None:
-    """Raise unless every row names a metric, and labels and values that it has."""
+def check_report(rows: Iterable[ReportRow], metrics: Mapping[str, Metric], place: Place, unproved: set[str]) -> None:
+    """Raise unless every row names a metric, and labels and values that it has; those *unproved* are not known."""
+    problems = Problems()
     for index, row in enumerate(rows):
-        _check_row(row, metrics, place / index)
+        if row.metric not in unproved:
+            with problems.collected():
+                _check_row(row, metrics, place / index)
+    problems.raise_any()
 
 
 def _check_row(row: ReportRow, metrics: Mapping[str, Metric], place: Place) -> None:

@@ -6,11 +6,14 @@ Knows nothing of what makes a schema right, or a line.
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from extractor.advice import Advice, advice, counting
+from extractor.catalog import Catalog
+from extractor.errors import SchemaError
 from extractor.escapes import printable
 from extractor.options import INCOMPLETE, PATH_TEXT, REJECTED, option, reading_options
 from extractor.pipeline import Rejected
@@ -18,6 +21,7 @@ from extractor.replay_command import read
 from extractor.schemas import load
 from extractor.settings import Command
 
+_SHOWN_ERRORS = 100
 _SHOWN_REJECTS = 20
 _SHOWN_BYTES = 200
 _SHOWN_NAMES = 4
@@ -45,7 +49,7 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
         extractor check --schemas my-events
         extractor check --logs /var/log/agents
     """
-    catalog = load(options.pop("schemas"))
+    catalog = _load(options.pop("schemas"))
     events = sum(len(pack.events) for pack in catalog.packs)
     click.echo(f"schemas are right: {events} event types, {len(catalog.metrics)} metrics")
     if not logs:
@@ -73,6 +77,18 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
         sys.exit(INCOMPLETE)
     if strict and rejects.total():
         sys.exit(REJECTED)
+
+
+def _load(schemas: Sequence[Path]) -> Catalog:
+    try:
+        return load(schemas)
+    except SchemaError as error:
+        errors = (error, *error.others)
+        for each in errors[:_SHOWN_ERRORS]:
+            click.echo(f"extractor: {printable(str(each))}", err=True)
+        if len(errors) > _SHOWN_ERRORS:
+            click.echo(f"extractor: … and {len(errors) - _SHOWN_ERRORS:,} more errors", err=True)
+        sys.exit(INCOMPLETE)
 
 
 def _advised(advised: Sequence[Advice]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from extractor import __version__
-from extractor.errors import ExtractorError
+from extractor.errors import ExtractorError, SchemaError
 from extractor.escapes import printable
 from extractor.internal_errors import origin
 from extractor.streams import give_up_output
@@ -65,6 +65,9 @@ class _Commands(click.Group):
         try:
             with terminable():
                 return super().main(*args, **extra)
+        except SchemaError as error:
+            more = f"; {len(error.others)} more: extractor check lists them" if error.others else ""
+            _fail(f"{error}{more}")
         except ExtractorError as error:
             _fail(str(error))
         except OSError as error:

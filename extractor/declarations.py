@@ -17,7 +17,7 @@ from extractor.conditions import fits
 from extractor.earlier import read_repetition, read_span
 from extractor.exemplar_labels import read_exemplar
 from extractor.naming import check_label_name, check_metric_name
-from extractor.places import Place
+from extractor.places import Place, Problems
 from extractor.pointers import Pointer, found
 from extractor.properties import LABEL_TYPES, NUMBER_TYPES, Properties, Property, did_you_mean, to_pointer
 
@@ -52,14 +52,23 @@ class _Reader:
 
     def read(self) -> tuple[Declaration, ...]:
         """All declarations of the file, in its order."""
-        metrics = self._schema.get("x-metrics", {})
-        declarations = tuple(self._read_metric(name, metrics[name]) for name in metrics)
-        self._check_texts_are_used(declarations)
+        problems, declarations = Problems(), list[Declaration]()
+        for name, declared in self._schema.get("x-metrics", {}).items():
+            with problems.collected():
+                declarations.append(self._read_metric(name, declared))
+        problems.raise_any()  # whether a text is used cannot be known before
+        with problems.collected():
+            self._check_texts_are_used(declarations)
         for declaration in declarations:
-            if not any(_feeds(declaration.feed, example) for example in self._schema["examples"]):
-                hint = "add a line to examples that has its value and fits its where"
-                raise declaration.place.error(f"no example feeds '{declaration.metric.name}'", hint)
-        return declarations
+            with problems.collected():
+                self._check_is_fed(declaration)
+        problems.raise_any()
+        return tuple(declarations)
+
+    def _check_is_fed(self, declaration: Declaration) -> None:
+        if not any(_feeds(declaration.feed, example) for example in self._schema["examples"]):
+            hint = "add a line to examples that has its value and fits its where"
+            raise declaration.place.error(f"no example feeds '{declaration.metric.name}'", hint)
 
     def _read_metric(self, name: str, declared: Mapping[str, Any]) -> Declaration:
         place = self._place / "x-metrics" / name
@@ -101,16 +110,21 @@ class _Reader:
 
     def _read_texts(self) -> dict[Pointer, Mapping[str, Any]]:
         place, declared = self._place / "x-labels", self._schema.get("x-labels", {})
-        texts = {}
+        problems, texts = Problems(), dict[Pointer, Mapping[str, Any]]()
         for reference, text in declared.items():
-            prop = self._properties.find(reference, place / reference)
-            if "limit" in text and prop.values is not None:
-                raise (place / reference).error(f"'{reference}' has few values already", "drop the limit")
-            if "limit" in text and "string" in prop.types and "maxLength" not in prop.schema:
-                hint = f"add \"maxLength\": 128 to the property '{reference}'"
-                raise (place / reference).error(f"'{reference}' may be of any length", hint)
-            texts[prop.pointer] = text
+            with problems.collected():
+                texts[self._read_text(reference, text, place / reference)] = text
+        problems.raise_any()  # or labels would seem to be without a limit
         return texts
+
+    def _read_text(self, reference: str, text: Mapping[str, Any], place: Place) -> Pointer:
+        prop = self._properties.find(reference, place)
+        if "limit" in text and prop.values is not None:
+            raise place.error(f"'{reference}' has few values already", "drop the limit")
+        if "limit" in text and "string" in prop.types and "maxLength" not in prop.schema:
+            hint = f"add \"maxLength\": 128 to the property '{reference}'"
+            raise place.error(f"'{reference}' may be of any length", hint)
+        return prop.pointer
 
     def _check_texts_are_used(self, declarations: Sequence[Declaration]) -> None:
         used = {label.pointer for declaration in declarations for label in declaration.feed.labels}

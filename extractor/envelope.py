@@ -9,30 +9,42 @@ from pathlib import PurePath
 from typing import Any
 
 from extractor.packfiles import SUFFIX
-from extractor.places import Place
+from extractor.places import Place, Problems
 from extractor.properties import Properties, Property, to_pointer
 
 
 def check_envelope(schema: Mapping[str, Any], pack: Mapping[str, Any], place: Place) -> str:
     """The event's name; raise unless event, time and run stand in *schema* where *pack* finds them in a line."""
-    properties = Properties(schema)
-    event = _find(properties, pack, "event", place)
+    properties, problems = Properties(schema), Problems()
+    name = PurePath(place.file).name.removesuffix(SUFFIX)
+    with problems.collected():
+        name = _check_name(_find(properties, pack, "event", place), place)
+    with problems.collected():
+        _check_required(_find(properties, pack, "time", place), "time", place)
+    with problems.collected():
+        run = _find(properties, pack, "run", place) if "run" in pack else None
+        _check_run(schema, run, place)
+    problems.raise_any()
+    return name
+
+
+def _check_name(event: Property, place: Place) -> str:
     name = event.schema.get("const")
     if not isinstance(name, str) or not name:
         at = place / _in_schema(event)
         raise at.error("the event has no name", 'write {"const": "tool.call"}, with the name that agents write')
-    file = PurePath(place.file).name
+    file, problems = PurePath(place.file).name, Problems()
     if file != name + SUFFIX:
-        at = place / _in_schema(event) / "const"
-        raise at.error(f"the event '{name}' is in the file {file}", f"name the file {name}{SUFFIX}")
-    _check_required(event, "event", place)
-    _check_required(_find(properties, pack, "time", place), "time", place)
-    _check_run(schema, properties, pack, place)
+        with problems.collected():
+            at = place / _in_schema(event) / "const"
+            raise at.error(f"the event '{name}' is in the file {file}", f"name the file {name}{SUFFIX}")
+    with problems.collected():
+        _check_required(event, "event", place)
+    problems.raise_any()
     return name
 
 
-def _check_run(schema: Mapping[str, Any], properties: Properties, pack: Mapping[str, Any], place: Place) -> None:
-    run = _find(properties, pack, "run", place) if "run" in pack else None
+def _check_run(schema: Mapping[str, Any], run: Property | None, place: Place) -> None:
     if "x-run" in schema:
         if run is None:
             raise (place / "x-run").error("the pack does not say where a line's run stands", 'add "run" to pack.json')

@@ -32,10 +32,15 @@ class ExtractorError(Exception):
 
 
 class SchemaError(ExtractorError):
-    """A schema or pack file is wrong; *pointer* is the JSON Pointer of the wrong place in *file*."""
+    """
+    A schema or pack file is wrong; *pointer* is the JSON Pointer of the wrong place in *file*.
+
+    `others` are the errors that were found after this one.
+    """
 
     def __init__(self, file: str, pointer: str, message: str, hint: str = "") -> None:
         super().__init__(f"{file}#{pointer}: {message}", hint)
+        self.others: tuple[SchemaError, ...] = ()
 
 
 class CheckpointError(ExtractorError):

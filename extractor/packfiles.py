@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from extractor.documents import read_object
-from extractor.places import Place
+from extractor.places import Place, Problems
 
 PACK_FILE = "pack.json"
 SUFFIX = ".schema.json"
@@ -21,16 +21,21 @@ Check = Callable[[Mapping[str, Any], Place], None]
 
 @dataclass(slots=True)
 class PackFiles:
-    """A pack before its events are read: what its `pack.json` at *place* says, and the event files by name."""
+    """
+    A pack before its events are read: what its `pack.json` at *place* declares, and the event files by name.
+
+    Where that file is wrong, *is_right* is false and *declared* may be anything.
+    """
 
     place: Place
     declared: Mapping[str, Any]
     files: dict[str, Path] = field(default_factory=dict)
+    is_right: bool = True
 
     @property
     def name(self) -> str:
-        """The name of the pack."""
-        return str(self.declared["name"])
+        """The name of the pack; of a wrong one, its path."""
+        return str(self.declared["name"]) if self.is_right else self.place.file
 
     def event_files(self) -> list[Path]:
         """The files of the event types, in the order of their names; there is at least one."""
@@ -39,30 +44,41 @@ class PackFiles:
         return [self.files[name] for name in sorted(self.files)]
 
 
-def gather(default: Path, directories: Sequence[Path], check: Check) -> list[PackFiles]:
-    """The packs in the order in which their file patterns are tried: the *default*, or what replaces it, is last."""
-    last = _read_pack_folder(default, check)
+def gather(default: Path, directories: Sequence[Path], check: Check, problems: Problems) -> list[PackFiles]:
+    """
+    The packs in the order in which their file patterns are tried: the *default*, or what replaces it, is last.
+
+    What is wrong is added to *problems*.
+    """
+    last = _read_pack_folder(default, check, problems)
     packs = {last.name: last}
     added: dict[str, Path] = {}
     for directory in directories:
-        names = _names(directory)
-        if PACK_FILE in names:
-            pack = _read_pack_folder(directory, check)
-            packs[pack.name] = pack
-        elif files := _event_files(directory, names):
-            added |= files
-        else:
-            raise Place(str(directory)).error(f"holds neither {PACK_FILE} nor a file *{SUFFIX}", "name another folder")
+        with problems.collected():
+            names = _names(directory)
+            if PACK_FILE in names:
+                pack = _read_pack_folder(directory, check, problems)
+                packs[pack.name] = pack
+            elif files := _event_files(directory, names):
+                added |= files
+            else:
+                message = f"holds neither {PACK_FILE} nor a file *{SUFFIX}"
+                raise Place(str(directory)).error(message, "name another folder")
     last = packs.pop(last.name)
     last.files |= added
     return [*packs.values(), last]
 
 
-def _read_pack_folder(directory: Path, check: Check) -> PackFiles:
+def _read_pack_folder(directory: Path, check: Check, problems: Problems) -> PackFiles:
     path = directory / PACK_FILE
-    declared, place = read_object(path), Place(str(path))
-    check(declared, place)
-    return PackFiles(place, declared, _event_files(directory, _names(directory)))
+    pack = PackFiles(Place(str(path)), {}, is_right=False)
+    with problems.collected():
+        pack.declared = read_object(path)
+        check(pack.declared, pack.place)
+        pack.is_right = True
+    with problems.collected():
+        pack.files = _event_files(directory, _names(directory))
+    return pack
 
 
 def _names(directory: Path) -> list[str]:

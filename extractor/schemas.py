@@ -8,7 +8,7 @@ Knows nothing of lines and series.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,19 @@ from typing import Any
 import jsonschema_rs
 
 from extractor.agreement import check_report, merge
-from extractor.catalog import Catalog, EventType, Numbering, Pack, Violation
+from extractor.catalog import Catalog, EventType, Metric, Numbering, Pack, Violation
 from extractor.declarations import Declaration, read_declarations
 from extractor.documents import read_object
 from extractor.envelope import check_envelope
-from extractor.packfiles import PackFiles, gather
-from extractor.places import Place, short
+from extractor.errors import SchemaError
+from extractor.packfiles import SUFFIX, PackFiles, gather
+from extractor.places import Place, Problems, short
 from extractor.pointers import Pointer, found, pointer_text
 from extractor.pricing import read_pricing
 from extractor.properties import did_you_mean, to_pointer
 from extractor.reporting import ReportRow
-from extractor.signals import check_signals, read_recommended, read_signals
-from extractor.totals import check_repetitions, check_spans, check_totals
+from extractor.signals import check_release, check_signals, read_recommended, read_signals
+from extractor.totals import check_runs
 
 _WHOLE = frozenset(
     {
@@ -53,22 +54,42 @@ def load(directories: Sequence[Path] = ()) -> Catalog:
 
     A directory with a `pack.json` is a pack of its own, and replaces the pack of the same name. A directory without
     one adds its event types to the default pack, and replaces those of the same name.
+
+    The `SchemaError` that is raised carries all others that were found. What follows from another error is not among
+    them: of what a wrong file declares nothing is known.
     """
     event_check, pack_check = _meta_schema("event.meta.json"), _meta_schema("pack.meta.json")
-    packs = []
-    declarations: list[Declaration] = []
-    for folder in gather(default_pack(), directories, pack_check):
-        events, declared = _read_events(folder, event_check)
-        check_totals(events, declared)
-        check_repetitions(events, declared)
-        check_spans(events, declared)
-        packs.append((_read_pack(folder.declared, events, folder.place), folder.place))
-        declarations.extend(declared)
-    metrics = merge(declarations)
-    for pack, place in packs:
-        check_report(pack.report, metrics, place / "report")
-        check_signals(pack, metrics, place)
-    return Catalog(packs=tuple(pack for pack, _ in packs), metrics=metrics)
+    problems, unproved = Problems(), set[str]()
+    folders = [
+        (folder, _read_events(folder, event_check, problems, unproved))
+        for folder in gather(default_pack(), directories, pack_check, problems)
+    ]
+    for folder, (events, declared) in folders:
+        with problems.collected():
+            check_runs(events, declared, unproved)
+        if folder.is_right and not unproved:
+            with problems.collected():
+                read_recommended(folder.declared.get("recommended", []), events, folder.place / "recommended")
+    metrics: dict[str, Metric] | None = None
+    with problems.collected():
+        metrics = merge([each for _, (_, declared) in folders for each in declared])
+    for folder, _ in folders:
+        if metrics is not None and folder.is_right:
+            _check_rows(folder, metrics, problems, unproved)
+    problems.raise_any()
+    assert metrics is not None
+    return Catalog(tuple(_read_pack(folder.declared, events, folder.place) for folder, (events, _) in folders), metrics)
+
+
+def _check_rows(folder: PackFiles, metrics: Mapping[str, Metric], problems: Problems, unproved: set[str]) -> None:
+    declared, place = folder.declared, folder.place
+    with problems.collected():
+        check_report(map(_read_row, declared.get("report", [])), metrics, place / "report", unproved)
+    with problems.collected():
+        check_signals(read_signals(declared.get("signals", [])), metrics, place / "signals", unproved)
+    if not unproved:
+        with problems.collected():
+            check_release(declared.get("release"), metrics, place / "release")
 
 
 def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType], place: Place) -> Pack:
@@ -117,29 +138,58 @@ def _read_row(declared: Mapping[str, Any]) -> ReportRow:
     )
 
 
-def _read_events(folder: PackFiles, check: "_MetaSchema") -> tuple[dict[str, EventType], list[Declaration]]:
+def _read_events(
+    folder: PackFiles, check: "_MetaSchema", problems: Problems, unproved: set[str]
+) -> tuple[dict[str, EventType], list[Declaration]]:
+    """What the files of *folder* declare; of a wrong one the names of its event and metrics are put into *unproved*."""
     events: dict[str, EventType] = {}
     declarations: list[Declaration] = []
-    for path in folder.event_files():
-        schema, place = read_object(path), Place(str(path))
-        check(schema, place)
-        schema = _with_whole_numbers(schema)
-        name = check_envelope(schema, folder.declared, place)
+    paths: list[Path] = []
+    with problems.collected():
+        paths = folder.event_files()
+    for path in paths:
+        schema: dict[str, Any] = {}
+        before = len(problems.found)
+        with problems.collected():
+            schema = read_object(path)
+            event, declared = _read_event(schema, path, folder, check)
+            events[event.name] = event
+            declarations.extend(declared)
+        if len(problems.found) > before:
+            metrics = schema.get("x-metrics")
+            unproved |= {path.name.removesuffix(SUFFIX), *(metrics if isinstance(metrics, Mapping) else ())}
+    return events, declarations
+
+
+def _read_event(
+    schema: dict[str, Any], path: Path, folder: PackFiles, check: "_MetaSchema"
+) -> tuple[EventType, tuple[Declaration, ...]]:
+    place, problems = Place(str(path)), Problems()
+    check(schema, place)
+    schema = _with_whole_numbers(schema)
+    name = path.name.removesuffix(SUFFIX)
+    if folder.is_right:
+        with problems.collected():
+            name = check_envelope(schema, folder.declared, place)
+    with problems.collected():
         violation = _compile(schema, place)
         _check_examples(schema["examples"], violation, place / "examples")
+    with problems.collected():
         declared = read_declarations(schema, place)
-        events[name] = EventType(
-            name=name,
-            file=str(path),
-            description=schema.get("description", ""),
-            run=schema.get("x-run"),
-            schema=schema,
-            feeds=tuple(declaration.feed for declaration in declared),
-            violation=violation,
-            price=read_pricing(schema, place),
-        )
-        declarations.extend(declared)
-    return events, declarations
+    with problems.collected():
+        price = read_pricing(schema, place)
+    problems.raise_any()
+    event = EventType(
+        name=name,
+        file=str(path),
+        description=schema.get("description", ""),
+        run=schema.get("x-run"),
+        schema=schema,
+        feeds=tuple(declaration.feed for declaration in declared),
+        violation=violation,
+        price=price,
+    )
+    return event, declared
 
 
 def _with_whole_numbers(value: Any) -> Any:  # noqa: ANN401  # any JSON
@@ -160,10 +210,13 @@ def _with_whole_numbers(value: Any) -> Any:  # noqa: ANN401  # any JSON
 
 
 def _check_examples(examples: Sequence[object], violation: Callable[[object], Violation | None], place: Place) -> None:
+    problems = Problems()
     for index, example in enumerate(examples):
-        if wrong := violation(example):
-            message = f"the example is not valid: {wrong.message}"
-            raise (place / index / to_pointer(wrong.pointer)).error(message, "correct the example or the schema")
+        with problems.collected():
+            if wrong := violation(example):
+                message = f"the example is not valid: {wrong.message}"
+                raise (place / index / to_pointer(wrong.pointer)).error(message, "correct the example or the schema")
+    problems.raise_any()
 
 
 def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Violation | None]:
@@ -207,30 +260,38 @@ class _MetaSchema:
         self._validator = jsonschema_rs.Draft202012Validator(self._document, offline=True)
 
     def __call__(self, declared: Mapping[str, Any], place: Place) -> None:
-        errors = list(self._validator.iter_errors(declared))
-        if not errors:
+        if self._validator.is_valid(declared):
             return
-        # A wrong keyword makes its whole object unevaluated; the error behind that is the one to tell.
-        telling = [error for error in errors if error.kind.name != "unevaluatedProperties"]
-        error = (telling or errors)[0]
-        where = place / _tokens(error)
+        problems = Problems()
+        # Each keyword by itself: anything wrong in one makes all of them unevaluated.
+        for part in (declared, *({key: value} for key, value in declared.items())):
+            for error in _telling(self._validator.iter_errors(part)):
+                is_of_the_whole = error.kind.name == "required" and not error.instance_path
+                if is_of_the_whole == (part is declared):
+                    problems.found += self._said(error, place / _tokens(error))
+        problems.raise_any()
+        raise place.error(next(iter(self._validator.iter_errors(declared))).message)
+
+    def _said(self, error: jsonschema_rs.ValidationError, where: Place) -> Iterator[SchemaError]:
         allowed = self._parent(error)
         match error.kind:
-            case jsonschema_rs.ValidationErrorKind.AdditionalProperties(unexpected=[first, *_]):
-                raise (where / first).error(f"unknown keyword '{first}'", did_you_mean(first, allowed["properties"]))
-            case jsonschema_rs.ValidationErrorKind.UnevaluatedProperties(unexpected=[first, *_]):
+            case jsonschema_rs.ValidationErrorKind.AdditionalProperties(unexpected=names) if names:
+                for name in names:
+                    yield (where / name).error(f"unknown keyword '{name}'", did_you_mean(name, allowed["properties"]))
+            case jsonschema_rs.ValidationErrorKind.UnevaluatedProperties(unexpected=names) if names:
                 at_root = not error.instance_path
-                hint = did_you_mean(first, self._document["properties"]) if at_root else NOT_JSON_SCHEMA
-                raise (where / first).error(f"unknown keyword '{first}'", hint)
+                for name in names:
+                    hint = did_you_mean(name, self._document["properties"]) if at_root else NOT_JSON_SCHEMA
+                    yield (where / name).error(f"unknown keyword '{name}'", hint)
             case jsonschema_rs.ValidationErrorKind.Enum(options=options):
-                raise where.error(f"unknown word {json.dumps(error.instance)}", did_you_mean(error.instance, options))
+                yield where.error(f"unknown word {json.dumps(error.instance)}", did_you_mean(error.instance, options))
             case jsonschema_rs.ValidationErrorKind.OneOfNotValid() | jsonschema_rs.ValidationErrorKind.Pattern():
                 message = f"{short(json.dumps(error.instance))} is not in a form that is known here"
-                raise where.error(message, allowed.get("description", ""))
+                yield where.error(message, allowed.get("description", ""))
             case jsonschema_rs.ValidationErrorKind.AnyOf(context=[[first, *_], *_]):
-                raise where.error(short(first.message))
+                yield where.error(short(first.message))
             case _:
-                raise where.error(short(error.message), allowed.get("description", ""))
+                yield where.error(short(error.message), allowed.get("description", ""))
 
     def _parent(self, error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
         """The part of the meta-schema that *error* breaks; empty where JSON Schema's own meta-schema is broken."""
@@ -244,6 +305,20 @@ class _MetaSchema:
             else:
                 part = part[step]
         return part if isinstance(part, Mapping) else {}
+
+
+def _telling(errors: Iterable[jsonschema_rs.ValidationError]) -> list[jsonschema_rs.ValidationError]:
+    """Of *errors* those that do not follow from others: anything wrong in an object makes all of it unevaluated."""
+    by_place: dict[Pointer, list[jsonschema_rs.ValidationError]] = {}
+    for error in errors:
+        by_place.setdefault(_tokens(error), []).append(error)
+    above = {place[:length] for place in by_place for length in range(len(place))}
+    telling = []
+    for place, here in by_place.items():
+        others = [error for error in here if error.kind.name != "unevaluatedProperties"]
+        is_alone = place not in above and all(error.kind.name == "required" for error in others)
+        telling += here if is_alone else others
+    return telling
 
 
 def _tokens(error: jsonschema_rs.ValidationError) -> Pointer:

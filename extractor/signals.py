@@ -13,7 +13,7 @@ from typing import Any
 from extractor.agreement import check_series, find_metric
 from extractor.catalog import EventType, Kind, Metric, Pack
 from extractor.objective import DEFAULTS, Unit
-from extractor.places import Place
+from extractor.places import Place, Problems
 from extractor.properties import Properties, did_you_mean, to_pointer
 from extractor.reporting import Recommendation, Signal
 
@@ -40,13 +40,21 @@ def read_signals(declared: Iterable[Mapping[str, Any]]) -> tuple[Signal, ...]:
     )
 
 
-def check_signals(pack: Pack, metrics: Mapping[str, Metric], place: Place) -> None:
-    """Raise unless every signal of *pack* is one number, and its release is a label; *place* is that of the pack."""
-    for index, signal in enumerate(pack.signals):
-        _check(signal, metrics, place / "signals" / index)
+def check_signals(signals: Iterable[Signal], metrics: Mapping[str, Metric], place: Place, unproved: set[str]) -> None:
+    """Raise unless every signal is one number; *place* is theirs, and nothing is known of the metrics *unproved*."""
+    problems = Problems()
+    for index, signal in enumerate(signals):
+        if unproved.isdisjoint((signal.metric, *signal.over)):
+            with problems.collected():
+                _check(signal, metrics, place / index)
+    problems.raise_any()
+
+
+def check_release(release: str | None, metrics: Mapping[str, Metric], place: Place) -> None:
+    """Raise unless the *release* of a pack, which stands at *place*, is a label."""
     labels = {label for metric in metrics.values() for label in metric.label_names}
-    if pack.release is not None and pack.release not in labels:
-        raise (place / "release").error(f"no metric has a label '{pack.release}'", did_you_mean(pack.release, labels))
+    if release is not None and release not in labels:
+        raise place.error(f"no metric has a label '{release}'", did_you_mean(release, labels))
 
 
 def unit_of(signal: Signal, metrics: Mapping[str, Metric]) -> str:
@@ -99,7 +107,12 @@ def read_recommended(
     declared: Iterable[Mapping[str, Any]], events: Mapping[str, EventType], place: Place
 ) -> tuple[Recommendation, ...]:
     """What a pack of *events* recommends; *place* is where that is declared."""
-    return tuple(_read_recommended(item, events, place / index) for index, item in enumerate(declared))
+    problems, found = Problems(), list[Recommendation]()
+    for index, item in enumerate(declared):
+        with problems.collected():
+            found.append(_read_recommended(item, events, place / index))
+    problems.raise_any()
+    return tuple(found)
 
 
 def _read_recommended(declared: Mapping[str, Any], events: Mapping[str, EventType], place: Place) -> Recommendation:

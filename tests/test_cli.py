@@ -167,12 +167,15 @@ def test_a_log_without_the_name_of_one_is_read_if_named(tmp_path: Path, extracto
 
 
 def test_wrong_schema_is_1(tmp_path: Path, extractor: Callable[..., Result]) -> None:
-    """A wrong schema file is one line on stderr: file, JSON Pointer, message and hint."""
+    """A wrong schema is one line on stderr for each error: file, JSON Pointer, message and hint; of `check` alone."""
     (tmp_path / "x.schema.json").write_text('{"type": "object", "x-metrik": {}}')
-    result = extractor("check", "--schemas", tmp_path)
+    result, others = extractor("check", "--schemas", tmp_path), extractor("replay", "--schemas", tmp_path, tmp_path)
 
     assert (1, "") == (result.exit_code, result.stdout)
-    assert re.fullmatch(r"extractor: \S*x\.schema\.json#\S*: .+\n", result.stderr)
+    assert re.fullmatch(r"(extractor: \S*x\.schema\.json#\S*: .+\n){3}", result.stderr)
+    assert "/x-metrik: unknown keyword 'x-metrik' (did you mean 'x-metrics'?)\n" in result.stderr
+    assert (1, "") == (others.exit_code, others.stdout)
+    assert re.fullmatch(r"extractor: \S*x\.schema\.json#\S*: .+; 2 more: extractor check lists them\n", others.stderr)
 
 
 def test_check_says_that_schemas_are_right(extractor: Callable[..., Result]) -> None:

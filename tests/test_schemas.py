@@ -1,6 +1,7 @@
 """Schema files: what is right loads into the catalog, and what is wrong is told with its place and what to write."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -50,6 +51,60 @@ def test_wrong_schema_is_told(path: Path, load_copy: Load) -> None:
         load_copy(path)
 
     assert path.with_name(path.name.split(".")[0] + ".bad.err").read_text() == f"{raised.value}\n"
+
+
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
+    """Every error of every file is reported, in order, and none that only follows from another one."""
+    good = json.loads((SCHEMAS / "format_asserted.good.json").read_text())
+    wrong = json.loads(json.dumps(good).replace("job.done", "job.lost"))
+    wrong["required"].remove("ts")
+    wrong["examples"] += [{"event": "job.lost"}, {"event": "job.lost", "ts": 1, "run_id": 2}]
+    wrong["x-metrics"] = {
+        "jobs_lost_total": {"type": "counter", "help": "Lost.", "labels": ["quue"]},
+        "jobs_lost_seconds": {"type": "histogram", "help": "Lost.", "value": "queue", "buckets": [1]},
+        "jobs_gone_total": {"type": "counter", "help": "Gone.", "labels": ["queue"]},
+    }
+    misspelt = json.loads(json.dumps(good).replace("job.done", "job.odd"))
+    misspelt["x-metrics"]["jobs_total"]["lables"] = misspelt["x-metrics"]["jobs_total"].pop("labels")
+    misspelt["x-metrics"]["jobs_total"]["hlep"] = "Odd."
+    misspelt["propertys"] = {}
+    pack = {
+        "name": "jobs", "event": "/event", "time": "/ts", "run": "/run_id", "files": ["jobs-*.jsonl"],
+        "report": [{"title": "Lost", "metric": "jobs_lost_total"}, {"title": "None", "metric": "jobs_none_total"}],
+        "release": "version",
+    }  # fmt: skip
+    (tmp_path / "pack.json").write_text(json.dumps(pack))
+    for schema in (good, wrong, misspelt):
+        name = schema["examples"][0]["event"]
+        (tmp_path / f"{name}.schema.json").write_text(json.dumps(schema))
+    with pytest.raises(SchemaError) as raised:
+        load([tmp_path])
+
+    messages = [str(each).removeprefix(f"{tmp_path}/") for each in (raised.value, *raised.value.others)]
+    assert [
+        ("job.lost.schema.json#/required", "a line may be without its time"),
+        ("job.lost.schema.json#/examples/1", "the example is not valid"),
+        ("job.lost.schema.json#/examples/2/run_id", "the example is not valid"),
+        ("job.lost.schema.json#/x-metrics/jobs_lost_total/labels/0", "there is no property 'quue'"),
+        ("job.lost.schema.json#/x-metrics/jobs_lost_seconds/value", "'queue' is not a number"),
+        ("job.odd.schema.json#/x-metrics/jobs_total/lables", "unknown keyword 'lables'"),
+        ("job.odd.schema.json#/x-metrics/jobs_total/hlep", "unknown keyword 'hlep'"),
+        ("job.odd.schema.json#/propertys", "unknown keyword 'propertys'"),
+        ("pack.json#/report/1/metric", "there is no metric 'jobs_none_total'"),
+    ] == [tuple(re.split(": | \\(", each)[:2]) for each in messages]  # fmt: skip
+
+
+def test_a_wrong_pack_file_hides_no_error_of_its_events(tmp_path: Path) -> None:
+    """Where pack.json is wrong, its event files are checked for all that does not depend on it."""
+    schema = json.loads((SCHEMAS / "format_asserted.good.json").read_text())
+    schema["examples"].append({"event": "other"})
+    (tmp_path / "job.done.schema.json").write_text(json.dumps(schema))
+    (tmp_path / "pack.json").write_text('{"name": "jobs", "event": "/event", "time": "/ts", "fils": []}')
+    with pytest.raises(SchemaError) as raised:
+        load([tmp_path])
+
+    places = [str(each).removeprefix(f"{tmp_path}/").split(":")[0] for each in (raised.value, *raised.value.others)]
+    assert ["pack.json#", "pack.json#/fils", "job.done.schema.json#/examples/1"] == places
 
 
 def test_half_a_surrogate_pair_in_a_key_is_told(tmp_path: Path) -> None:
