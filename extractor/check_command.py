@@ -5,7 +5,7 @@ Knows nothing of what makes a schema right, or a line.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from extractor.catalog import Catalog
 from extractor.errors import SchemaError
 from extractor.escapes import printable
 from extractor.options import INCOMPLETE, PATH_TEXT, REJECTED, option, reading_options
-from extractor.pipeline import Rejected
 from extractor.replay_command import read
 from extractor.schemas import load
 from extractor.settings import Command
+from extractor.survey import Group, Survey, Unread
 
 _SHOWN_ERRORS = 100
-_SHOWN_REJECTS = 20
-_SHOWN_BYTES = 200
+_SHOWN_GROUPS = 20
+_SHOWN_UNREAD = 20
 _SHOWN_NAMES = 4
 
 
@@ -33,7 +33,7 @@ _SHOWN_NAMES = 4
     type=PATH_TEXT,
     multiple=True,
     metavar="PATH",
-    help="Also say which lines of PATH would be rejected, and why.",
+    help="Also report which lines of PATH would be rejected and why, and what no schema reads of them.",
 )
 @option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
 @reading_options
@@ -41,7 +41,8 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     """
     Check that the schemas are right.
 
-    With --logs, also say which recommended signals the lines do not carry, and what to add.
+    With --logs, rejected lines are grouped by file, reason and place, each group with its first line; keys and events
+    that no schema declares, and recommended signals that the lines do not carry, are listed.
 
     Example:
 
@@ -54,25 +55,15 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     click.echo(f"schemas are right: {events} event types, {len(catalog.metrics)} metrics")
     if not logs:
         return
-    rejected: list[Rejected] = []
-
-    def keep(item: Rejected) -> None:
-        if len(rejected) < _SHOWN_REJECTS:
-            rejected.append(item)
-
-    replayed = read(counting(catalog), logs, options, keep)
-    for item in rejected:
-        where = f"{item.path}, byte {item.offset}: {item.reject.reason}"
-        why = f"{item.reject.pointer} {item.reject.message}".strip()
-        line = item.line[:_SHOWN_BYTES].decode(errors="replace")
-        click.echo(f"{printable(where)}: {printable(why)}\n    {printable(line)}")
+    survey = Survey(catalog)
+    replayed = read(counting(catalog), logs, options, survey.reject, survey)
     rejects = replayed.stats.rejects
-    if rejects.total() > len(rejected):
-        click.echo(f"… and {rejects.total() - len(rejected):,} more")
+    _print(_rejects(survey.rejects()))
     reasons = ", ".join(f"{lines:,} {reason}" for reason, lines in rejects.most_common() if lines)
     click.echo(f"{replayed.stats.lines_read:,} lines: {replayed.stats.events:,} events, {reasons or 'no rejects'}")
-    for text in _advised(tuple(advice(catalog, replayed.state)) if replayed.stats.events else ()):
-        click.echo(printable(text))
+    _print(_unread("events that no schema describes", survey.unread_events()))
+    _print(_unread("keys that no schema declares", survey.unread_keys()))
+    _print(_advised(tuple(advice(catalog, replayed.state)) if replayed.stats.events else ()))
     if replayed.troubles:
         sys.exit(INCOMPLETE)
     if strict and rejects.total():
@@ -89,6 +80,39 @@ def _load(schemas: Sequence[Path]) -> Catalog:
         if len(errors) > _SHOWN_ERRORS:
             click.echo(f"extractor: … and {len(errors) - _SHOWN_ERRORS:,} more errors", err=True)
         sys.exit(INCOMPLETE)
+
+
+def _print(texts: Iterable[str]) -> None:
+    for text in texts:
+        click.echo(printable(text))
+
+
+def _rejects(groups: Sequence[Group]) -> Iterator[str]:
+    """How many lines of a file are rejected for the same reason in the same place, each with the first of them."""
+    width = max((len(f"{group.lines:,}") for group in groups), default=0)
+    for group in groups[:_SHOWN_GROUPS]:
+        item = group.first
+        where = f"{item.path}, line {group.number:,}, byte {item.offset:,}"
+        hint = f" ({group.hint})" if group.hint else ""
+        why = f"{item.reject.pointer} {item.reject.message}".strip()
+        yield f"{group.lines:>{width},}  {where}: {item.reject.reason}: {why}{hint}"
+        yield f"{'':{width}}    {item.line.decode(errors='replace')}"
+    if more := groups[_SHOWN_GROUPS:]:
+        yield f"… and {sum(group.lines for group in more):,} more lines, of {len(more):,} other kinds or files"
+
+
+def _unread(title: str, unread: Sequence[Unread]) -> Iterator[str]:
+    """What stands in lines and in no schema, each with how many lines have it, and what may have been meant."""
+    if not unread:
+        return
+    yield f"{title}:"
+    width = max(len(f"{each.lines:,}") for each in unread[:_SHOWN_UNREAD])
+    for each in unread[:_SHOWN_UNREAD]:
+        event = f" of {_some(each.events)}" if each.events else ""
+        meant = f"; did you mean '{each.meant}'?" if each.meant else ""
+        yield f"  {each.lines:>{width},}  {each.name}{event}{meant}"
+    if len(unread) > _SHOWN_UNREAD:
+        yield f"  … and {len(unread) - _SHOWN_UNREAD:,} more"
 
 
 def _advised(advised: Sequence[Advice]) -> Iterator[str]:

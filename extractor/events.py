@@ -130,6 +130,14 @@ def _decoded(text: str) -> object:
         return decoded
 
 
+def decoded(line: bytes) -> object:
+    """The JSON value that *line* is; None if it is none, or has a number that is beyond a double: not for judging."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
 def is_deep(line: bytes) -> bool:
     """Whether *line* may be nested so deep that it is judged here alone."""
     return len(line) > 2 * DEEP and line.count(b"[") + line.count(b"{") > DEEP

@@ -18,6 +18,8 @@ from extractor.pointers import Pointer, pointer_text
 LABEL_TYPES = {"string", "integer", "boolean", "null"}
 NUMBER_TYPES = {"number", "integer"}
 
+_NEAR = 0.8  # of 1 where two names are equal; `inputs` and `outputs` have 0.77
+
 # bool comes before int, of which it is a kind in Python.
 JSON_TYPES = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}
 
@@ -28,6 +30,17 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
     if near := get_close_matches(str(name), known, n=1):
         return f"did you mean '{near[0]}'?"
     return f"there is {', '.join(known)}" if known else ""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of *names* that *name* may have been meant to be, whatever its case and how its words are separated."""
+    known = {_bare(each): each for each in sorted(names) if each}
+    near = get_close_matches(_bare(name), known, n=1, cutoff=_NEAR)
+    return known[near[0]] if near else None
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).casefold() or name
 
 
 @dataclass(frozen=True, slots=True)

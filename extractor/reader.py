@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
@@ -45,12 +45,26 @@ class Read(NamedTuple):
     lines: int
 
 
+class Watcher(Protocol):
+    """Sees every line that is read."""
+
+    def begin(self) -> None:
+        """Reading begins; maybe once more."""
+
+    def feed(self, pack: Pack, path: str, pieces: list[Piece]) -> None:
+        """Lines of the file at *path* were read."""
+
+    def folded(self) -> None:
+        """All rejects of the lines so far were told."""
+
+
 class Reader:
     """
     Reads shards into `part`.
 
     *told* hears how much was read, *on_fold* that all of that is in the part, *on_reject* of every line that is no
-    event. With *steps* the events go there, and not into the part. *careful* is as in `Pipeline`.
+    event. With *steps* the events go there, and not into the part. *careful* is as in `Pipeline`. A *watcher* sees
+    every line.
     """
 
     def __init__(  # noqa: PLR0913  # each is a way out
@@ -63,7 +77,9 @@ class Reader:
         *,
         steps: Steps | None = None,
         careful: bool = False,
+        watcher: Watcher | None = None,
     ) -> None:
+        self._watcher = watcher
         self._catalog = catalog
         self._reading = reading
         self._told = told
@@ -138,6 +154,8 @@ class Reader:
     def _feed(self, pack: Pack, path: str, pieces: list[Piece], size: int, ranked: int) -> None:
         stats = self.part.stats
         before = self._pipeline.lines_read
+        if self._watcher is not None:
+            self._watcher.feed(pack, path, pieces)
         if not self._reading.period.is_always:
             pieces, outside, dropped = within(self._reading.period, pieces, self._times[pack.name])
             self.part.outside += outside
@@ -153,4 +171,6 @@ class Reader:
 
     def _fold(self) -> None:
         self._pipeline.fold()
+        if self._watcher is not None:
+            self._watcher.folded()
         self._on_fold()

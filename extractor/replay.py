@@ -28,7 +28,7 @@ from extractor.parts import Part
 from extractor.period import ALWAYS, Period
 from extractor.pipeline import MergeError, Rejected, Steps
 from extractor.prices import Prices
-from extractor.reader import Read, Reader, Reading
+from extractor.reader import Read, Reader, Reading, Watcher
 from extractor.rotation import plain_name
 from extractor.shards import cut
 from extractor.sources import FileState
@@ -73,12 +73,17 @@ class Replay:
     """
     A replay of the files of *options*; *on_reject* is told of every line that is no event.
 
-    With more than one job it is not told: the lines are in another process.
+    A *watcher* sees every line. With more than one job neither is told: the lines are in another process.
     """
 
     def __init__(
-        self, catalog: Catalog, options: Options, on_reject: Callable[[Rejected], None] = lambda _: None
+        self,
+        catalog: Catalog,
+        options: Options,
+        on_reject: Callable[[Rejected], None] = lambda _: None,
+        watcher: Watcher | None = None,
     ) -> None:
+        self._watcher = watcher
         self._catalog = catalog
         self._options = options
         self._on_reject = on_reject
@@ -142,7 +147,17 @@ class Replay:
                 self._rejects_told = rejects
                 self._on_reject(rejected)
 
-        reader = Reader(self._catalog, self._reading, progress, on_reject=on_reject, steps=steps, careful=careful)
+        if self._watcher is not None:
+            self._watcher.begin()
+        reader = Reader(
+            self._catalog,
+            self._reading,
+            progress,
+            on_reject=on_reject,
+            steps=steps,
+            careful=careful,
+            watcher=self._watcher,
+        )
         part = reader.part
         for path in self._streams:
             if path == STDIN:

@@ -32,6 +32,7 @@ from extractor.period import ALWAYS, Period
 from extractor.pipeline import Rejected
 from extractor.printing import FORMATS, said_of
 from extractor.progress import counted, shown
+from extractor.reader import Watcher
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
 from extractor.settings import Command
@@ -97,11 +98,12 @@ def read(
     paths: tuple[str, ...],
     options: dict[str, Any],
     on_reject: Callable[[Rejected], None] = lambda _: None,
+    watcher: Watcher | None = None,
 ) -> Replayed:
     """Read *paths* as *options* say, with progress and troubles on standard error."""
     read_to_the_end()
     window = options.pop("quantile_window")
-    job = Replay(catalog, Options(paths=paths, window=window, **options), on_reject)
+    job = Replay(catalog, Options(paths=paths, window=window, **options), on_reject, watcher)
     with shown(job.total_bytes) as progress:
         replayed = job.run(progress)
     for trouble in replayed.troubles:

@@ -38,6 +38,8 @@ _WHOLE = frozenset(
 )
 """Keywords whose value is a whole number."""
 
+_ENUMERATION = 120  # characters of all values together
+
 NOT_JSON_SCHEMA = "JSON Schema 2020-12 has no such keyword; ours stand at the root"
 
 
@@ -239,12 +241,26 @@ def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Viol
             pointer = _tokens(error)
             # The library reads as null what no JSON number can say: infinity, or thousands of digits.
             is_null = error.instance is None and found(line, pointer) is None
-            message = "is not a number that can be held" if error.instance is None and not is_null else error.message
+            message = "is not a number that can be held" if error.instance is None and not is_null else _message(error)
             return Violation(pointer_text(pointer), short(message))
         except Exception:  # noqa: BLE001 -- one line, however odd, must not end the program
             return Violation("", "cannot be validated")
 
     return violation
+
+
+def _message(error: jsonschema_rs.ValidationError) -> str:
+    """What is wrong; of an enumeration with all of its values, as long as they are short."""
+    match error.kind:
+        case jsonschema_rs.ValidationErrorKind.Enum(options=[*options, last]) if options:
+            values = f"{', '.join(map(_json, options))} or {_json(last)}"
+            if len(values) <= _ENUMERATION:
+                return f"{_json(error.instance)} is not one of {values}"
+    return error.message
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 @cache  # jsonschema-rs never frees a validator of a schema that refers to itself, as these do: 280 KB each

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from extractor.agreement import check_series, find_metric
-from extractor.catalog import EventType, Kind, Metric, Pack
+from extractor.catalog import EventType, Kind, Metric
 from extractor.objective import DEFAULTS, Unit
 from extractor.places import Place, Problems
 from extractor.properties import Properties, did_you_mean, to_pointer

@@ -43,7 +43,7 @@ ROOMS = {
     "pricing": "catalog places pointers properties",
     "totals": "catalog declarations places pointers properties",
     "signals": "agreement catalog objective places properties reporting",
-    "schemas": "agreement catalog declarations documents envelope packfiles places pointers pricing properties "
+    "schemas": "agreement catalog declarations documents envelope errors packfiles places pointers pricing properties "
     "reporting signals totals",
     # models and tokens to dollars
     "tariffs": "",
@@ -153,7 +153,7 @@ ROOMS = {
     "workers": "errors internal_errors",
     "newest": "catalog errors events packed reader shards",
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
-    "state stats tail workers",
+    "state stats tail telling workers",
     "progress": "reader",
     # the service
     "run_options": "",
@@ -182,11 +182,11 @@ ROOMS = {
     "configuration": "documents errors text_files",
     "settings": "configuration errors options properties",
     "config_command": "errors escapes options properties settings",
-    "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress replay "
-    "schemas settings spill",
+    "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress reader "
+    "replay schemas settings spill",
     "report_command": "escapes judgement objectives options period progress replay schemas settings tabulation windows",
     "advice": "catalog pointers reporting series state",
-    "check_command": "advice escapes options pipeline replay_command schemas settings",
+    "check_command": "advice catalog errors escapes options replay_command schemas settings survey",
     "requeue_command": "checkpoint escapes options prices requeue schemas settings",
     "cli": "errors escapes internal_errors streams termination",
     "__main__": "cli streams",
@@ -215,6 +215,7 @@ ROOMS = {
     "number_range": "",
     "objective": "",
     "run_command": "daemon hosts options own_log run_options settings",
+    "survey": "catalog events lines pipeline places pointers properties",
 }
 
 # Third-party package: the rooms that know it.

@@ -189,14 +189,16 @@ def test_check_says_that_schemas_are_right(extractor: Callable[..., Result]) -> 
 
 
 def test_check_logs_says_what_would_be_rejected(log: Log, extractor: Callable[..., Result]) -> None:
-    """With logs, `check` names file, offset, reason, pointer and message, and shows the line."""
+    """With logs, `check` names file, line, offset, reason, pointer and message, and shows the line."""
     bad = tool_call(duration_ms=-1)
     log.append(tool_call(), bad, b"{")
     result = extractor("check", "--logs", log.path)
 
     offset = len(tool_call()) + 1
     assert 0 == result.exit_code
-    assert f"{log.path}, byte {offset}: invalid: /duration_ms -1 is less than the minimum of 0\n" in result.stdout
+    assert (
+        f"{log.path}, line 2, byte {offset}: invalid: /duration_ms -1 is less than the minimum of 0\n" in result.stdout
+    )
     assert f"    {bad.decode()[:200]}\n" in result.stdout
     assert "3 lines: 1 events, 1 not_json, 1 invalid\n" in result.stdout
 
