@@ -62,9 +62,8 @@ class Reader:
     """
     Reads shards into `part`.
 
-    *told* hears how much was read, *on_fold* that all of that is in the part, *on_reject* of every line that is no
-    event. With *steps* the events go there, and not into the part. *careful* is as in `Pipeline`. A *watcher* sees
-    every line.
+    *told* is called with how much was read, *on_reject* with every line that is no event. With *steps* the events go
+    there, and not into the part. *careful* is as in `Pipeline`. A *watcher* sees every line.
     """
 
     def __init__(  # noqa: PLR0913  # each is a way out
@@ -72,7 +71,6 @@ class Reader:
         catalog: Catalog,
         reading: Reading,
         told: Callable[[Read], None],
-        on_fold: Callable[[], None] = lambda: None,
         on_reject: Callable[[Rejected], None] = lambda _: None,
         *,
         steps: Steps | None = None,
@@ -83,28 +81,17 @@ class Reader:
         self._catalog = catalog
         self._reading = reading
         self._told = told
-        self._on_fold = on_fold
-        self._on_reject = on_reject
-        self._steps = steps
-        self._careful = careful
         self._times = {pack.name: timer(pack) for pack in catalog.packs}
-        self.renew()
-
-    def renew(self) -> None:
-        """Begin a new part."""
-        reading = self._reading
-        self.part = Part(
-            self._catalog, window=reading.window, run_timeout=reading.run_timeout, run_linger=reading.run_linger
-        )
+        self.part = Part(catalog, window=reading.window, run_timeout=reading.run_timeout, run_linger=reading.run_linger)
         self._pipeline = Pipeline(
             self.part.state,
             self.part.stats,
             latest=lambda: reading.latest,
-            on_reject=self._on_reject,
-            steps=self._steps,
+            on_reject=on_reject,
+            steps=steps,
             prices=reading.prices,
             errors=InternalErrors(self.part.stats, lambda text, _: self.part.troubles.append(text)),
-            careful=self._careful,
+            careful=careful,
         )
 
     def read(self, shard: Shard) -> None:
@@ -173,4 +160,3 @@ class Reader:
         self._pipeline.fold()
         if self._watcher is not None:
             self._watcher.folded()
-        self._on_fold()

@@ -36,11 +36,9 @@ from extractor.state import State
 from extractor.stats import Stats
 from extractor.tail import Tail
 from extractor.telling import unmatched_text
-from extractor.workers import Finish, Tell, Told, Work, Workers
+from extractor.workers import Progress, Workers
 
 STDIN = "-"
-
-_TELL_EVERY = 0.1  # seconds between two words of a worker on its progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,41 +185,23 @@ class Replay:
 
     def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None], *, careful: bool) -> Part:
         """Read all shards by several processes; *part*, and what they counted."""
-        with Workers(partial(self._work, careful=careful), jobs) as workers:
-            for told in workers.run(len(self._shards)):
-                if told.kind == "broken":
-                    raise MergeError(told.content)
-                if told.kind == "progress":
-                    progress(Read(*told.content))
-                    continue
-                result = part.load(told.content)
+        with Workers(partial(self._work, careful=careful), jobs, len(self._shards)) as workers:
+            for dumped in workers.results(lambda size, lines: progress(Read(size, lines))):
+                result = part.load(dumped)
                 # The smaller goes into the larger: into nothing it would cost as much again.
                 small, part = sorted((result, part), key=lambda each: each.state.held)
                 part.merge(small)
                 part.bound(self._floor(workers.open_items))
         return part
 
-    def _work(self, tell: Tell, *, careful: bool) -> tuple[Work, Finish]:
-        """What each process does: it hands on what it counted at the end, or when that becomes large."""
-        waiting = Waiting(tell)
-
-        def hand_on() -> None:
+    def _work(self, places: Iterable[int], progress: Progress, *, careful: bool) -> bytes:
+        """Read shards until what was counted is large; return it."""
+        reader = Reader(self._catalog, self._reading, lambda read: progress(*read), careful=careful)
+        for place in places:
+            reader.read(self._shards[place])
             if reader.part.is_large:
-                finish()
-                reader.renew()
-
-        def finish() -> None:
-            waiting.flush()
-            tell(Told("result", reader.part.dump()))
-
-        def work(place: int) -> None:
-            try:
-                reader.read(self._shards[place])
-            except MergeError as error:
-                tell(Told("broken", str(error)))
-
-        reader = Reader(self._catalog, self._reading, waiting.add, hand_on, careful=careful)
-        return work, finish
+                break
+        return reader.part.dump()
 
     def _floor(self, places: Iterable[int]) -> float:
         """The earliest time of the shards at *places*; infinite if there is none."""
@@ -230,28 +210,6 @@ class Replay:
     def _time_of(self, line: bytes) -> float | None:
         # The order of reading is a hint, so the first pack that finds a time will do.
         return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)
-
-
-class Waiting:
-    """Progress that is not told yet: a message for every chunk would cost the parent a tenth of a core."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-        self._bytes = self._lines = 0
-        self._told_at = time.monotonic()
-
-    def add(self, read: Read) -> None:
-        """So much more was read."""
-        self._bytes += read.bytes
-        self._lines += read.lines
-        if time.monotonic() - self._told_at >= _TELL_EVERY:
-            self.flush()
-
-    def flush(self) -> None:
-        """Tell it now."""
-        self._tell(Told("progress", [self._bytes, self._lines]))
-        self._bytes = self._lines = 0
-        self._told_at = time.monotonic()
 
 
 def _troubles(happened: Iterable[Happening]) -> list[str]:

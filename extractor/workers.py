@@ -1,182 +1,173 @@
 """
-Work in, done by several processes at once; what they make of it out, in the order in which they are done.
+Items of work in, the results of several processes out, in the order in which they are ready.
 
-Each process has a pipe of its own and nothing that it shares, so that one that dies can neither block nor garble the
-others: its pipe ends, and so does the whole, with one error. They end with the parent, too, however that ends.
+The processes belong to a `ProcessPoolExecutor`. They are forks: the catalog with its compiled validators cannot be
+pickled, and loading it in each process would take as long as reading some ten megabytes.
 
-They are forked: the catalog with its compiled validators cannot be pickled, and to load it anew in each process would
-take as long as to read some ten megabytes. Nothing here has a thread that could hold a lock meanwhile.
-
-Knows nothing of what the work is.
+Results are not sent through the executor's pipe, because its reader waits forever for the rest of a result whose sender
+was killed (decision 14). Each task in flight has a memory file instead, and two shared counters for its progress.
 """
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkProcess
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
+from threading import Thread
+from typing import Any, Self
 
 import msgspec
 
 from extractor.errors import ExtractorError, SourceError, WorkerError
 from extractor.internal_errors import origin
+from extractor.pipeline import MergeError
 
-_ANSWERED = {signal.SIGINT, signal.SIGTERM}
+_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_PROGRESS_SECONDS = 0.1
+_CONTEXT = get_context("fork")
 
-Kind = Literal["progress", "next", "result", "error", "broken"]
+Progress = Callable[[int, int], None]
+"""Called with the bytes and lines that were read since the last call."""
 
-
-class Told(NamedTuple):
-    """What a worker says: how far it is, that it wants the next item, what came of all items since the last result."""
-
-    kind: Kind
-    content: Any = None
-
-
-Tell = Callable[[Told], None]
-Work = Callable[[int], None]
-"""Do an item of work."""
-
-Finish = Callable[[], None]
-"""Tell the rest of the results."""
-
-Make = Callable[[Tell], tuple[Work, Finish]]
-"""What a worker makes for itself once it is a process of its own; it tells progress and results."""
+Work = Callable[[Iterable[int], Progress], bytes]
+"""Do some of the items, in order; return the result of those that were taken from the iterable."""
 
 
-class _Worker:
-    """
-    One process, and the parent's end of its pipe.
+class _Shared:
+    """What the parent and its forks have in common: the work, and per task in flight its progress and its result."""
 
-    *open_items* are those whose result is not here yet, or not all of it; *current* is the one at which it works.
-    """
+    def __init__(self, work: Work, jobs: int, items: int) -> None:
+        self.work = work
+        self.items = items
+        self.taken = _CONTEXT.RawValue("q", 0)
+        self._lock = _CONTEXT.Lock()  # the parent never takes it: a process may be killed while it holds it
+        self.progress = [_CONTEXT.RawArray("q", 2) for _ in range(jobs)]
+        self.results = [os.memfd_create(f"result-{slot}") for slot in range(jobs)]
 
-    def __init__(self, make: Make, others: Sequence["_Worker"]) -> None:
-        context = get_context("fork")
-        self.pipe, theirs = context.Pipe()
-        inherited = [self.pipe, *(other.pipe for other in others)]
-        self.process: ForkProcess = context.Process(target=_serve, args=(make, theirs, inherited), daemon=True)
-        self.process.start()
-        theirs.close()
-        self.open_items: list[int] = []
-        self.current: int | None = None
+    def take(self, into: list[int]) -> Iterator[int]:
+        """Yield the items that no process has taken yet; each is also appended to *into*."""
+        while True:
+            with self._lock:
+                item = self.taken.value
+                if item == self.items:
+                    return
+                self.taken.value = item + 1
+            into.append(item)
+            yield item
+
+    def write(self, slot: int, items: list[int], result: bytes) -> None:
+        """Store the *result* of *items*."""
+        with os.fdopen(self.results[slot], "wb", closefd=False) as file:
+            file.write(msgspec.msgpack.encode((items, result)))
+
+    def read(self, slot: int) -> tuple[list[int], bytes]:
+        """Return what was written last, and release its memory."""
+        fd = self.results[slot]
+        data = os.pread(fd, os.fstat(fd).st_size, 0)
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)  # the position is one for all processes
+        return msgspec.msgpack.decode(data, type=tuple[list[int], bytes])
+
+
+_shared: _Shared
+"""In a worker: set once, when it starts."""
 
 
 class Workers:
-    """*jobs* processes that do the work that *make* makes; leave the block, and they are gone."""
+    """*jobs* processes that share the items 0 to *items*; when the block is left, no process is."""
 
-    def __init__(self, make: Make, jobs: int) -> None:
-        self._make = make
-        self._jobs = jobs
-        self._workers: list[_Worker] = []
-        self._left: list[int] = []
+    def __init__(self, work: Work, jobs: int, items: int) -> None:
+        self._shared = _Shared(work, jobs, items)
+        self._slots = range(jobs)
+        self._executor = ProcessPoolExecutor(jobs, _CONTEXT, _start, (self._shared,))
+        self._processes: list[BaseProcess] = []
+        self.open_items = set(range(items))
+        """Items whose results were not returned yet."""
 
     def __enter__(self) -> Self:
-        # Ctrl-C is sent to all processes of a terminal, and only the parent answers it: a worker is born deaf. Nor does
-        # it do what the parent does on SIGTERM.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
-        try:
-            for _ in range(self._jobs):
-                self._workers.append(_Worker(self._make, self._workers))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.pipe.close()
+        for process in self._processes:
+            process.kill()
+        self._executor.shutdown(cancel_futures=True)
+        for fd in self._shared.results:
+            os.close(fd)
 
-    @property
-    def open_items(self) -> Iterator[int]:
-        """The items whose results have not come yet."""
-        yield from self._left
-        for worker in self._workers:
-            yield from worker.open_items
-
-    def run(self, items: int) -> Iterator[Told]:
+    def results(self, progress: Progress) -> Iterator[bytes]:
         """
-        Do the items 0 to *items*, each given out to the first who is free; the progress and the results.
+        Yield each result as soon as it is there.
 
-        Raises `WorkerError` if a worker dies, and what error a worker says.
+        Raises `WorkerError` if a process dies, and the error of the work if that raises one.
         """
-        self._left = list(range(items))[::-1]
-        busy = {worker.pipe: worker for worker in self._workers}
-        while busy:
-            for pipe in wait(list(busy)):
-                assert isinstance(pipe, Connection)
-                worker = busy[pipe]
-                told = self._heard(worker)
-                if told is None:
-                    del busy[pipe]
-                elif told.kind == "next":
-                    self._give(worker)
-                elif told.kind == "error":
-                    raise SourceError(*told.content)
-                else:
-                    if told.kind == "result":
-                        worker.open_items = [] if worker.current is None else [worker.current]
-                    yield told
+        seen = [0, 0]
+        running = self._start()
+        while running:
+            done, _ = wait(running, _PROGRESS_SECONDS, FIRST_COMPLETED)
+            total = [sum(counts) for counts in zip(*self._shared.progress, strict=True)]
+            progress(total[0] - seen[0], total[1] - seen[1])
+            seen = total
+            for future in done:
+                slot = running.pop(future)
+                try:
+                    future.result()
+                    items, result = self._shared.read(slot)
+                    if self._shared.taken.value < self._shared.items:
+                        running[self._executor.submit(_do, slot)] = slot
+                except BrokenProcessPool:
+                    raise self._died() from None
+                self.open_items.difference_update(items)
+                if items:
+                    yield result
 
-    def _give(self, worker: _Worker) -> None:
-        item = worker.current = self._left.pop() if self._left else None
-        if item is not None:
-            worker.open_items.append(item)
+    def _start(self) -> dict[Future[None], int]:
+        before = set(active_children())
+        # A terminal sends Ctrl-C to all its processes, and only the parent answers it. Blocked here, the signals reach
+        # a fork only when it has set its own handlers.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            worker.pipe.send_bytes(msgspec.msgpack.encode(item))
-        except OSError:
-            raise self._died(worker) from None
+            return {self._executor.submit(_do, slot): slot for slot in self._slots}
+        finally:
+            self._processes = [process for process in active_children() if process not in before]
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _heard(self, worker: _Worker) -> Told | None:
-        """What *worker* says; None if it has ended, as it should."""
-        try:
-            return Told(*msgspec.msgpack.decode(worker.pipe.recv_bytes()))
-        except (EOFError, OSError):  # the latter if it died in the middle of a word
-            worker.process.join()
-            if worker.process.exitcode or worker.open_items:
-                raise self._died(worker) from None
-            return None
-
-    def _died(self, worker: _Worker) -> WorkerError:
-        worker.process.join()
-        code = worker.process.exitcode or 0
+    def _died(self) -> WorkerError:
+        self._executor.shutdown()
+        codes = {process.exitcode or 0 for process in self._processes}
+        code = min(codes - {-signal.SIGTERM}, default=-signal.SIGTERM)  # the executor sends SIGTERM to the others
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return WorkerError(f"a process of the replay {how}; nothing was counted", "was memory short? try fewer --jobs")
 
 
-def _serve(make: Make, pipe: Connection, inherited: Sequence[Connection]) -> None:
-    """What a worker does all its life."""
+def _start(shared: _Shared) -> None:
+    global _shared  # noqa: PLW0603  # a task finds here what cannot be pickled
+    _shared = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ANSWERED)
-    # Only the parent may hold its ends, so that its workers see when it is gone.
-    for end in inherited:
-        end.close()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    Thread(target=_end_with_parent, daemon=True).start()
 
-    def tell(told: Told) -> None:
-        try:
-            pipe.send_bytes(msgspec.msgpack.encode(told))
-        except OSError:
-            os._exit(1)  # the parent is gone, and nobody is left to be told
 
-    def asked() -> int | None:
-        try:
-            return msgspec.msgpack.decode(pipe.recv_bytes(), type=int | None)
-        except (EOFError, OSError):
-            os._exit(1)
+def _end_with_parent() -> None:
+    parent: Any = parent_process()
+    parent.join()
+    os._exit(1)
 
+
+def _do(slot: int) -> None:
+    progress = _shared.progress[slot]
+
+    def add(size: int, lines: int) -> None:
+        progress[0] += size
+        progress[1] += lines
+
+    items: list[int] = []
     try:
-        work, finish = make(tell)
-        tell(Told("next"))
-        while (item := asked()) is not None:
-            work(item)
-            tell(Told("next"))
-        finish()
-    except ExtractorError as error:
-        tell(Told("error", [error.message, error.hint]))
-    except Exception as error:  # noqa: BLE001  # which would be a traceback among what the parent says
-        tell(Told("error", [f"a process of the replay failed: {origin(error)}", "is it the same with --jobs 1?"]))
+        result = _shared.work(_shared.take(items), add)
+    except (ExtractorError, MergeError):
+        raise
+    except Exception as error:  # noqa: BLE001  # its traceback does not reach the parent
+        raise SourceError(f"a process of the replay failed: {origin(error)}", "is it the same with --jobs 1?") from None
+    _shared.write(slot, items, result)

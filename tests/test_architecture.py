@@ -150,7 +150,7 @@ ROOMS = {
     "parts": "catalog state stats",
     "shards": "errors orders packed positions sources",
     "reader": "catalog events internal_errors lines orders packed parts period pipeline prices rotation shards tail",
-    "workers": "errors internal_errors",
+    "workers": "errors internal_errors pipeline",
     "newest": "catalog errors events packed reader shards",
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail telling workers",

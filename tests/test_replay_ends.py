@@ -1,6 +1,5 @@
 """How a replay ends before its time, as real processes: Ctrl-C, a worker that is killed, a reader that goes away."""
 
-import fcntl
 import gzip
 import os
 import pty
@@ -8,15 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-import termios
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.gen import lines
-from extractor import workers
 from extractor.errors import SourceError, WorkerError
+from extractor.pipeline import MergeError
+from extractor.workers import Progress, Workers
 from tests.conftest import Log
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually
@@ -201,46 +200,61 @@ def told_by(terminal: object) -> bytes:
         return b""
 
 
-def test_a_worker_that_is_killed_while_it_sends() -> None:
-    """Of a result that breaks off there is one error, with the reason, whatever part of it was sent."""
+def test_results_are_larger_than_a_pipe() -> None:
+    """Every result arrives whole, whatever its size; an item is open until the result that contains it is returned."""
 
-    def make(tell: workers.Tell) -> tuple[workers.Work, workers.Finish]:
-        def finish() -> None:
-            tell(workers.Told("progress", [1, 1]))
-            tell(workers.Told("result", bytes(50 << 20)))  # more than a pipe takes at once
+    def work(items: Iterable[int], progress: Progress) -> bytes:
+        item = next(iter(items), None)
+        progress(1, 2)
+        return b"" if item is None else bytes([item]) * (20 << 20)
 
-        return (lambda _item: None), finish
+    told: list[tuple[int, int]] = []
+    found = {}
+    with Workers(work, 2, 3) as workers:
+        for result in workers.results(lambda *read: told.append(read)):
+            assert result[0] not in workers.open_items
+            found[result[0]] = len(result)
 
-    with workers.Workers(make, 1) as crew:
-        [worker] = crew._workers
-        told = crew.run(1)
-        assert "progress" == next(told).kind
-        eventually(lambda: waiting(worker.pipe.fileno()) > 50_000, expected=True)
-        worker.process.kill()
+    assert dict.fromkeys(range(3), 20 << 20) == found
+    assert sum(size for size, _ in told) * 2 == sum(lines for _, lines in told)
+    assert 3 <= sum(size for size, _ in told)
 
+
+def test_a_worker_that_is_killed_while_others_work() -> None:
+    """The error names the signal that killed the process, not the one that ended the others."""
+
+    def work(items: Iterable[int], _progress: Progress) -> bytes:
+        for item in items:
+            if item:
+                signal.pause()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return b""
+
+    with Workers(work, 2, 2) as workers:
         with pytest.raises(WorkerError, match="was killed by signal 9; nothing was counted"):
-            next(told)
+            list(workers.results(lambda *_: None))
 
-
-def waiting(fd: int) -> int:
-    """How many bytes can be read."""
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        assert {0, 1} == workers.open_items
 
 
 def test_a_worker_that_fails_otherwise() -> None:
     """What nobody has foreseen is one error, too, and no traceback of another process."""
 
-    def make(_tell: workers.Tell) -> tuple[workers.Work, workers.Finish]:
-        def work(_item: int) -> None:
-            raise MemoryError
+    def work(_items: Iterable[int], _progress: Progress) -> bytes:
+        raise MemoryError
 
-        return work, (lambda: None)
+    with Workers(work, 2, 5) as workers, pytest.raises(SourceError, match="a process of the replay failed: MemoryErr"):
+        list(workers.results(lambda *_: None))
 
-    with (
-        workers.Workers(make, 2) as crew,
-        pytest.raises(SourceError, match="a process of the replay failed: MemoryError at "),
-    ):
-        list(crew.run(5))
+
+def test_what_cannot_be_merged_is_the_same_error_as_in_one_process() -> None:
+    """The replay answers it by reading everything once more, line by line."""
+
+    def work(_items: Iterable[int], _progress: Progress) -> bytes:
+        raise MergeError("no room")
+
+    with Workers(work, 2, 5) as workers, pytest.raises(MergeError, match="no room"):
+        list(workers.results(lambda *_: None))
 
 
 def test_a_terminated_worker_says_nothing(busy: subprocess.Popen[bytes]) -> None:
