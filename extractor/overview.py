@@ -16,13 +16,12 @@ from typing import Any
 
 from extractor import page
 from extractor.objectives import Objectives
-from extractor.page import Known
+from extractor.page import Behind, Known, Refused
 from extractor.pipeline import Rejected
 from extractor.sources import Source
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.status import Monitor
-from extractor.tables import Behind, Refused
 from extractor.trends import Trends
 from extractor.vitals import Moment, vitals
 

@@ -133,7 +133,6 @@ ROOMS = {
     "rules": "alerts health objectives recordings",
     "rules_command": "alerts escapes objectives options rules schemas settings",
     # the page at /
-    "wording": "report",
     "vitals": "report state stats",
     "tallies": "catalog hdr reporting series state sums",
     "past": "hdr tallies",
@@ -141,10 +140,8 @@ ROOMS = {
     "curves": "hdr",
     "plots": "curves",
     "status": "catalog curves families hdr judgement objectives past reporting signals state stats tallies trends",
-    "panels": "judgement plots status tabulation wording",
-    "tables": "vitals wording",
-    "page": "panels report status tables tabulation vitals wording",
-    "overview": "objectives page pipeline sources state stats status tables trends vitals",
+    "page": "plots report status tabulation vitals",
+    "overview": "objectives page pipeline sources state stats status trends vitals",
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog state stats",
@@ -235,6 +232,8 @@ KNOWN_IN = {
     "watchfiles": "waker",
     "yaml": "web_config",
     "zstandard": "packed parts",
+    "jinja2": "page",
+    "markupsafe": "page",
 }
 
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
