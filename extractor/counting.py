@@ -323,6 +323,7 @@ class Counting:
 
     def _seen(self, events: int, earliest: float, latest: float, times: Callable[[], Iterable[float]]) -> None:
         self.stats.events += events
+        self.stats.earliest = min(self.stats.earliest, earliest)
         late = self.watermark - self._state.window_seconds
         if earliest < late:
             self.stats.late_events += sum(1 for time in times() if time < late)

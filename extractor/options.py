@@ -10,6 +10,7 @@ import ctypes
 import gc
 import os
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,9 @@ class PathText(click.types.StringParamType):
 
 
 PATH_TEXT = PathText()
+
+_DAY = 86400
+_DAYS = {"today": 0, "yesterday": 1}
 
 _SHORTEST = 0.001  # seconds; what is cut into shorter parts has more of them than can be counted
 
@@ -215,10 +219,27 @@ def backfill_options(command: F) -> F:
 
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """A time as given to `--since` and `--until`, in seconds since the epoch."""
-    if value is None or (time := seconds_of(value)) is not None:
-        return None if value is None else time
-    example = "2026-11-21, 2026-11-21T09:00:00Z or 1795251600"
-    raise click.BadParameter(f"{value!r} is no date, RFC 3339 time with offset, or epoch seconds; write {example}")
+    if value is None:
+        return None
+    found = seconds_of(value)
+    if found is None:
+        found = relative_time(value, time.time())
+    if found is None:
+        known = "no date, RFC 3339 time with offset, epoch seconds or age"
+        example = "2026-11-21, 2026-11-21T09:00:00Z, 1795251600, 7d or yesterday"
+        raise click.BadParameter(f"{value!r} is {known}; write {example}")
+    return found
+
+
+def relative_time(text: str, now: float) -> float | None:
+    """The time that is called so at *now*: an age, `now`, or the first moment of `today` or `yesterday` in UTC."""
+    word = text.strip().lower().removesuffix(" ago")
+    if word in _DAYS:
+        return now // _DAY * _DAY - _DAYS[word] * _DAY
+    if word == "now":
+        return now
+    age = duration_seconds(word)
+    return now - age if 0 < age <= now else None
 
 
 def _labels(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:

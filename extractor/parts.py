@@ -55,7 +55,12 @@ class Part:
         value = {
             "state": self.state.dump(),
             "stats": self.stats.dump(),
-            "rest": [self.outside, self.unfinished, [os.fsencode(text) for text in self.troubles]],
+            "rest": [
+                self.outside,
+                self.unfinished,
+                self.stats.earliest,
+                [os.fsencode(text) for text in self.troubles],
+            ],
         }
         return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(value))
 
@@ -65,6 +70,6 @@ class Part:
         part = Part(self._catalog, **self._like)
         part.state.load(value["state"])
         part.stats.load(value["stats"])
-        part.outside, part.unfinished, troubles = value["rest"]
+        part.outside, part.unfinished, part.stats.earliest, troubles = value["rest"]
         part.troubles = [os.fsdecode(text) for text in troubles]  # with names of files, which need not be UTF-8
         return part

@@ -20,11 +20,14 @@ from extractor.backfill import Written
 from extractor.escapes import printable, printable_json
 from extractor.replay import Replayed
 from extractor.stats import Stats
+from extractor.tabulation import period_of, period_text
 
 
 def _table(replayed: Replayed) -> str:
     rows: list[tuple[str, str]] = []
     stats = replayed.stats
+    if stats.events:
+        rows.append(("Period", period_text((stats.earliest, replayed.state.watermark))))
     for title, group in groupby(report.figures(replayed.state), key=lambda figure: figure.title):
         figures = list(group)
         rows.append((title, "  ".join(f"{figure.part} {_shown(figure, stats)}".strip() for figure in figures)))
@@ -58,6 +61,7 @@ def _json(replayed: Replayed) -> str:
     content = {
         "lines": replayed.stats.lines_read,
         "events": replayed.stats.events,
+        "period": period_of((replayed.stats.earliest, state.watermark)) if replayed.stats.events else None,
         "outside": replayed.outside,
         "rejects": {reason: lines for reason, lines in sorted(replayed.stats.rejects.items()) if lines},
         "gaps": replayed.stats.gaps,

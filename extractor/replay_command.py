@@ -58,7 +58,10 @@ from extractor.spill import pile_folder
     help="Read with N processes. What is printed does not depend on it.",
 )
 @option(
-    "--since", callback=moment, metavar="TIME", help="Only events at TIME or later: date, RFC 3339 or epoch seconds."
+    "--since",
+    callback=moment,
+    metavar="TIME",
+    help="Only events at TIME or later: a date, RFC 3339, epoch seconds, an age such as 7d, today or yesterday (UTC).",
 )
 @option("--until", callback=moment, metavar="TIME", help="Only events before TIME.")
 @backfill_options

@@ -16,6 +16,19 @@ from extractor.own_log import FORMS, PRIORITIES, Log
 from extractor.run_options import Options
 from extractor.settings import Command
 
+_LEVELS = {"warn": "warning", "err": "error"}
+
+
+class Level(click.Choice[str]):
+    """A level of the log; also as other programs call it, in capitals or small."""
+
+    def __init__(self) -> None:
+        super().__init__(list(PRIORITIES), case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # as click
+        """The level that *value* means; fails as click does."""
+        return super().convert(_LEVELS.get(str(value).lower(), value), param, ctx)
+
 
 def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     for each in value:
@@ -90,7 +103,7 @@ def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tupl
 @option(
     "--log.level",
     "log_level",
-    type=click.Choice(list(PRIORITIES)),
+    type=Level(),
     default="info",
     help="Say what is so bad or worse, on standard error.",
 )

@@ -9,6 +9,7 @@ Knows nothing of how it is shown.
 from collections import Counter as Tally
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
+from math import inf
 from typing import Any, NamedTuple
 
 from extractor.label_values import servable
@@ -126,6 +127,7 @@ class Stats:
     bad_web_configs: int = 0
     files: dict[str, int] = field(default_factory=dict)
     bytes_behind: int = 0
+    earliest: float = inf  # time of an event, for people: no metric, and in no checkpoint
 
     def note(self, kind: str, lost: int) -> None:
         """Something happened to a file, and *lost* bytes of it with that."""
@@ -183,6 +185,7 @@ class Stats:
 
     def add(self, other: "Stats") -> None:
         """Add what *other* has counted."""
+        self.earliest = min(self.earliest, other.earliest)
         for own in OWN:
             if own.kind == "counter":
                 mine, more = getattr(self, own.field), getattr(other, own.field)

@@ -21,12 +21,12 @@ from extractor.state import State
 LONGEST = 3600
 """Seconds of the longest step: with longer ones no series could be told from one that has ended."""
 
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?")
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?")
 
 
 def duration_seconds(text: str) -> int:
-    """The seconds of a duration as Prometheus writes it: `15s`, `1m`, `1h30m`, `1d`; 0 if it is none."""
+    """The seconds of a duration as Prometheus writes it: `15s`, `1m`, `1h30m`, `7d`, `2w`; 0 if it is none."""
     parts = _DURATION.fullmatch(text)
     return sum(int(number) * _UNITS[unit] for unit, number in parts.groupdict("0").items()) if parts else 0
 

@@ -68,8 +68,8 @@ def lines(table: Table) -> Iterator[Line]:
 def as_json(table: Table) -> dict[str, Any]:
     """The table as plain values."""
     return {
-        "current": _period(table.current),
-        "previous": None if table.previous is None else _period(table.previous),
+        "current": period_of(table.current),
+        "previous": None if table.previous is None else period_of(table.previous),
         "releases": None if table.releases is None else table.releases._asdict(),
         "broken": [row.title for row in table.broken],
         "signals": [_signal(row, compared=table.releases is not None) for row in table.rows],
@@ -169,7 +169,8 @@ def _badness(verdict: Verdict) -> tuple[float, str]:
     return (value - limit if most else limit - value) / (limit or 1), verdict.who
 
 
-def _period(period: tuple[float, float]) -> dict[str, str]:
+def period_of(period: tuple[float, float]) -> dict[str, str]:
+    """A period as plain values."""
     since, until = (datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z") for time in period)
     return {"since": since, "until": until}
 

@@ -174,7 +174,7 @@ ROOMS = {
     "measures": "catalog hdr reporting series state sums",
     "judgement": "catalog measures objective objectives reporting signals state windows",
     "tabulation": "catalog judgement objective report",
-    "printing": "backfill escapes exposition replay report samples stats",
+    "printing": "backfill escapes exposition replay report samples stats tabulation",
     "options": "label_values period steps",
     "configuration": "documents errors text_files",
     "settings": "configuration errors options properties",

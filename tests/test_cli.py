@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from click.testing import CliRunner, Result
 
 from extractor.catalog import Catalog
 from extractor.cli import main
-from extractor.options import BROKEN
+from extractor.options import BROKEN, relative_time
+from extractor.own_log import PRIORITIES
+from extractor.run_command import Level
 from tests.conftest import Log
-from tests.reading import default_catalog, line, tool_call
+from tests.reading import T0, default_catalog, line, tool_call
 
 ESCAPE = "\x1b]0;gotcha\x07\x9b31m\u202e\x7f"
 """What drives a terminal: escape sequences in both spellings, and text written backwards."""
@@ -116,7 +119,9 @@ def test_version(extractor: Callable[..., Result]) -> None:
         [], ["replay"], ["run"], ["nothing"], ["replay", "--format", "xml", "x"], ["replay", "--no-such-option", "x"],
         ["run", "x", "--poll-interval", "0"], ["replay", "x", "--max-line-bytes", "0"],
         ["check", "--schemas", "no/such/folder"], ["run", "x", "--quantile-window", "-1"],
-        ["replay", "x", "--jobs", "0"], ["replay", "x", "--jobs", "two"], ["replay", "x", "--since", "yesterday"],
+        ["replay", "x", "--jobs", "0"], ["replay", "x", "--jobs", "two"], ["replay", "x", "--since", "tomorrow"],
+        ["replay", "x", "--since", "0d"],
+        ["run", "x", "--log.level", "loud"],
         ["replay", "x", "--until", "2026-01-01T00:00:00"], ["replay", "x", "--since", "2", "--until", "2"],
     ],
 )  # fmt: skip
@@ -238,6 +243,52 @@ def test_table(log: Log, extractor: Callable[..., Result]) -> None:
     assert "9" == rows["Lines"]
     assert "not_json 1" == rows["Rejects"]
     assert ["p50", "p95", "p99"] == rows["Run duration"].split()[0::3]
+
+
+def test_the_table_names_its_period(log: Log, extractor: Callable[..., Result]) -> None:
+    """The first row is the time of the first and of the last event, in whatever order; there is none of nothing."""
+    assert "Period" not in extractor("replay", log.path).output
+    assert json.loads(extractor("replay", log.path, "--format", "json").output)["period"] is None
+
+    log.append(tool_call(86400 + 61), tool_call(1.5), tool_call(7), b"{", line("tool.call", -9))
+
+    for jobs in (1, 2):
+        found = extractor("replay", log.path, "--jobs", jobs).output
+        assert found.startswith("Period              2026-01-01 00:00:01 to 2026-01-02 00:01:01 UTC\n")
+    found = extractor("replay", log.path, "--since", "2026-01-01T00:00:05Z", "--format", "json").output
+    assert {"since": "2026-01-01T00:00:07Z", "until": "2026-01-02T00:01:01Z"} == json.loads(found)["period"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7d", -7 * 86400), ("7d ago", -7 * 86400), ("1h30m", -5400), ("2w", -14 * 86400), ("now", 0),
+        ("today", -3600), ("Yesterday", -86400 - 3600), ("0d", None), ("tomorrow", None), ("", None), ("d", None),
+        ("99999999w", None), ("-7d", None), ("7 d", None),
+    ],
+)  # fmt: skip
+def test_an_age_is_a_time(text: str, expected: float | None) -> None:
+    """What people type for a time that is not long ago: how long, or the day, which begins in UTC."""
+    now = 1767229200.0  # an hour after midnight
+    found = relative_time(text, now)
+
+    assert expected == (None if found is None else found - now)
+
+
+@pytest.mark.parametrize("since", ["3d", "yesterday"])
+def test_since_takes_an_age(since: str, log: Log, extractor: Callable[..., Result]) -> None:
+    """`--since 3d` counts back from now."""
+    now = time.time() - T0
+    log.append(tool_call(now - 4 * 86400), tool_call(now - 60))
+
+    assert 1 == json.loads(extractor("replay", log.path, "--since", since, "--format", "json").output)["events"]
+
+
+@pytest.mark.parametrize("level", ["warn", "WARN", "warning", "Warning", "err", "error"])
+def test_levels_as_people_type_them(level: str) -> None:
+    """`--log.level warn` is what other programs take, too."""
+    assert level.lower()[:3] == Level().convert(level, None, None)[:3]
+    assert Level().convert(level, None, None) in PRIORITIES
 
 
 def test_table_of_nothing(log: Log, extractor: Callable[..., Result]) -> None:
