@@ -190,7 +190,7 @@ def test_a_large_part_is_handed_on_early(tmp_path: Path, monkeypatch: pytest.Mon
     log = Log(tmp_path / "a.jsonl")
     log.append(*(line("step", at * 50, step=1, run_id=f"r{at % 90}", agent=f"a{at % 90}") for at in range(400)))
     expected = text(replay(tmp_path).state)
-    monkeypatch.setattr("extractor.parts.HELD", 300)
+    monkeypatch.setattr("extractor.parts.MOST_SERIES_OF_PARTS", 300)
     monkeypatch.setattr("extractor.reader.FOLD_AFTER", 10)
 
     assert expected == text(replay(tmp_path, jobs=3).state)
