@@ -10,7 +10,6 @@ Knows nothing of text formats, terminals or where the samples go.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -54,14 +53,13 @@ class Backfill:
     """
     The backfill of the files of *options* in steps of *seconds*; its series get *labels* besides their own.
 
-    What does not fit into *held* bytes waits in *folder*, which is the caller's to remove.
+    What does not fit into *held* bytes waits in a temporary file.
     """
 
-    def __init__(  # noqa: PLR0913  # what is read, how it is written, and what it may take
+    def __init__(  # what is read, how it is written, and what it may take
         self,
         catalog: Catalog,
         options: Options,
-        folder: Path,
         *,
         seconds: int,
         labels: Mapping[str, str] = _NO_LABELS,
@@ -75,7 +73,7 @@ class Backfill:
         self._catalog = catalog
         self._replay = Replay(catalog, options)
         self._seconds = seconds
-        self._spill = Spill(folder, held)
+        self._spill = Spill(held)
         self._steps = Steps(catalog, seconds, self._spill, window_seconds=window, run_timeout=timeout)
         self._state = State(catalog, window_seconds=window, run_timeout=timeout, run_linger=linger)
         self.total_bytes = self._replay.total_bytes

@@ -36,7 +36,6 @@ from extractor.reader import Watcher
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
 from extractor.settings import Command
-from extractor.spill import pile_folder
 
 
 @click.command(cls=Command)
@@ -132,9 +131,9 @@ def _backfill(
 ) -> Replayed:
     read_to_the_end()
     window = options.pop("quantile_window")
-    with pile_folder() as folder, output:
+    with output:
         asked = Options(paths=paths, window=window, **options)
-        job = Backfill(catalog, asked, folder, **how)
+        job = Backfill(catalog, asked, **how)
         with shown(job.total_bytes) as progress:
             replayed = job.read(progress)
         with counted("Writing", job.parts) as done:

@@ -1,6 +1,9 @@
 """Backfill is the scrapes that nobody made: at every step the samples are those of the events up to then."""
 
 import json
+import re
+import subprocess
+import sys
 from collections import defaultdict
 from functools import cache
 from math import ceil
@@ -21,6 +24,7 @@ from extractor.spill import HELD, Spill
 from extractor.state import State
 from extractor.steps import step_seconds
 from tests.reading import T0, default_catalog, event_schema, line, read, text, tool_call, write_pack
+from tests.servers import DEADLINE
 from tests.test_state import apart, events_at
 
 QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
@@ -187,31 +191,43 @@ def test_no_step(words: str) -> None:
 
 @settings(QUICK, max_examples=60)
 @given(st.lists(st.integers(-50, 50)), st.sampled_from([0, 300, HELD]))
-def test_spill_gives_back_everything_in_order(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[int], held: int
-) -> None:
+def test_spill_gives_back_everything_in_order(steps: list[int], held: int) -> None:
     """Whatever does not fit into memory, every value comes back once, with its step, in order."""
-    spill = Spill(tmp_path_factory.mktemp("spill"), held)
+    spill = Spill(held)
     for place, step in enumerate(steps):
         spill.put(step, [place])
     given_back = list(spill.items())
 
+    assert (len(steps), len(steps)) == (spill.values, spill.given)
     assert sorted(steps) == [step for step, _ in given_back]
     assert {(step, place) for place, step in enumerate(steps)} == {(step, place) for step, [place] in given_back}
 
 
-def test_spill_keeps_few_files(tmp_path: Path) -> None:
-    """Values in order are one file, values against the order few."""
-    forth, back = tmp_path / "forth", tmp_path / "back"
-    for folder, steps in ((forth, range(1000)), (back, range(1000, 0, -1))):
-        folder.mkdir()
-        spill = Spill(folder, 0)
-        for step in steps:
-            spill.put(step, "value")
+def test_spill_has_room_on_disk_only() -> None:
+    """Values beyond the cache are not in memory, and what cannot be stored on disk either is an error with a hint."""
+    code = """
+import random, resource
+from extractor.errors import OutputError
+from extractor.spill import Spill
+spill = Spill(1 << 20)
+block = random.Random(1).randbytes(10 << 10)
+resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))
+for place in range(15_000):
+    spill.put(-place, block)
+assert list(range(-14_999, 1)) == [step for step, _ in spill.items()]
+resource.setrlimit(resource.RLIMIT_FSIZE, (155 << 20, 155 << 20))
+try:
+    for place in range(15_000):
+        spill.put(-place, block)
+except OutputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=DEADLINE)
 
-        assert sorted(steps) == [step for step, _ in spill.items()]
-    assert 1 == len(list(forth.iterdir()))
-    assert 64 >= len(list(back.iterdir()))
+    assert "" == done.stderr
+    assert re.fullmatch(
+        r"cannot store what was read so far: .* \(set TMPDIR to a folder with more room\)\n", done.stdout
+    )
 
 
 @cache
@@ -233,12 +249,11 @@ def document(
 ) -> str:
     """The document that a backfill of *files* makes."""
     work = folder / f"work-{len(list(folder.iterdir()))}"
-    logs, piles = work / "logs", work / "piles"
+    logs = work / "logs"
     logs.mkdir(parents=True)
-    piles.mkdir()
     for place, lines in enumerate(files):
         (logs / f"{place}.jsonl").write_bytes(b"".join(item + b"\n" for item in lines))
-    backfill = Backfill(catalog or default_catalog(), Options((str(logs),)), piles, seconds=step, held=held)
+    backfill = Backfill(catalog or default_catalog(), Options((str(logs),)), seconds=step, held=held)
     backfill.read()
     out = work / "history.om"
     with Document(out) as output:
