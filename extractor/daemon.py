@@ -19,7 +19,7 @@ from extractor.internal_errors import InternalErrors
 from extractor.journal import Journal
 from extractor.keeper import Keeper
 from extractor.notify import Notifier
-from extractor.own_log import Log, relay
+from extractor.own_log import Log
 from extractor.pace import Pace
 from extractor.pipeline import MergeError, Pipeline, Rejected
 from extractor.positions import Position
@@ -115,7 +115,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_hangup)
-        silence = relay(self._log)
+        silence = self._log.relay()
         self._log.info(f"following {', '.join(str(path) for path in self._options.logs)}")
         self._serving.start()
         try:

@@ -180,7 +180,7 @@ ROOMS = {
     "settings": "configuration errors options properties",
     "config_command": "errors escapes options properties settings",
     "replay_command": "backfill blocks catalog document escapes options period pipeline printing progress reader "
-    "replay schemas settings spill",
+    "replay schemas settings",
     "report_command": "escapes judgement objectives options period progress replay schemas settings tabulation windows",
     "advice": "catalog pointers reporting series state",
     "check_command": "advice catalog errors escapes options replay_command schemas settings survey",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.own_log import PRIORITIES, Log, relay
+from extractor.own_log import PRIORITIES, Log
 from extractor.tail import Tail
 from extractor.telling import Telling
 from tests.killing import Victim
@@ -96,7 +96,7 @@ def test_levels(level: str, said: list[str]):
     """What is less bad than the level is not said."""
     log = Log(said.append, level=level, form="journald")
     for each in PRIORITIES:
-        log.say(each, each)
+        log.log(logging.getLevelNamesMapping()[each.upper()], each)
 
     assert [f"<{PRIORITIES[each]}>{each}" for each in PRIORITIES if PRIORITIES[each] <= PRIORITIES[level]] == said
 
@@ -124,7 +124,7 @@ def test_nobody_listens():
 
 def test_libraries_are_heard_once(said: list[str]):
     """What a library says with `logging` is said as ours, each kind once, and not after it was silenced."""
-    silence = relay(Log(said.append, form="journald"))
+    silence = Log(said.append, form="journald").relay()
     library = logging.getLogger("some.library")
     for client in range(3):
         library.warning("invalid request from %s", f"{client}{HOSTILE}")
