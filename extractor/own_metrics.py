@@ -9,14 +9,17 @@ from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import Metric as Exposed
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from extractor.anomalies import KINDS
 from extractor.state import State
-from extractor.stats import OWN, Stats
+from extractor.stats import OWN, Own, Stats
+
+_OF_LINES = ("lines_read", "blank_lines", "events", "rejects")
 
 
 class OwnCollector(Collector):
@@ -34,13 +37,7 @@ class OwnCollector(Collector):
     def collect(self) -> Iterable[Exposed]:
         """Every family of `stats.OWN`, and those that are read off the state."""
         with self._lock:
-            return [*self._counted(), *self._of_state()]
-
-    def _counted(self) -> Iterator[Exposed]:
-        for own in OWN:
-            value = getattr(self._stats, own.field)
-            samples = sorted(value.items()) if own.label else [("", value)]
-            yield _own(own.kind, own.name, own.help, (({own.label: key} if own.label else {}, n) for key, n in samples))
+            return [*(_counted(own, self._stats) for own in OWN), *self._of_state()]
 
     def _of_state(self) -> Iterator[Exposed]:
         state, families = self._state, self._state.families
@@ -129,6 +126,30 @@ class OwnText:
         """The content type for who accepts *accept*, and the text with its end mark, if it has one."""
         encoder, kind = choose_encoder(accept)
         return kind, encoder(self._collectors)
+
+
+class _LineCollector(Collector):
+    """What became of the lines that *stats* counted."""
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterable[Exposed]:
+        """Every family of `stats.OWN` that counts lines."""
+        return [_counted(own, self._stats) for own in OWN if own.field in _OF_LINES]
+
+
+def lines_text(stats: Stats, *, openmetrics: bool) -> str:
+    """What became of the lines: read, blank, events, rejected by reason; as in a scrape, with the end mark if any."""
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(_LineCollector(stats))
+    return (generate_openmetrics if openmetrics else generate_latest)(collectors).decode()
+
+
+def _counted(own: Own, stats: Stats) -> Exposed:
+    value = getattr(stats, own.field)
+    samples = sorted(value.items()) if own.label else [("", value)]
+    return _own(own.kind, own.name, own.help, (({own.label: key} if own.label else {}, n) for key, n in samples))
 
 
 def _own(kind: str, name: str, help_text: str, values: Iterable[tuple[dict[str, str], float]]) -> Exposed:

@@ -93,9 +93,10 @@ def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
 
 
 def _text(replayed: Replayed, *, openmetrics: bool) -> str:
-    from extractor import exposition  # noqa: PLC0415  # prometheus-client takes 50 ms to import
+    from extractor import exposition, own_metrics  # noqa: PLC0415  # prometheus-client takes 50 ms to import
 
-    return exposition.text(replayed.state, threading.Lock(), openmetrics=openmetrics)
+    metrics = exposition.text(replayed.state, threading.Lock(), openmetrics=openmetrics).removesuffix("# EOF\n")
+    return metrics + own_metrics.lines_text(replayed.stats, openmetrics=openmetrics)
 
 
 FORMATS: dict[str, Callable[[Replayed], str]] = {

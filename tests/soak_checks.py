@@ -110,7 +110,7 @@ def equals_history(ended: Ended) -> None:
     seconds = 4 * DEADLINE + soak.seconds
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds)
 
-    assert [] == differing(done.stdout, of_the_pack(soak.served))
+    assert [] == differing(of_the_pack(done.stdout), of_the_pack(soak.served))
 
 
 def reloads_left_the_rest_exact(ended: Ended) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from extractor.pipeline import Rejected
+from extractor.printing import FORMATS
 from extractor.replay import Options, Replay
 from extractor.schemas import load
-from tests.reading import text
 
 CASES = sorted(path for path in Path("tests/cases").iterdir() if path.is_dir())
 MAX_LINE_BYTES = 1000
@@ -30,7 +30,7 @@ def replayed(case: Path) -> tuple[str, str]:
     rows = (
         f"{item.offset} {item.reject.reason} {item.reject.pointer or '-'} {item.reject.message}\n" for item in rejects
     )
-    return with_samples(text(found.state)), "".join(rows)
+    return with_samples(FORMATS["prometheus"](found)), "".join(rows)
 
 
 def with_samples(exposition: str) -> str:

@@ -104,7 +104,7 @@ def test_equals_history(survived: Survived):
     command += ["--max-line-bytes", str(MAX_LINE_BYTES)]
     replayed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=4 * DEADLINE).stdout
 
-    assert [] == differing(replayed, of_the_pack(survived.served))
+    assert [] == differing(of_the_pack(replayed), of_the_pack(survived.served))
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -213,7 +213,7 @@ def survived(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int
 
 
 def of_the_pack(exposition: str) -> str:
-    """The part of a scrape that `replay` prints."""
+    """What a scrape, or a replay, has of the pack."""
     return exposition[: exposition.index("# HELP extractor_")]
 
 

@@ -43,6 +43,7 @@ class Following:
         return self.process.wait(DEADLINE), self._said.read_text()
 
 
+OF_LINES = "extractor_(read_lines|blank_lines|events|rejected_lines)_total"
 CALLS = 'agent_tool_calls_total{agent="unknown",release="unknown",status="ok",tool="search"}'
 Start = Callable[..., Following]
 
@@ -175,7 +176,7 @@ def test_port_in_use(log: Log, start: Start) -> None:
 
 
 def test_live_equals_history(log: Log, start: Start) -> None:
-    """What is served is what `replay` prints for the same files, to the byte."""
+    """What is served of the pack, and of lines, is what `replay` prints for the same files, to the byte."""
     log.append(line("run.start", agent="a"), *(tool_call(at, duration_ms=at) for at in range(100)), b"{")
     log.rotate()
     log.append(*(tool_call(at, tool=f"t{at % 7}", status="error") for at in range(100, 900)))
@@ -185,7 +186,13 @@ def test_live_equals_history(log: Log, start: Start) -> None:
     replayed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
     served = get(f"{following.url}/metrics")
 
-    assert replayed == served[: served.index("# HELP extractor_")]
+    begin = served.index("# HELP extractor_")
+    lines = [each for each in replayed.splitlines() if each not in served[:begin].splitlines()]
+    of_lines = [each for each in served[begin:].splitlines() if re.search(OF_LINES, each)]
+    assert replayed.startswith(served[:begin])
+    assert of_lines == lines
+    assert "extractor_read_lines_total 902.0" in lines
+    assert 'extractor_rejected_lines_total{reason="not_json"} 1.0' in lines
 
 
 def test_logs_are_only_read(log: Log, start: Start) -> None:
