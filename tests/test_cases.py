@@ -2,8 +2,8 @@
 A folder is a test: `replay` of its events gives its metrics and its rejects.
 
 `cases/<name>/events.jsonl` is read, with the schemas in `schemas/` if there are any. `metrics.prom` is the exposition,
-without the families that have no sample; `rejects.txt` has a line for every reject. UPDATE_CASES=1 rewrites both: look
-at what git shows, and do the sums.
+without the families that have no sample; `rejects.txt` has a line for every reject. UPDATE_CASES=1 rewrites both, and
+fails.
 """
 
 import os
@@ -15,6 +15,7 @@ from extractor.pipeline import Rejected
 from extractor.printing import FORMATS
 from extractor.replay import Options, Replay
 from extractor.schemas import load
+from tests.reading import tool_call
 
 CASES = sorted(path for path in Path("tests/cases").iterdir() if path.is_dir())
 MAX_LINE_BYTES = 1000
@@ -46,9 +47,21 @@ def test_case(case: Path) -> None:
     if os.environ.get("UPDATE_CASES"):
         (case / "metrics.prom").write_text(metrics)
         (case / "rejects.txt").write_text(rejects)
+        pytest.fail("rewritten: look at what git shows, do the sums, and run it again without UPDATE_CASES")
 
     assert (case / "rejects.txt").read_text() == rejects
     assert (case / "metrics.prom").read_text() == metrics
+
+
+def test_what_is_rewritten_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With UPDATE_CASES=1 a case is rewritten and fails: nothing has been checked."""
+    monkeypatch.setenv("UPDATE_CASES", "1")
+    (tmp_path / "events.jsonl").write_bytes(tool_call() + b"\n{\n")
+    with pytest.raises(pytest.fail.Exception, match="rewritten"):
+        test_case(tmp_path)
+
+    assert (tmp_path / "rejects.txt").read_text().startswith(f"{len(tool_call()) + 1} not_json ")
+    assert "\nextractor_events_total 1.0\n" in (tmp_path / "metrics.prom").read_text()
 
 
 def test_every_reason_has_a_line() -> None:
