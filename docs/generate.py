@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from extractor import alerts, health
+from extractor import alerts, exposition, health
 from extractor.catalog import Catalog, Metric
 from extractor.cli import main
 from extractor.objectives import Objectives
@@ -53,10 +53,17 @@ def metrics() -> str:
     """The metrics of the default pack, in a table."""
     catalog = load()
     rows = [
-        f"| `{metric.name}` | {metric.kind} | {_labels(metric)} | {metric.help} | {_events(catalog, metric.name)} |"
+        f"| `{metric.name}` | {_type(metric)} | {_labels(metric)} | {metric.help} | {_events(catalog, metric.name)} |"
         for _, metric in sorted(catalog.metrics.items())
     ]
     return "\n".join(["| metric | type | labels | meaning | from |", "|---|---|---|---|---|", *rows])
+
+
+def _type(metric: Metric) -> str:
+    """The type as OpenMetrics has it."""
+    found = re.search(r"^# TYPE \S+ (\w+)$", exposition.header(metric, openmetrics=True), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def own_metrics() -> str:

@@ -129,6 +129,15 @@ def parsed(written: str, *, openmetrics: bool) -> Parsed:
     }
 
 
+def test_documented_types_are_those_that_are_exposed() -> None:
+    """The table of metrics has the types of OpenMetrics: `agent_active_count` is of an unknown one."""
+    documented = dict(re.findall(r"^\| `(agent_\w+)` \| (\w+) \|", Path("docs/metrics.md").read_text(), re.MULTILINE))
+    exposed = re.findall(r"^# TYPE (\w+) (\w+)$", text(read([]), openmetrics=True), re.MULTILINE)
+
+    assert {name + "_total" * (kind == "counter"): kind for name, kind in exposed} == documented
+    assert "unknown" == documented["agent_active_count"]
+
+
 @pytest.mark.parametrize("openmetrics", [False, True])
 def test_round_trip(openmetrics: bool) -> None:
     """A parser reads from the text what is in the state, every sample and every label value."""
