@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from extractor import __version__
 from extractor.errors import ExtractorError, SchemaError
@@ -24,6 +25,7 @@ _INTERRUPTED = 130
 _TRACEBACK = "please report it; EXTRACTOR_TRACEBACK=1 in the environment shows where it comes from"
 _COMMANDS = {
     "check": "Check that the schemas are right.",
+    "completion": "Print the completion of commands and options for SHELL.",
     "config": "Print what is in force, and where it was said.",
     "replay": "Read PATH to the end and say what happened.",
     "report": "Say how the agents of PATH are doing: now, against before, and against the objectives.",
@@ -54,6 +56,24 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # as click
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415  # seldom needed
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx) from error
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Not by click, which would import every command for its help.
+        found = [CompletionItem(name, help=text) for name, text in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -16,14 +16,14 @@ import click
 
 from extractor.errors import ConfigurationError
 from extractor.escapes import printable
-from extractor.options import option
+from extractor.options import Grouped, option
 from extractor.properties import did_you_mean
 from extractor.settings import Checked, Setting, check, commands_of, in_force
 
 _PREFIX = "EXTRACTOR_"
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("command", required=False, metavar="[COMMAND]")
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS...]")
 @option(

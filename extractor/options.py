@@ -67,6 +67,46 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+GROUPS = {
+    "What": (
+        *("--logs", "--since", "--until", "--window", "--format", "--objectives", "--strict", "--check", "--schemas"),
+        *("--prices", "--step", "--backfill-label", "--job"),
+    ),
+    "Where": (
+        *("--state-dir", "--config", "--backfill", "--backfill-blocks", "--follow-symlinks"),
+        *("--program", "--socket", "--group"),
+    ),
+    "Limits": (
+        *("--jobs", "--run-timeout", "--run-linger", "--quantile-window", "--max-clock-skew", "--max-line-bytes"),
+        *("--max-open-runs", "--max-reject-bytes", "--poll-interval", "--checkpoint-interval", "--memory-max"),
+    ),
+    "Web": (
+        *("--web.listen-address", "--web.config.file", "--web.external-url", "--web.disable-page", "--scrape-from"),
+    ),
+    "Logging": ("--log.level", "--log.format"),
+}
+"""The options in the groups, and in the order, in which the help of every command shows them; the others come last."""
+
+
+class Grouped(click.Command):
+    """A command whose help shows its options in `GROUPS`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each group under its name."""
+        records = {
+            parameter.opts[0]: record
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None
+        }
+        for title, names in GROUPS.items():
+            if some := [records.pop(name) for name in names if name in records]:
+                with formatter.section(title):
+                    formatter.write_dl(some)
+        if records:
+            with formatter.section("Options"):
+                formatter.write_dl(list(records.values()))
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

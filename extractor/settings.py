@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from extractor.configuration import Place, Said, read
 from extractor.errors import ConfigurationError, ExtractorError
-from extractor.options import PATH_TEXT, PathText
+from extractor.options import PATH_TEXT, Grouped, PathText
 from extractor.properties import did_you_mean
 
 _ARGUMENTS, _FILE = "extractor.arguments", "extractor.file"
@@ -32,7 +32,7 @@ class _WrongTypeError(Exception):
     """What a file says is not of the type that the option wants."""
 
 
-class Command(click.Command):
+class Command(Grouped):
     """A command whose options a file may give, too: the one that `--config` names."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's own

@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from extractor import unit
-from extractor.options import option
+from extractor.options import Grouped, option
 from extractor.run_command import run
 from extractor.settings import file_of
 
@@ -47,7 +47,7 @@ def _networks(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> 
     return value
 
 
-@click.command(params=[parameter for parameter in run.params if parameter.name != "help"])
+@click.command(cls=Grouped, params=[parameter for parameter in run.params if parameter.name != "help"])
 @option("--socket", "wants_socket", is_flag=True, help="Print the unit of the socket instead.")
 @option(
     "--program",

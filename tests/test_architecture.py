@@ -174,7 +174,7 @@ ROOMS = {
     "measures": "catalog hdr reporting series state sums",
     "judgement": "catalog measures objective objectives reporting signals state windows",
     "tabulation": "catalog judgement objective report",
-    "printing": "backfill escapes exposition replay report samples stats tabulation",
+    "printing": "backfill escapes exposition own_metrics replay report samples stats tabulation",
     "options": "label_values period steps",
     "configuration": "documents errors text_files",
     "settings": "configuration errors options properties",
@@ -183,6 +183,7 @@ ROOMS = {
     "replay schemas settings",
     "report_command": "escapes judgement objectives options period progress replay schemas settings tabulation windows",
     "advice": "catalog pointers reporting series state",
+    "completion_command": "",
     "check_command": "advice catalog errors escapes options replay_command schemas settings survey",
     "requeue_command": "checkpoint escapes options prices requeue schemas settings",
     "cli": "errors escapes internal_errors streams termination",
@@ -218,8 +219,8 @@ ROOMS = {
 # Third-party package: the rooms that know it.
 KNOWN_IN = {
     "bcrypt": "passwords",
-    "click": "check_command cli config_command options progress replay_command report_command requeue_command "
-    "rules_command run_command settings systemd_command",
+    "click": "check_command cli completion_command config_command options progress replay_command report_command "
+    "requeue_command rules_command run_command settings systemd_command",
     "genai_prices": "price_table",
     "hdrh": "hdr",
     "jsonschema_rs": "schemas",
@@ -233,7 +234,6 @@ KNOWN_IN = {
     "yaml": "web_config",
     "zstandard": "packed parts",
     "jinja2": "page",
-    "markupsafe": "page",
 }
 
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

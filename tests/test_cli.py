@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from extractor.catalog import Catalog
 from extractor.cli import main
-from extractor.options import BROKEN, relative_time
+from extractor.options import BROKEN, GROUPS, relative_time
 from extractor.own_log import PRIORITIES
 from extractor.run_command import Level
 from tests.conftest import Log
@@ -104,7 +104,7 @@ def test_help_names_every_command(extractor: Callable[..., Result]) -> None:
     """The commands are named, each with what it does."""
     result = extractor("--help")
 
-    assert ["check", "config", "replay", "report", "requeue", "rules", "run", "systemd"] == COMMANDS
+    assert ["check", "completion", "config", "replay", "report", "requeue", "rules", "run", "systemd"] == COMMANDS
     assert all(re.search(rf"^  {command} +\w", result.output, re.MULTILINE) for command in COMMANDS)
 
 
@@ -131,6 +131,70 @@ def test_wrong_usage_is_2(words: list[str], extractor: Callable[..., Result]) ->
 
     assert 2 == result.exit_code
     assert "Usage: " in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_groups_the_options(command: str, extractor: Callable[..., Result]) -> None:
+    """Options stand in groups, always in the same order; only `--help` is in none."""
+    shown = extractor(command, "--help").output
+    titles = re.findall(r"^(\w+):$", shown, re.MULTILINE)
+    ungrouped = shown.partition("\nOptions:\n")[2]
+
+    assert [title for title in ("Example", *GROUPS, "Options") if title in titles] == titles
+    assert ["--help"] == re.findall(r"^  (?:-h, )?(--\S+)", ungrouped, re.MULTILINE)
+    assert len(options_of(command)) + 1 == len(re.findall(r"^  (?:-h, )?--", shown, re.MULTILINE))
+
+
+def test_no_group_has_an_option_that_no_command_has() -> None:
+    """The groups name each option once, and nothing else."""
+    names = [name for group in GROUPS.values() for name in group]
+
+    assert sorted(names) == sorted({option.opts[0] for command in COMMANDS for option in options_of(command)})
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["chek"], "check"), (["raplay", "x"], "replay"), (["requeu"], "requeue"),
+        (["replay", "--formt", "json", "x"], "--format"), (["run", "--log.lvel", "info", "x"], "--log.level"),
+    ],
+)  # fmt: skip
+def test_what_is_mistyped_gets_a_suggestion(words: list[str], meant: str, extractor: Callable[..., Result]) -> None:
+    """A command or an option that is nearly right is named."""
+    result = extractor(*words)
+
+    assert 2 == result.exit_code
+    assert f"Did you mean '{meant}'?" in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str, extractor: Callable[..., Result]) -> None:
+    """What is printed for a shell asks the program, which knows its commands and options."""
+    result = extractor("completion", shell)
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert f"_EXTRACTOR_COMPLETE={shell}_complete" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("extractor rep", {"replay", "report"}),
+        ("extractor replay --form", {"--format"}),
+        ("extractor run --web.d", {"--web.disable-page"}),
+    ],
+)
+def test_bash_completes(words: str, expected: set[str], extractor: Callable[..., Result]) -> None:
+    """Bash gets the commands and the options that begin so."""
+    script = f"""
+        {extractor("completion", "bash").stdout}
+        COMP_WORDS=({words}); COMP_CWORD={words.count(" ")}; _extractor_completion extractor
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env={"PATH": path})
+
+    assert expected == set(done.stdout.split())
 
 
 def test_missing_logs_are_1(tmp_path: Path, extractor: Callable[..., Result]) -> None:
