@@ -7,7 +7,7 @@ known. `table` is the set for people.
 Knows nothing of how a happening is found out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
@@ -133,6 +133,13 @@ Happening = (
     | Damaged
     | Unreadable
 )
+
+
+def unmatched_text(root: str, files: int, patterns: Sequence[str]) -> str:
+    """What to report of the folder *root*, which holds so many *files* and none that matches one of *patterns*."""
+    held = "the only file in it does not match" if files == 1 else f"none of the {files:,} files in it matches"
+    which = "the pattern" if len(patterns) == 1 else "any of the patterns"
+    return f"{root}: {held} {which} of log files: {', '.join(patterns)} (name the files to read them all the same)"
 
 
 def trouble(happening: Happening) -> str:  # noqa: PLR0911  # one return a kind

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from extractor.catalog import Catalog
 from extractor.errors import SourceError
 from extractor.events import time_of
-from extractor.happenings import Happening, Unreadable
+from extractor.happenings import Happening, Unreadable, unmatched_text
 from extractor.newest import late_time
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period
@@ -35,7 +35,6 @@ from extractor.sources import FileState
 from extractor.state import State
 from extractor.stats import Stats
 from extractor.tail import Tail
-from extractor.telling import unmatched_text
 from extractor.workers import Progress, Workers
 
 STDIN = "-"

@@ -8,19 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extractor import happenings
-from extractor.happenings import Happening, Unreadable
+from extractor.happenings import Happening, Unreadable, unmatched_text
 from extractor.own_log import Log
 from extractor.sources import FileState, Source
 
 _UNREADABLE = "unreadable "
 _WATCHING = "watching"
-
-
-def unmatched_text(root: str, files: int, patterns: Sequence[str]) -> str:
-    """What to report of the folder *root*, which holds so many *files* and none that matches one of *patterns*."""
-    held = "the only file in it does not match" if files == 1 else f"none of the {files:,} files in it matches"
-    which = "the pattern" if len(patterns) == 1 else "any of the patterns"
-    return f"{root}: {held} {which} of log files: {', '.join(patterns)} (name the files to read them all the same)"
 
 
 class Telling:

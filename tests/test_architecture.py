@@ -150,7 +150,7 @@ ROOMS = {
     "workers": "errors internal_errors pipeline",
     "newest": "catalog errors events packed reader shards",
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
-    "state stats tail telling workers",
+    "state stats tail workers",
     "progress": "reader",
     # the service
     "run_options": "",
