@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from extractor.positions import Found, Identity
-from extractor.rotation import is_rotated, plain_name, unrotated
+from extractor.rotation import is_rotated, is_rotation, plain_name, unrotated
 
 MAX_DEPTH = 100
 """How deep below its root a folder may lie: to come to it costs a step each."""
@@ -61,6 +61,10 @@ class Folders:
         if path in self.roots or self._is_sibling(path):
             return True
         return self._wanted(plain_name(path)) and self._is_inside(path)
+
+    def may_follow(self, path: str) -> bool:
+        """Whether a root that is a file may have been rotated to *path*, whose name may also be that of another log."""
+        return any(self._may_be_of(path, root) for root in self._older)
 
     def holds(self, path: str) -> bool:
         """Whether a scan would come to *path*: it is below a root, and not through a link that is not followed."""
@@ -180,11 +184,11 @@ class Folders:
         if self.is_folder(root):
             return []
         found: list[Found] = []
-        folder, name = os.path.split(root)
-        with suppress(OSError), os.scandir(folder) as entries:
+        with suppress(OSError), os.scandir(os.path.dirname(root)) as entries:
             for entry in entries:
-                is_ours = entry.name.startswith(name) and is_rotated(entry.name) and unrotated(entry.path) == root
-                if (is_ours or entry.inode() in inodes) and entry.is_file(follow_symlinks=False):
+                if (self._may_be_of(entry.path, root) or entry.inode() in inodes) and entry.is_file(
+                    follow_symlinks=False
+                ):
                     with suppress(OSError):
                         found.append(Found.of(entry.path, entry.stat(follow_symlinks=False)))
         if root not in self._older:
@@ -195,11 +199,14 @@ class Folders:
             self._since[root] = max((each.modified + 1 for each in older), default=0)
         return [each for each in found if each.identity.inode in inodes or self._is_newer(each, root)]
 
+    def _may_be_of(self, path: str, root: str) -> bool:
+        return os.path.dirname(path) == os.path.dirname(root) and is_rotation(path, root)
+
     def _is_newer(self, found: Found, root: str) -> bool:
         return found.identity not in self._older[root] and found.modified >= self._since[root]
 
     def _is_sibling(self, path: str) -> bool:
-        return is_rotated(path) and unrotated(path) in self._older
+        return bool(self._older) and is_rotated(path) and unrotated(path) in self._older
 
     def _is_inside(self, path: str) -> bool:
         return any(is_below(path, root) for root in self.roots)

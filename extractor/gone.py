@@ -8,23 +8,29 @@ Knows nothing of how contents are compared.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
+from itertools import islice
 
+from extractor.fingerprints import WINDOW
 from extractor.positions import NO_FILE, Fate, Found, Identity, Position
-from extractor.rotation import packed_suffix, stem
+from extractor.rotation import origins, packed_suffix, stem
 
 KEPT = 1000
 """How many are remembered; of more, those that went first are forgotten."""
 
+_MOST = 64
+"""Of how many with one beginning, or of one family, a file is compared with."""
+
 
 class Gone:
-    """The saved *positions*, and those of the last *kept* files that are gone, by identity and by family."""
+    """The saved *positions*, and those of the last *kept* files that are gone, by identity, beginning and name."""
 
     def __init__(self, positions: Iterable[Position] = (), kept: int = KEPT) -> None:
         self._kept = kept
         self._saved: dict[Identity, Position] = {}
         self._positions: dict[Position, None] = {}
         self._by_identity: dict[Identity, Position] = {}
-        self._families: dict[str, dict[Position, None]] = {}
+        self._by_path: dict[str, Position] = {}
+        self._alike: dict[str, dict[Position, None]] = {}
         for position in positions:
             if position.fate in ("", Fate.COPY):
                 self._saved[position.identity] = position
@@ -65,7 +71,8 @@ class Gone:
         if not position.offset:
             return
         self._positions[position] = None
-        self._families.setdefault(stem(position.path), {})[position] = None
+        self._alike.setdefault(_key(position), {})[position] = None
+        self._by_path[position.path] = position
         if position.identity != NO_FILE:
             self._by_identity[position.identity] = position
         while len(self._positions) > self._kept:
@@ -76,16 +83,31 @@ class Gone:
         if position not in self._positions:
             return
         del self._positions[position]
-        family = self._families[stem(position.path)]
-        del family[position]
-        if not family:
-            del self._families[stem(position.path)]
+        alike = self._alike[_key(position)]
+        del alike[position]
+        if not alike:
+            del self._alike[_key(position)]
+        if self._by_path.get(position.path) == position:
+            del self._by_path[position.path]
         if self._by_identity.get(position.identity) == position:
             del self._by_identity[position.identity]
 
-    def family(self, path: str) -> list[Position]:
-        """Those whose content the file at *path* may hold, going by its name; what was read furthest comes last."""
-        return sorted(self._families.get(stem(path), ()), key=lambda position: position.offset)
+    def alike(self, begin: str) -> list[Position]:
+        """Those whose content has the beginning *begin*; what was read furthest comes last."""
+        return sorted(self._last(begin.partition("+")[0]), key=lambda position: position.offset) if begin else []
+
+    def short(self, path: str) -> list[Position]:
+        """Those too short for that whose content the file at *path* may hold by its name; in the same order."""
+        if not self._positions:
+            return []
+        direct = (self._by_path.get(origin) for origin in (path, *origins(path)))
+        found = dict.fromkeys(each for each in direct if each is not None and each.head_length < WINDOW)
+        found |= dict.fromkeys(self._last(stem(path)))
+        return sorted(found, key=lambda position: position.offset)
+
+    def family(self, path: str) -> bool:
+        """Whether any of them may be of what the file at *path* holds by its name."""
+        return bool(self.short(path)) or any(origin in self._by_path for origin in origins(path))
 
     def identities(self) -> Iterator[Identity]:
         """Those of files that may come back."""
@@ -95,6 +117,14 @@ class Gone:
     def positions(self) -> list[Position]:
         """All of them, those that went first first."""
         return [*self._positions, *self._saved.values()]
+
+    def _last(self, key: str) -> Iterator[Position]:
+        return islice(reversed(self._alike.get(key, {})), _MOST)
+
+
+def _key(position: Position) -> str:
+    """What is alike in all positions of one content: how it begins, or of what family it is if it is too short."""
+    return position.head if position.head_length == WINDOW else stem(position.path)
 
 
 def _may_be_of(position: Position, found: Found) -> bool:

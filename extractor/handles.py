@@ -5,8 +5,11 @@ Knows nothing of folders or of what is read.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from extractor.sources import FileState, Source
+
+_LOOKED_AT = 8
 
 
 class Handles:
@@ -71,7 +74,8 @@ class Handles:
 
     def _close_one(self) -> bool:
         """Close the file that was unused for longest among those that can be opened again by their name."""
-        named = [source for source in self._open if self._has_name(source)]
+        # Rather one without news, but to look at all of them each time would cost more than to open one again.
+        named = list(islice((source for source in self._open if self._has_name(source)), _LOOKED_AT))
         victim = next((source for source in named if not source.has_news), named[0] if named else None)
         if victim is not None:
             self.close(victim)

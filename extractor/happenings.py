@@ -33,36 +33,44 @@ class Renamed:
 @dataclass(frozen=True, slots=True)
 class Truncated:
     """
-    The file became smaller than what was read of it, and is read from 0 again.
+    The file became smaller than what was read of it, and is read on where what is left of that ends.
 
-    Lines ended at *offset* before. *lost* is what was seen after it and is in no copy that was found.
+    Lines ended at *offset* before; now they end at *kept*. *lost* is what was seen after *offset* and is in no copy
+    that was found.
     """
 
     path: str
     offset: int
     lost: int | None
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """
-    The file is as large as what was read of it, or larger, but holds something else, and is read from 0.
+    The file is as large as what was read of it, or larger, but holds something else, and is read from there.
 
-    It was truncated and grew again, or its inode was given to another file. *lost* is as with `Truncated`.
+    It was truncated and grew again, or its inode was given to another file. *lost* and *kept* are as with `Truncated`.
     """
 
     path: str
     offset: int
     lost: int | None
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The file holds nothing that *of* does not hold, and is not read as long as that is so."""
+    """
+    The file holds nothing that *of* does not hold, and is not read as long as that is so.
+
+    It was rotated, compressed or copied; with *by_rotation* their names say so.
+    """
 
     lost: ClassVar[int] = 0
     path: str
     of: str
+    by_rotation: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,10 @@ def trouble(happening: Happening) -> str:  # noqa: PLR0911  # one return a kind
     lost = "" if happening.lost == 0 else f", {happening.lost or 'some'} bytes lost"
     match happening:
         case Truncated(path, offset) | Rewritten(path, offset):
-            return f"{path}: truncated after byte {offset}{lost}; reading it from its start"
+            place = f"byte {happening.kept}" if happening.kept else "its start"
+            return f"{path}: truncated after byte {offset}{lost}; reading it from {place}"
+        case Duplicate(path, of) if not happening.by_rotation:
+            return f"{path}: has the same lines as {of}; they are counted once"
         case Vanished(path, offset) if happening.lost != 0:
             return f"{path}: gone since the last run, read up to byte {offset}{lost}"
         case Forgotten(path) if happening.lost:

@@ -3,11 +3,12 @@ Bytes in, whole lines out.
 
 A writer may be caught in the middle of a line; a reader must never parse half of one. However the bytes are cut into
 chunks, `LineBuffer` hands out the same lines. A line over *limit* bytes is never held in memory: it comes out as one
-`TooLong`, once its end was seen.
+`TooLong`, once its end was seen. A hole, `HOLE` or more NULs between two lines, is skipped.
 
 Knows nothing of files, JSON or metrics.
 """
 
+import re
 from dataclasses import dataclass
 
 MAX_LINE_BYTES = 1 << 20
@@ -17,6 +18,17 @@ HEAD_BYTES = 200
 """How much of an over-long line is kept, so that a person can recognise it."""
 
 NEWLINE = b"\n"
+NUL = b"\0"
+
+HOLE = 32
+"""
+NULs before a line that are a hole: what a writer leaves whose file was emptied under its hands, or was preallocated.
+
+Fewer are content, as are those before a newline and within a line. No event is as short as that, so no hole is.
+"""
+
+_NULS = re.compile(rb"\0*")
+_HOLE_AFTER_LINE = NEWLINE + NUL * HOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +63,74 @@ class LineBuffer:
     """
     Holds the partial line between two chunks of one file.
 
-    *offset* is the start of the partial line: everything before it was handed out. With *inside* the line at *offset*
-    was already handed out in part, as `Unfinished`, and the rest of it is dropped.
+    *offset* is where to feed it from if it is lost: everything before that was handed out. It is the start of the
+    partial line, or of the hole in front of it. With *inside* the line at *offset* was already handed out in part, as
+    `Unfinished`, and the rest of it is dropped.
     """
 
-    __slots__ = ("_head", "_head_bytes", "_inside", "_limit", "_partial", "_skipped", "offset")
+    __slots__ = ("_at", "_head", "_head_bytes", "_hole", "_inside", "_limit", "_nuls", "_partial", "_skipped")
 
     def __init__(self, limit: int = MAX_LINE_BYTES, offset: int = 0, *, inside: bool = False) -> None:
-        self.offset = offset
+        self._at = offset  # where the partial line begins
+        self._hole = 0  # how long the hole in front of it is
         self._inside = inside
         self._limit = limit
         self._head_bytes = min(HEAD_BYTES, limit)
+        self._nuls = 0  # at the start of the line, which is empty but for them
         self._partial = bytearray()
         self._skipped = 0
         self._head = b""
 
     @property
+    def offset(self) -> int:
+        """Where the first byte is that was neither handed out nor followed by what was."""
+        return self._at - self._hole
+
+    @property
+    def end(self) -> int:
+        """Where what was fed ends."""
+        return self._at + self.pending
+
+    @property
     def pending(self) -> int:
         """How many bytes of the partial line were fed, held or skipped."""
-        return self._skipped or len(self._partial)
+        return self._skipped or len(self._partial) or self._nuls
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """The lines that *chunk* ends, in their order; it begins where the last one stopped."""
+        if not self._nuls and NUL not in chunk:
+            return self._feed(chunk)
+        pieces: list[Piece] = []
+        tail = chunk[-HOLE:]
+        text = len(chunk) - len(tail) + len(tail.rstrip(NUL))
+        at = 0
+        while at < len(chunk):
+            if self._is_between_lines:
+                start, at = at, _NULS.match(chunk, at).end()  # type: ignore[union-attr]  # it always matches
+                self._nuls += at - start
+                if at == len(chunk):
+                    break
+                self._end_nuls(is_hole=self._nuls >= HOLE and chunk[at : at + 1] != NEWLINE)
+            hole = chunk.find(_HOLE_AFTER_LINE, at) + 1
+            end = hole or (text if at < text and chunk[text - 1 : text] == NEWLINE else len(chunk))
+            pieces += self._feed(chunk[at:end])
+            at = end
+        return pieces
+
+    def pad(self, nuls: int) -> None:
+        """Feed so many NULs, however many, at the cost of none."""
+        if self._inside:
+            self._at += nuls
+        elif self._is_between_lines:
+            self._nuls += nuls
+        else:
+            self._hold_nuls(nuls)
+
+    def _feed(self, chunk: bytes) -> list[Piece]:
         if self._inside:
             rest = chunk.find(NEWLINE) + 1
             self._inside = not rest
-            self.offset += rest or len(chunk)
+            self._at += rest or len(chunk)
             chunk = chunk[rest:] if rest else b""
         end = chunk.rfind(NEWLINE) + 1
         if not end:
@@ -87,8 +141,9 @@ class LineBuffer:
 
         # No line of this chunk can be over the limit, so none needs to be looked at.
         data = b"".join((self._partial, memoryview(chunk)[:end])) if self._partial else chunk[:end]
-        blob = Blob(data, self.offset)
-        self.offset += len(data)
+        blob = Blob(data, self._at)
+        self._at += len(data)
+        self._hole = 0
         self._partial.clear()
         self._hold(chunk[end:])
         return [blob]
@@ -97,34 +152,61 @@ class LineBuffer:
         """
         Let go of the bytes held for the partial line, which must then be fed again from *offset*.
 
-        What was skipped of an over-long line stays skipped.
+        What was skipped of an over-long line stays skipped, and so do NULs that nothing follows.
         """
         self._partial = bytearray()
+        if not self._skipped:
+            self._at, self._hole = self.offset, 0
+
+    def restart(self) -> None:
+        """Forget the partial line: its writer took it back, and what is at *offset* now is fed again."""
+        self._start_line(self.offset)
 
     def finish(self) -> TooLong | Unfinished | None:
         """The last line when no newline will follow; if one does in the end, the bytes up to it are dropped."""
+        if self._nuls:
+            self._end_nuls(is_hole=self._nuls >= HOLE)
         pending = self.pending
         if not pending:
             return None
         last = (
-            TooLong(self.offset, pending, self._head)
+            TooLong(self._at, pending, self._head)
             if self._skipped
-            else Unfinished(self.offset, bytes(self._partial))
+            else Unfinished(self._at, _without_hole(bytes(self._partial)))
         )
-        self._start_line(self.offset + pending)
+        self._start_line(self._at + pending)
         self._inside = True
         return last
+
+    @property
+    def _is_between_lines(self) -> bool:
+        return not (self._partial or self._skipped or self._inside)
+
+    def _end_nuls(self, *, is_hole: bool) -> None:
+        nuls, self._nuls = self._nuls, 0
+        if is_hole:
+            self._at += nuls
+            self._hole += nuls
+        else:
+            self._hold_nuls(nuls)
+
+    def _hold_nuls(self, nuls: int) -> None:
+        if self._skipped or len(self._partial) + nuls > self._limit:
+            self._hold(NUL * min(nuls, self._limit + 1))
+            self._skipped += max(nuls - self._limit - 1, 0)
+        else:
+            self._partial += NUL * nuls
 
     def _feed_checked(self, chunk: bytes) -> list[Piece]:
         pieces: list[Piece] = []
         if self._skipped:
             rest = chunk.find(NEWLINE) + 1
-            pieces.append(TooLong(self.offset, self._skipped + rest, self._head))
-            self._start_line(self.offset + self._skipped + rest)
+            pieces.append(TooLong(self._at, self._skipped + rest, self._head))
+            self._start_line(self._at + self._skipped + rest)
             chunk = chunk[rest:]
 
         data = bytes(self._partial) + chunk
-        base, longest = self.offset, self._limit + 1
+        base, longest = self._at, self._limit + 1
         end = data.rfind(NEWLINE) + 1
         begin = at = 0
         while end - at > longest:
@@ -155,7 +237,15 @@ class LineBuffer:
             self._partial = bytearray()
 
     def _start_line(self, offset: int) -> None:
-        self.offset = offset
+        self._at = offset
+        self._hole = 0
+        self._nuls = 0
         self._partial = bytearray()
         self._skipped = 0
         self._head = b""
+
+
+def _without_hole(last: bytes) -> bytes:
+    """*last*, but for a hole at its end."""
+    text = last.rstrip(NUL)
+    return text if len(last) - len(text) >= HOLE else last

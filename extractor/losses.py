@@ -19,6 +19,8 @@ class _Loss(NamedTuple):
     end: Position
     unread: int | None
     kind: Kind
+    kept: int
+    path: str
 
 
 class Losses:
@@ -28,9 +30,13 @@ class Losses:
         self._losses: list[_Loss] = []
         self._heirs: dict[Position, Source] = {}
 
-    def add(self, end: Position, unread: int | None, kind: Kind) -> None:
-        """A file was read up to *end*, and *unread* bytes were seen after it; now it does not hold them any more."""
-        self._losses.append(_Loss(end, unread, kind))
+    def add(self, end: Position, unread: int | None, kind: Kind, kept: int = 0, path: str = "") -> None:
+        """
+        A file was read up to *end*, and *unread* bytes were seen after it.
+
+        Now it is at *path*, if not where it was, and holds no more of that than the first *kept* bytes.
+        """
+        self._losses.append(_Loss(end, unread, kind, kept, path or end.path))
 
     def inherit(self, end: Position, heir: Source) -> None:
         """*heir* holds what was read up to *end*."""
@@ -42,7 +48,8 @@ class Losses:
         for loss in self._losses:
             heir = self._heirs.get(loss.end)
             if heir is None or loss.kind is not Vanished:
-                told.append(loss.kind(loss.end.path, loss.end.offset, _lost(loss, heir)))
+                kept = {"kept": loss.kept} if loss.kept else {}
+                told.append(loss.kind(loss.path, loss.end.offset, _lost(loss, heir), **kept))
         self._losses.clear()
         self._heirs.clear()
         return told

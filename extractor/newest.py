@@ -14,6 +14,7 @@ from math import inf
 from extractor.catalog import Pack
 from extractor.errors import SourceError
 from extractor.events import Event, read_line
+from extractor.lines import HOLE, NUL
 from extractor.packed import Packed
 from extractor.reader import Reading
 from extractor.shards import Extent, opened
@@ -31,7 +32,8 @@ def _time(extent: Extent, pack: Pack, reading: Reading) -> float:
     times = [-inf]
     for line in _lines(extent):
         if len(line) <= reading.max_line_bytes:
-            event = read_line(line.removesuffix(b"\r"), pack, reading.latest)
+            text = line.lstrip(NUL) if line.startswith(NUL * HOLE) else line
+            event = read_line(text.removesuffix(b"\r"), pack, reading.latest)
             if isinstance(event, Event) and reading.period.holds(event.time):
                 times.append(event.time)
     return max(times)

@@ -33,7 +33,7 @@ class ReadingOrder:
 
     def add(self, source: Source) -> None:
         """*source* may have something to read."""
-        if source.has_news and source.identity not in self._timed:
+        if source.is_due and source.identity not in self._timed:
             self._waiting[source.identity] = source
 
     def discard(self, source: Source) -> None:

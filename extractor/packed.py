@@ -17,6 +17,8 @@ from typing import Protocol
 
 import zstandard
 
+from extractor.holes import MOST_BYTES, first_text, text_at, text_length
+
 RAW_BYTES = 65536
 STEP_BYTES = 131072
 BACK_BYTES = 32768
@@ -113,7 +115,7 @@ class Packed:
     """What is in the open file *fd*, which was compressed by the program whose files end in *suffix*."""
 
     def __init__(self, fd: int, suffix: str) -> None:
-        self._fd = fd
+        self.fd = fd
         self._make = _UNPACKERS[suffix]
         self._begin()
 
@@ -146,6 +148,28 @@ class Packed:
         while len(data) < length and (more := self._step(min(length - len(data), STEP_BYTES))):
             data += more
         return data
+
+    def text_at(self, at: int, most: int) -> tuple[int, bool | None]:
+        """As `holes.text_at`, of the content."""
+        while most > 0:
+            piece = self.read_at(at, min(STEP_BYTES, most))
+            if not piece:
+                return at, False
+            if length := text_length(piece):
+                return at + first_text(piece[:length]), True
+            at += len(piece)
+            most -= len(piece)
+        return at, None
+
+    def is_as_packed_as(self, other: "Packed") -> bool:
+        """Whether the compressed files are the same, byte by byte."""
+        size = os.fstat(self.fd).st_size
+        if size != os.fstat(other.fd).st_size:
+            return False
+        files = self.fd, other.fd
+        return all(
+            os.pread(files[0], RAW_BYTES, at) == os.pread(files[1], RAW_BYTES, at) for at in range(0, size, RAW_BYTES)
+        )
 
     def length(self) -> int:
         """How long the content is, as far as there is any; reads all of it."""
@@ -184,7 +208,7 @@ class Packed:
         if self._unpacker is not None and not self._unpacker.needs_input:
             return True
         if not self._rest:
-            raw = os.pread(self._fd, RAW_BYTES, self.raw_at)
+            raw = os.pread(self.fd, RAW_BYTES, self.raw_at)
             self.raw_at += len(raw)
             if self._unpacker is None:
                 raw = raw.lstrip(b"\0")
@@ -200,17 +224,29 @@ class Plain:
 
     has_ended = False
     damage = ""
+    raw_at = 0
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
 
     def read_at(self, at: int, length: int) -> bytes:
         """*length* bytes from *at* on; fewer if there are no more."""
-        return os.pread(self._fd, length, at)
+        return os.pread(self.fd, length, at)
+
+    def text_at(self, at: int, most: int) -> tuple[int, bool | None]:
+        """As `holes.text_at`."""
+        return text_at(self.fd, at, most)
+
+    def next_text(self, at: int) -> int:
+        """Where the next byte other than NUL is, from *at* on; the end, or beyond it, if there is none."""
+        found: bool | None = None
+        while found is None:
+            at, found = text_at(self.fd, at, MOST_BYTES)
+        return at
 
     def length(self) -> int:
         """How long it is."""
-        return os.fstat(self._fd).st_size
+        return os.fstat(self.fd).st_size
 
 
 Content = Plain | Packed

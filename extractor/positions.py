@@ -41,7 +41,8 @@ class Position(NamedTuple):
 
     *head* and *last* are digests of the first bytes of the content and of those before the offset. *read_size* is the
     size of the file if it was read to its end, else -1; *modified* is when it was written, in ns. *fate* is empty as
-    long as it is a place to read on at.
+    long as it is a place to read on at. *low*, *rungs* and *ends* tell how much of the content still stands where not
+    all of it does; an older version did not save them.
     """
 
     path: str
@@ -55,6 +56,9 @@ class Position(NamedTuple):
     read_size: int
     modified: int
     fate: str = ""
+    low: bytes = b""
+    rungs: bytes = b""
+    ends: bytes = b""
 
     @property
     def identity(self) -> Identity:

@@ -12,10 +12,11 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from extractor.catalog import Catalog, Pack
 from extractor.events import time_of
+from extractor.holes import text_length
 from extractor.internal_errors import InternalErrors
 from extractor.lines import MAX_LINE_BYTES, LineBuffer, Piece
 from extractor.orders import rank
-from extractor.packed import Packed
+from extractor.packed import Packed, Plain
 from extractor.parts import Part
 from extractor.period import ALWAYS, Period, timer, within
 from extractor.pipeline import FOLD_AFTER, Pipeline, Rejected, Steps
@@ -119,8 +120,14 @@ class Reader:
                 return
             at = extent.start
             while at < extent.end and (chunk := os.pread(fd, min(CHUNK_BYTES, extent.end - at), at)):
-                at += len(chunk)
-                self._feed(pack, extent.path, lines.feed(chunk), len(chunk), extent.rank)
+                if not (length := text_length(chunk)):
+                    text = min(Plain(fd).next_text(at), extent.end)
+                    lines.pad(text - at)
+                    self._told(Read(text - at, 0))
+                    at = text
+                    continue
+                at += length
+                self._feed(pack, extent.path, lines.feed(chunk[:length]), length, extent.rank)
         self._end(lines)
 
     def _unpack(self, extent: Extent, fd: int, pack: Pack, lines: LineBuffer) -> None:

@@ -109,7 +109,8 @@ class Replay:
         self._troubles = _troubles(happened)
         self._troubles += [unmatched_text(root, files, catalog.patterns) for root, files in without.items() if files]
         self._shards = cut(sources, self._time_of, options.jobs, self._troubles.append)
-        self.total_bytes = sum(source.size - source.offset for source in sources)
+        extents = [extent for shard in self._shards for extent in shard.extents]
+        self.total_bytes = sum(extent.end - extent.start for extent in extents)
 
     def run(self, progress: Callable[[Read], None] = lambda _: None, steps: Steps | None = None) -> Replayed:
         """

@@ -2,7 +2,8 @@
 Log files in, shards out: pieces of work of about the same size, in about the order of their events.
 
 A plain file is cut where lines end, so that shards can be read in any order and by anyone; many small files are one
-shard. A compressed file can only be read from its beginning, and so is never cut.
+shard. A compressed file can only be read from its beginning, and so is never cut. NULs at the end of a plain file are
+in no shard.
 
 Knows nothing of processes or metrics.
 """
@@ -13,11 +14,14 @@ from contextlib import contextmanager
 from math import inf
 from typing import NamedTuple
 
+from extractor.cursor import PEEK_BYTES
 from extractor.errors import SourceError
+from extractor.holes import NUL, text_end
+from extractor.open_file import OPEN_FLAGS
 from extractor.orders import rank
-from extractor.packed import Packed
+from extractor.packed import Packed, Plain
 from extractor.positions import Found, Identity
-from extractor.sources import OPEN_FLAGS, PEEK_BYTES, Source
+from extractor.sources import Source
 
 SHARD_BYTES = 32 << 20
 """Of log in a shard: a tenth of a second or more of work, against which handing it out costs nothing."""
@@ -130,11 +134,13 @@ def _extents(source: Source, size: int, time_of: TimeOf) -> Iterator[Extent]:
             time = _time(head, time_of)
             yield Extent(source.path, source.identity, source.packed, 0, source.size, time, rank(head, time_of))
             return
-        start, rank_here = source.offset, rank(os.pread(fd, PEEK_BYTES, 0), time_of)
-        while start < source.size:
+        start, last = source.offset, text_end(fd, source.size)
+        rank_here = rank(os.pread(fd, PEEK_BYTES, 0), time_of)
+        while start < last:
             # A rest that is not worth a shard of its own goes along.
-            end = _line_end(fd, start + size, source.size) if start + size + size // 2 < source.size else source.size
-            time = _time(os.pread(fd, PEEK_BYTES, start), time_of)
+            end = _line_end(fd, start + size, last) if start + size + size // 2 < last else last
+            text = Plain(fd).next_text(start) if os.pread(fd, 1, start) == NUL else start
+            time = _time(os.pread(fd, PEEK_BYTES, text), time_of)
             yield Extent(source.path, source.identity, "", start, end, time, rank_here)
             start = end
 
@@ -149,7 +155,7 @@ def _line_end(fd: int, at: int, size: int) -> int:
             return min(at + found + 1, size)
         if not block:
             break
-        at += len(block)
+        at = Plain(fd).next_text(at) if block.startswith(NUL) and not block.strip(NUL) else at + len(block)
     return size
 
 

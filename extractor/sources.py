@@ -2,27 +2,22 @@
 One file: what makes it the same file under any name, how far it was read, and reading on from there.
 
 A source is opened read-only, and only when it is a regular file. While it is open it can be read to its end, whatever
-becomes of its name. Before anything is read, the bytes before it are compared with what they were.
+becomes of its name.
 
 Knows nothing of folders, JSON or metrics.
 """
 
-import os
-import stat
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 
-from extractor.fingerprints import WINDOW, Trace, digest
-from extractor.lines import MAX_LINE_BYTES, NEWLINE, LineBuffer, Piece
-from extractor.packed import Content, Packed, Plain
+from extractor.cursor import PEEK_BYTES, Cursor
+from extractor.fingerprints import WINDOW
+from extractor.lines import MAX_LINE_BYTES, Piece
+from extractor.open_file import OpenFile
+from extractor.packed import Content
 from extractor.positions import Found, Position
 from extractor.rotation import packed_suffix, plain_name
-
-PEEK_BYTES = 16384
-"""How much is read ahead to find the first unread line."""
-
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""Without O_NONBLOCK the open would hang if a FIFO took the file's name since it was looked at."""
+from extractor.standing import holds, stands
 
 
 class FileState(StrEnum):
@@ -48,28 +43,28 @@ class Source:
 
     *path* is where it was last seen; it is only used to open the file, and the open file must have the same identity.
     *former* is where it was before it was renamed. *claim* is the position that was saved of it, until its content was
-    compared with it. *since* says which files were seen earlier than others. *time* is the event time of a line that
+    compared with it. *since* says which files were seen earlier than others, *noted* by what beginning it is found,
+    *is_told* that it was said that it is read. *time* is the event time of a line that
     was first in it when it waited among others, None if it had none. Offsets are in the content, which of a compressed
     file is what was compressed; sizes are those of the file.
     """
 
     __slots__ = (
-        "_content",
+        "_cursor",
         "_cut_from",
-        "_fd",
-        "_limit",
-        "_lines",
-        "_read_to",
+        "_file",
+        "_looks_again",
         "_saved",
         "_saved_for",
         "_spent",
-        "_trace",
         "_verified",
         "claim",
         "former",
         "identity",
+        "is_told",
         "largest",
         "modified",
+        "noted",
         "packed",
         "path",
         "since",
@@ -89,15 +84,15 @@ class Source:
         self.modified = found.modified
         self.state = FileState.ACTIVE
         self.since = 0
+        self.noted = ""
+        self.is_told = False
         self.time: float | None = None
         self.claim = claim
-        self._limit = max_line_bytes
-        self._fd: int | None = None
-        self._content: Content | None = None
+        self._cursor = Cursor(max_line_bytes, claim.offset if claim else 0)
+        self._file: OpenFile | None = None
         self._saved: Position | None = None
         self._saved_for: tuple[object, ...] = ()
-        self._start(claim.offset if claim else 0, Trace())
-        # Size and time at which there was nothing more to read.
+        self._looks_again = False
         self._spent = (claim.read_size, claim.modified) if claim else (0, found.modified)
 
     @property
@@ -108,7 +103,14 @@ class Source:
     @property
     def offset(self) -> int:
         """Where the first line begins that was not handed out."""
-        return self._lines.offset
+        return self._cursor.offset
+
+    @property
+    def begin(self) -> str:
+        """What stands for the first `WINDOW` bytes, once they were read; empty until then."""
+        if self.claim is not None:
+            return self.claim.head if self.claim.head_length == WINDOW else ""
+        return self._cursor.begin
 
     def has_reached(self, size: int) -> bool:
         """Whether all was read, or cannot be read here, of what was there when the file had this *size*."""
@@ -126,17 +128,17 @@ class Source:
     @property
     def read_to(self) -> int:
         """Where the next read begins."""
-        return self._read_to
+        return self._cursor.read_to
 
     @property
     def shrank(self) -> bool:
         """Whether the file is smaller than what was read of it; or than it was, if nothing was."""
-        return not self.packed and self.size < (self._read_to or self.largest)
+        return not self.packed and self.size < (self.read_to or self.largest)
 
     @property
     def is_open(self) -> bool:
         """Whether the file can be read without its name."""
-        return self._fd is not None
+        return self._file is not None
 
     @property
     def has_news(self) -> bool:
@@ -144,17 +146,25 @@ class Source:
         return (self.size, self.modified) != self._spent
 
     @property
+    def is_due(self) -> bool:
+        """Whether to read on; NULs may be filled within one tick of the clock that tells when."""
+        return self.has_news or self._looks_again
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether what follows is NULs, of which the end was not found yet."""
+        return not self._cursor.search.is_over
+
+    @property
     def behind(self) -> int:
-        """How many bytes were not read yet, as far as the file was looked at; of a compressed file, its own bytes."""
-        if not self.has_news:
-            return 0
-        return max(self.size - self._raw_read_to(), 0)
+        """How many bytes were not read yet, as far as the file was looked at; of a compressed file, its own."""
+        return max(self.end - self._raw_read_to(), 0) if self.has_news else 0
 
     @property
     def pending(self) -> int:
         """How many bytes there are of a line that has no end yet."""
         closed = not self.is_open and not self.packed and not self.has_news
-        return max(self.size - self.offset, 0) if closed else self._lines.pending
+        return max(self.end - self.offset, 0) if closed else self._cursor.pending
 
     def saved(self) -> Position:
         """What `Tail` must be given to read on from here."""
@@ -162,146 +172,135 @@ class Source:
             return self.claim
         key = (self.path, self.offset, self._spent, self.has_news)
         if self._saved is None or key != self._saved_for:
-            head, last = self._trace.head(self.offset), self._trace.last
             end = (-1, self.modified) if self.has_news else self._spent
-            self._saved = Position(self.path, *self.identity, self.offset, *head, len(last), digest(last), *end)
+            self._saved = self._cursor.position((self.path, *self.identity), *end)
             self._saved_for = key
         return self._saved
 
     def open(self) -> None:
         """Open the file; FileNotFoundError if another one, or none, has its name by now."""
-        fd = os.open(self.path, OPEN_FLAGS)
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or Found.of(self.path, status).identity != self.identity:
-            os.close(fd)
-            raise FileNotFoundError(self.path)
-        self._fd = fd
-        self._content = Packed(fd, self.packed) if self.packed else Plain(fd)
+        self._file = OpenFile(self.path, self.identity, self.packed)
 
     def close(self) -> None:
         """Close the file; a partial line is not held meanwhile, but read again."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = self._content = None
-            self._lines.release()
-            self._read_to = self.offset + self._lines.pending
-            if self._read_to == self.offset:
-                self._trace.release()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._cursor.release()
 
     def look(self) -> bool:
         """Look at the open file, which needs no name; whether it still has one."""
-        status = os.fstat(self._descriptor())
+        status = self._opened().status()
         self.note(status.st_size, status.st_mtime_ns)
         return status.st_nlink > 0
 
     def note(self, size: int, modified: int) -> None:
         """The file was seen to have this *size*, and to be written at *modified*."""
-        if size < self.size and not self._cut_from:
-            self._cut_from = self.largest
+        if size < self.size:
+            self._cut_from = self._cut_from or self.largest
+            self._cursor.search.forget()
         self.size, self.modified = size, modified
-        self.largest = max(self.largest, size)
+        if not self._cursor.is_padded(size):
+            self.largest = max(self.largest, size)
+
+    def look_again(self) -> None:
+        """Something may have happened to the file, though neither its size nor its time need say so."""
+        self._looks_again = self._cursor.is_padded(self.size) and self.is_open
 
     def peek(self) -> bytes:
         """The first unread line; empty if its end is not near, or if what was read before it is not there any more."""
-        before = self._trace.last
-        data = self.content().read_at(self.offset - len(before), len(before) + PEEK_BYTES)
-        if self.claim is not None or not data.startswith(before):
-            return b""
-        return data[len(before) : max(data.find(NEWLINE, len(before)), 0)]
+        return b"" if self.claim is not None else self._cursor.peek(self.content())
 
     def head(self) -> bytes:
         """The first bytes of the content, whatever of it was read; nothing if they cannot be had."""
-        if self._fd is None:
+        if self._file is None:
             return b""
         # Of a compressed file anew: what is unpacked so far is read on.
-        content = Packed(self._fd, self.packed) if self.packed else Plain(self._fd)
-        with suppress(OSError):
+        with suppress(OSError), self._file.apart() as content:
             return content.read_at(0, PEEK_BYTES)
         return b""
 
     def content(self) -> Content:
         """What is in the file, which must be open."""
-        if self._content is None:
-            raise FileNotFoundError(f"{self.path} is not open")
-        return self._content
+        return self._opened().content
 
-    def holds(self, position: Position) -> bool:
-        """Whether the content begins with what was read of the file that *position* was saved of."""
-        content = self.content()
-        if not self.packed and self.size < position.offset:
-            return False
-        if digest(content.read_at(0, position.head_length)) != position.head:
-            return False
-        return digest(content.read_at(position.offset - position.last_length, position.last_length)) == position.last
+    def apart(self) -> AbstractContextManager[Content]:
+        """The same, to be read beside it from its beginning, and also if it is closed meanwhile."""
+        return self._opened().apart()
+
+    def first(self) -> str:
+        """What stands for the first `WINDOW` bytes of the open file; empty as long as there are fewer."""
+        return self.begin or self._cursor.first(self.content(), self.size)
+
+    def goes_on(self) -> bytes:
+        """What stands for some more windows of the open file, behind its first one."""
+        return self._cursor.goes_on(self.content(), self.size)
+
+    def is_intact(self) -> bool:
+        """Whether the open file holds what was read of it, going by size and the bytes that were read last."""
+        self.look()
+        return self.claim is not None or (not self.shrank and self._cursor.is_there(self.content(), self.size))
+
+    def stands(self) -> int | None:
+        """How much of what was counted the open file still holds, up to the end of a line; None if it holds another."""
+        self.look()
+        if not self.offset:
+            return None if self.shrank and not self.read_to else 0
+        if self.packed:
+            return self.offset if holds(self.content(), self.saved()) else None
+        return stands(self.content(), self.size, self.saved(), b"" if self.claim else self._cursor.last)
 
     def go_on(self, offset: int) -> None:
         """Read on at *offset*, of content that is known up to there."""
-        content = self.content()
-        head = content.read_at(0, WINDOW) if offset >= WINDOW else b""
-        last = content.read_at(max(offset - WINDOW, 0), min(offset, WINDOW))
-        self.claim = None
-        self._start(offset, Trace(last, digest(head)), inside=last[-1:] not in (b"", NEWLINE))
+        claim, self.claim, self._saved = self.claim, None, None
+        self._cursor.go_on(self.content(), offset, claim)
+
+    def restart_line(self) -> None:
+        """Read the line again that has no end yet; it was taken back, or is written anew."""
+        self._cursor.restart_line()
+        self.largest, self._cut_from = self.size, 0
 
     def begin_again(self) -> None:
         """Read from 0; what was read is not there any more."""
-        self.claim = None
+        self.claim = self._saved = None
         self.time = None
-        self._start(0, Trace())
+        self._cursor.begin_again()
         self._spent = (0, -1)
         self.largest = self.size
         self._cut_from = 0
 
-    def is_intact(self) -> bool:
-        """Whether what was read is still there, going by size and the bytes that were read last."""
-        self.look()
-        recent = self._trace.recent
-        if self.claim is not None or self.shrank:
-            return self.claim is not None
-        return self.content().read_at(self._read_to - len(recent), len(recent)) == recent
-
     def read(self, max_bytes: int) -> list[Piece] | None:
-        """Read on, at most *max_bytes*: the lines they end; None if what was read before is not there any more."""
+        """Read on, at most *max_bytes*: the lines they end; None if what was read is not there as it was."""
+        self._looks_again = False
         self.look()
-        content = self.content()
         if self.claim is not None:
-            if not self.holds(self.claim):
+            if self.stands() != self.claim.offset:
                 return None
             self.go_on(self.claim.offset)
-        recent = self._trace.recent
-        start = self._read_to - len(recent)
-        if self.shrank:
+        pieces = None if self.shrank else self._cursor.read(self.content(), self.size, max_bytes)
+        if pieces is None:
             return None
-        data = content.read_at(start, len(recent) + max_bytes)
-        if not data.startswith(recent):
-            return None
-        self._verified = self.size
-        chunk = data[len(recent) :]
-        pieces = self._lines.feed(chunk)
-        self._read_to += len(chunk)
-        self._trace.extend(data, start, self.offset)
-        if not chunk or (not self.packed and self._read_to >= self.size):
+        self._verified, self._cut_from = self.end, 0
+        if self._cursor.is_done:
             self._spent = (self.size, self.modified)
-        if not chunk and content.has_ended and (last := self.finish()) is not None:
-            pieces.append(last)
+            self.largest = self.end
         return pieces
 
     def finish(self) -> Piece | None:
         """The last line, when no newline will ever end it."""
-        last = self._lines.finish()
-        self._trace.last = self._trace.recent
-        return last
+        return self._cursor.finish()
+
+    @property
+    def end(self) -> int:
+        """Where the text ends, as far as is known; NULs may follow."""
+        return self._cursor.end(self.size)
 
     def _raw_read_to(self) -> int:
         if self.packed:
-            return self._content.raw_at if isinstance(self._content, Packed) else 0
-        return self._read_to
+            return self._file.content.raw_at if self._file is not None else 0
+        return self.read_to
 
-    def _start(self, offset: int, trace: Trace, *, inside: bool = False) -> None:
-        self._lines = LineBuffer(self._limit, offset, inside=inside)
-        self._read_to = offset
-        self._trace = trace
-
-    def _descriptor(self) -> int:
-        if self._fd is None:
+    def _opened(self) -> OpenFile:
+        if self._file is None:
             raise FileNotFoundError(f"{self.path} is not open")
-        return self._fd
+        return self._file

@@ -16,13 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from extractor.contents import Contents
 from extractor.folders import Folders, is_below
+from extractor.gone import Gone
 from extractor.happenings import Damaged, GivenUp, Happening, Unreadable
 from extractor.known import Known
 from extractor.last_lines import LastLines
 from extractor.lines import MAX_LINE_BYTES, Piece
 from extractor.order import ReadingOrder
 from extractor.positions import Found, Identity, Position
+from extractor.registry import Registry
 from extractor.rotation import is_rotated, packed_suffix, unrotated
 from extractor.sources import FileState, Source
 
@@ -70,50 +73,53 @@ class Tail:
         kept = list(positions)
         self._folders = Folders(roots, wanted, {each.path: each.modified for each in kept}, follow=follow_symlinks)
         self._order = ReadingOrder(time_of, self._first_line)
+        self._files = Registry(self._folders.is_log, self._folders.may_follow, max_open)
+        self._gone = Gone(kept)
+        self._contents = Contents(self._files, self._gone, self._order.add)
         self._known = Known(
-            kept,
-            self._folders.is_log,
+            self._files,
+            self._gone,
+            self._contents,
             self._folders.file,
             self._order.add,
             max_line_bytes=max_line_bytes,
-            max_open=max_open,
         )
-        self._handles = self._known.handles
+        self._handles = self._files.handles
         self._max_hidden = max_open // 2
         self._closed: dict[str, OSError] = {}  # folders that the last scan could not list
         self._last_lines = LastLines(rotate_wait, clock)
 
     def scan(self) -> list[Happening]:
         """Look at everything. Only here a file that is gone is forgotten, when two scans in a row miss it."""
-        known = self._known
+        known, contents, files = self._known, self._contents, self._files
         before, self._closed = self._closed, {}
         found = self._walk()
         seen = {each.identity for each in found}
-        if known.gone.misses(seen, self._is_away):
+        if self._gone.misses(seen, self._is_away):
             # What is renamed while its folder is being listed may not be listed at all.
             found += [each for each in self._walk() if each.identity not in seen]
         for folder, error in self._closed.items():
             if folder not in before and not isinstance(error, FileNotFoundError):
-                known.happenings.append(Unreadable(folder, str(error)))
+                files.happenings.append(Unreadable(folder, str(error)))
         seen = {each.identity for each in found}
         known.settle(found, self._is_away)
-        for source in [source for identity, source in known.sources.items() if identity not in seen]:
+        for source in [source for identity, source in files.sources.items() if identity not in seen]:
             self._miss(source)
-        known.weigh()
-        quiet = [source for source in self._handles if not known.in_sight(source) and not source.has_news]
+        contents.weigh()
+        quiet = [source for source in self._handles if not files.in_sight(source) and not source.has_news]
         for source in quiet[: max(len(quiet) - self._max_hidden, 0)]:
             self._forget(source)
-        self._last_lines.wait(known.sources.values(), self._is_replaced)
-        return known.happened()
+        self._last_lines.wait(files.sources.values(), self._is_replaced)
+        return contents.happened()
 
     def look(self, hints: Iterable[str]) -> list[Happening]:
         """Look at the hinted paths only, and for the files that are no longer there."""
-        known = self._known
+        known, contents, files = self._known, self._contents, self._files
         found: list[Found] = []
         strays: dict[Identity, Source] = {}
         # Who hears of a compressed file first must look for the plain one, too, before taking it for new.
-        for path in {plain for hint in hints for plain in (hint, hint.removesuffix(packed_suffix(hint)))}:
-            source, file = known.at(path), self._folders.file(path)
+        for path in sorted({plain for hint in hints for plain in (hint, hint.removesuffix(packed_suffix(hint)))}):
+            source, file = files.at(path), self._folders.file(path)
             if source is not None and (file is None or file.identity != source.identity):
                 strays[source.identity] = source
             if file is not None and (source is not None or self._folders.holds(path)):
@@ -122,14 +128,14 @@ class Tail:
                 found += self._folders.walk(path, known.inodes(), {})
         seen = {each.identity for each in found}
         lost = [stray for identity, stray in strays.items() if identity not in seen and not self._is_deleted(stray)]
-        for folder in {os.path.dirname(stray.path) for stray in lost}:
+        for folder in dict.fromkeys(os.path.dirname(stray.path) for stray in lost):
             found += self._folders.listed(folder, known.inodes())
         known.settle(found)
         for source in self._handles:
-            if not known.in_sight(source):
+            if not files.in_sight(source):
                 self._is_deleted(source)
-        known.weigh()
-        return known.happened()
+        contents.weigh()
+        return contents.happened()
 
     def next_chunk(self, max_bytes: int = CHUNK_BYTES) -> Chunk | None:
         """Read on in the file whose next line is the oldest; None once everything that was seen has been read."""
@@ -140,9 +146,9 @@ class Tail:
                 try:
                     pieces = self._read(source, max_bytes, ending=ending)
                 except OSError as error:
-                    self._known.refuse(source, error)
-            happenings = self._known.happened()
-            if pieces or happenings:
+                    self._files.refuse(source, error)
+            happenings = self._contents.happened()
+            if pieces or happenings or source.is_searching:
                 return Chunk(source, pieces, happenings)
         return None
 
@@ -153,11 +159,11 @@ class Tail:
 
     def sources(self) -> list[Source]:
         """Every file that is known."""
-        return list(self._known.sources.values())
+        return list(self._files.sources.values())
 
     def without_logs(self) -> dict[str, int | None]:
         """The roots in which no log is known: how many other files are there, None if nothing is at the path."""
-        paths = {source.path for source in self._known.sources.values()}
+        paths = {source.path for source in self._files.sources.values()}
         counts = self._folders.passed_over
         return {
             root: None
@@ -174,7 +180,7 @@ class Tail:
     def states(self) -> Mapping[str, int]:
         """How many files there are by `FileState`; folders that cannot be listed count as unreadable."""
         counts = {state.value: 0 for state in FileState}
-        for source in self._known.sources.values():
+        for source in self._files.sources.values():
             counts[source.state] += 1
         counts[FileState.UNREADABLE] += sum(not isinstance(error, FileNotFoundError) for error in self._closed.values())
         return counts
@@ -198,36 +204,43 @@ class Tail:
         return [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
 
     def _undecided(self) -> Iterator[Source]:
-        return (source for source in self._known.unweighed() if source.state is not FileState.COPY)
+        # What cannot be read keeps nobody waiting, whether it was decided what it is or not.
+        left = (FileState.COPY, FileState.UNREADABLE)
+        return (source for source in self._contents.unweighed() if source.state not in left)
 
     def _next(self) -> Source | None:
-        if (last := self._last_lines.next(self._known.is_decided)) is not None:
+        if (last := self._last_lines.next(self._contents.is_decided)) is not None:
             return last
         source = self._next_ready()
-        if source is None and any(self._known.unweighed()):
+        if source is None and any(self._contents.unweighed()):
             # What was read meanwhile may show what they are.
-            self._known.weigh()
+            self._contents.weigh()
             source = self._next_ready()
         return source
 
     def _next_ready(self) -> Source | None:
-        return next(filter(self._known.is_decided, iter(self._order.next, None)), None)
+        return next(filter(self._contents.is_decided, iter(self._order.next, None)), None)
 
     def _read(self, source: Source, max_bytes: int, *, ending: bool) -> list[Piece]:
+        if self._contents.must_weigh(source):
+            self._contents.weigh()
+            return []
         pieces = source.read(max_bytes)
         if pieces is None:
-            self._known.content_lost(source)
-            # Whoever truncates a file has copied it before, or so we hope.
-            self._known.settle(self._folders.listed(os.path.dirname(source.path), self._known.inodes()))
-            self._known.weigh()
+            if self._contents.content_lost(source):
+                # Whoever empties a file has copied it before, or so we hope.
+                paths = (source.path, *(each.path for each in self._files.kin.relatives(source)))
+                for folder in dict.fromkeys(os.path.dirname(path) for path in paths):
+                    self._known.settle(self._folders.listed(folder, self._known.inodes()))
+            self._contents.weigh()
             return []
         if ending and not pieces and not source.has_news:
             pieces = self._end(source)
-        elif source.identity in self._known.sources:
+        elif source.identity in self._files.sources:
             self._order.add(source)
         damage = source.content().damage if source.is_open else ""
         if damage and not pieces and not source.has_news:
-            self._known.happenings.append(Damaged(source.path, source.offset, damage))
+            self._files.happenings.append(Damaged(source.path, source.offset, damage))
         return pieces
 
     def _end(self, source: Source) -> list[Piece]:
@@ -236,7 +249,7 @@ class Tail:
         if source.state is FileState.DELETED:
             self._forget(source)
         elif last is not None:
-            self._known.happenings.append(GivenUp(source.path, offset))
+            self._files.happenings.append(GivenUp(source.path, offset))
         return [] if last is None else [last]
 
     def _is_deleted(self, source: Source) -> bool:
@@ -246,14 +259,14 @@ class Tail:
         try:
             deleted = not source.look()
         except OSError as error:
-            self._known.refuse(source, error)
+            self._files.refuse(source, error)
             return False
         if deleted and source.state is FileState.COPY:
             self._forget(source)
             return True
         if deleted:
             source.state = FileState.DELETED
-            self._known.unname(source)
+            self._files.unname(source)
         if source.state is not FileState.COPY:
             self._order.add(source)
         return deleted
@@ -262,7 +275,7 @@ class Tail:
         """A scan did not find *source*."""
         before = source.state
         # Its folder may be away only for a while; then its name still stands.
-        out_of_reach = self._known.in_sight(source) and self._is_away(source.path)
+        out_of_reach = self._files.in_sight(source) and self._is_away(source.path)
         if self._is_deleted(source):
             if before is FileState.DELETED and not source.has_news:
                 if source.pending:
@@ -270,8 +283,8 @@ class Tail:
                 else:
                     self._forget(source)
         elif source.is_open and not out_of_reach:
-            if before is not FileState.RENAMED or self._known.in_sight(source):
-                self._known.rename(source, None)
+            if before is not FileState.RENAMED or self._files.in_sight(source):
+                self._files.rename(source, None)
             source.state = FileState.RENAMED
         elif before is not FileState.MISSING:
             # Missed once says little: what is renamed while its folder is being listed may not be listed at all.
@@ -285,7 +298,7 @@ class Tail:
     def _is_replaced(self, source: Source) -> bool:
         """Whether another file has the name that *source* had when it was written."""
         names = {source.former, unrotated(source.path) if is_rotated(source.path) else source.path}
-        return any(self._known.at(name) not in (None, source) for name in names)
+        return any(self._files.at(name) not in (None, source) for name in names)
 
     def _forget(self, source: Source) -> None:
         self._order.discard(source)

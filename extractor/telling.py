@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extractor import happenings
-from extractor.happenings import Happening, Unreadable, unmatched_text
+from extractor.happenings import Duplicate, Happening, Unreadable, unmatched_text
 from extractor.own_log import Log
 from extractor.sources import FileState, Source
 
 _UNREADABLE = "unreadable "
 _WATCHING = "watching"
+_KEPT = 1000
+"""Of how many pairs of logs it is remembered that they were told to be one: either may be ahead of the other."""
 
 
 class Telling:
@@ -22,6 +24,7 @@ class Telling:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._empty_roots: dict[str, str] | None = None  # what was reported of each
+        self._alike: dict[frozenset[str], None] = {}
 
     def roots(self, look: Callable[[], Mapping[str, int | None]], patterns: Sequence[str]) -> None:
         """
@@ -45,6 +48,8 @@ class Telling:
     def happening(self, happening: Happening) -> None:
         """Something has happened to a file."""
         text = happenings.trouble(happening)
+        if isinstance(happening, Duplicate) and self._is_known(frozenset((happening.path, happening.of))):
+            return
         if isinstance(happening, Unreadable):
             self._log.trouble(_UNREADABLE + happening.path, text, kind="unreadable", file=happening.path)
         elif text:
@@ -62,3 +67,11 @@ class Telling:
             for path in troubles:
                 if path not in still and (os.access(path, os.R_OK) or not os.path.lexists(path)):
                     self._log.over(_UNREADABLE + path, f"{path}: no longer unreadable")
+
+    def _is_known(self, pair: frozenset[str]) -> bool:
+        """Whether it was told that these two are one; it is from now on."""
+        known = pair in self._alike
+        self._alike[pair] = None
+        if len(self._alike) > _KEPT:
+            del self._alike[next(iter(self._alike))]
+        return known

@@ -53,19 +53,19 @@ ROOMS = {
     # bytes to lines
     "rotation": "",
     "fingerprints": "",
-    "packed": "",
+    "packed": "holes",
     "happenings": "",
     "positions": "",
-    "sources": "fingerprints lines packed positions rotation",
+    "sources": "cursor fingerprints lines open_file packed positions rotation standing",
     "folders": "positions rotation",
     "order": "positions sources",
     "handles": "sources",
     "last_lines": "positions sources",
-    "gone": "positions rotation",
-    "copies": "fingerprints gone packed positions rotation sources",
+    "gone": "fingerprints positions rotation",
+    "copies": "comparison fingerprints gone holes kin links packed positions rotation sources standing",
     "losses": "happenings positions sources",
-    "known": "copies gone handles happenings losses positions rotation sources",
-    "tail": "folders happenings known last_lines lines order positions rotation sources",
+    "known": "contents gone happenings positions registry rotation sources",
+    "tail": "contents folders gone happenings known last_lines lines order positions registry rotation sources",
     # lines to events to updates to state
     "events": "catalog number_range pointers",
     "conditions": "catalog label_values",
@@ -145,10 +145,11 @@ ROOMS = {
     # history: shards of the logs, read by one process or several, added up
     "period": "catalog events lines",
     "parts": "catalog state stats",
-    "shards": "errors orders packed positions sources",
-    "reader": "catalog events internal_errors lines orders packed parts period pipeline prices rotation shards tail",
+    "shards": "cursor errors holes open_file orders packed positions sources",
+    "reader": "catalog events holes internal_errors lines orders packed parts period pipeline prices rotation shards "
+    "tail",
     "workers": "errors internal_errors pipeline",
-    "newest": "catalog errors events packed reader shards",
+    "newest": "catalog errors events lines packed reader shards",
     "replay": "catalog errors events happenings newest parts period pipeline prices reader rotation shards sources "
     "state stats tail workers",
     "progress": "reader",
@@ -214,6 +215,15 @@ ROOMS = {
     "objective": "",
     "run_command": "daemon hosts options own_log run_options settings",
     "survey": "catalog events lines pipeline places pointers properties",
+    "comparison": "fingerprints holes lines packed standing",
+    "contents": "copies fingerprints gone happenings losses positions registry rotation sources",
+    "cursor": "fingerprints holes lines packed positions",
+    "holes": "",
+    "kin": "positions rotation sources",
+    "links": "comparison fingerprints positions sources",
+    "open_file": "packed positions",
+    "registry": "handles happenings kin positions sources",
+    "standing": "fingerprints lines positions",
 }
 
 # Third-party package: the rooms that know it.

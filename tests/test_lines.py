@@ -1,11 +1,12 @@
 """However the bytes are cut into chunks, the same lines come out."""
 
+import re
 from itertools import pairwise
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from extractor.lines import HEAD_BYTES, Blob, LineBuffer, Piece, TooLong, Unfinished
+from extractor.lines import HEAD_BYTES, HOLE, Blob, LineBuffer, Piece, TooLong, Unfinished
 
 LIMIT = 8
 """Small, so that Hypothesis meets it from both sides."""
@@ -18,6 +19,12 @@ CONTENT = st.lists(
         ),
     ),
     max_size=20,
+).map(b"".join)
+
+
+PADDED = st.lists(
+    st.sampled_from([b"\n", b"x", b"x\n", b"y" * (LIMIT + 1), b"\0", b"\0" * (HOLE - 1), b"\0" * HOLE, b"\0" * 99]),
+    max_size=15,
 ).map(b"".join)
 
 
@@ -128,3 +135,68 @@ def test_a_carriage_return_stays() -> None:
 
     assert [] == buffer.feed(b"one\r")
     assert [Blob(b"one\r\ntwo\r\n", 0)] == buffer.feed(b"\ntwo\r\n")
+
+
+def lines_in(content: bytes) -> list[tuple[int, bytes | int]]:
+    """Every line of *content* with its offset; of one that is too long its length. Holes before lines are left out."""
+    lines: list[tuple[int, bytes | int]] = []
+    at = 0
+    for line in content.split(b"\n")[:-1]:
+        hole = re.match(rb"\0{%d,}(?=[^\0])" % HOLE, line)
+        start = hole.end() if hole else 0
+        text = line[start:]
+        lines.append((at + start, text + b"\n" if len(text) <= LIMIT else len(text) + 1))
+        at += len(line) + 1
+    return lines
+
+
+@given(PADDED, st.lists(st.integers(min_value=0), max_size=8))
+def test_a_hole_before_a_line_is_no_line(content: bytes, places: list[int]) -> None:
+    """Many NULs between two lines are in none of them, however they are cut; a few, or those in a line, are its own."""
+    pieces, buffer = fed(cut(content, places))
+
+    assert lines_in(content) == lines_of(pieces)
+    for piece in pieces:
+        if isinstance(piece, Blob):
+            assert piece.data == content[piece.offset : piece.offset + len(piece.data)]
+    rest = content[content.rfind(b"\n") + 1 :]
+    hole = re.match(rb"\0{%d,}" % HOLE, rest)
+    text = rest[hole.end() if hole else 0 :]
+    last = buffer.finish()
+    assert (last is None) == (not text)
+    assert last is None or isinstance(last, TooLong) or last.data == text
+
+
+@given(PADDED, st.lists(st.integers(min_value=0), max_size=8))
+def test_nuls_that_are_only_counted_are_nuls(content: bytes, places: list[int]) -> None:
+    """What is fed by `pad` gives the same lines as if it were fed."""
+    whole, _ = fed([content])
+    buffer = LineBuffer(LIMIT)
+    pieces = []
+    for chunk in cut(content, places):
+        text = chunk.rstrip(b"\0")
+        pieces += buffer.feed(text)
+        buffer.pad(len(chunk) - len(text))
+
+    assert lines_of(whole) == lines_of(pieces)
+
+
+def test_a_gigabyte_of_nuls_costs_nothing() -> None:
+    """A hole, or NULs within a line, are not held, however many."""
+    buffer = LineBuffer(1000)
+    buffer.pad(1 << 40)
+    assert [Blob(b"1\n", 1 << 40)] == buffer.feed(b"1\nhalf")
+    buffer.pad(1 << 40)
+    assert [TooLong((1 << 40) + 2, 4 + (1 << 40) + 1, b"half" + bytes(HEAD_BYTES - 4))] == buffer.feed(b"\n")
+    buffer.pad(1 << 40)
+    assert [TooLong((2 << 40) + 7, (1 << 40) + 1, bytes(HEAD_BYTES))] == buffer.feed(b"\n")
+
+
+def test_a_line_that_is_taken_back_is_forgotten() -> None:
+    """Whatever was fed after the last newline, also too much of it to be held, is fed anew from the offset on."""
+    for half in (b"half", b"y" * 100, b"\0" * 100):
+        buffer = LineBuffer(LIMIT)
+        assert [Blob(b"1\n", 0)] == buffer.feed(b"1\n" + half)
+        buffer.restart()
+        assert (2, 0) == (buffer.offset, buffer.pending)
+        assert [Blob(b"2\n", 2)] == buffer.feed(b"2\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from extractor.happenings import Duplicate
 from extractor.own_log import PRIORITIES, Log
 from extractor.tail import Tail
 from extractor.telling import Telling
@@ -111,6 +112,17 @@ def test_a_trouble_is_said_once(said: list[str]):
     log.trouble("disk", "disk gone")
 
     assert ["<4>disk full", "<4>disk gone", "<6>disk is back (it failed 4 times)", "<4>disk gone"] == said
+
+
+def test_two_logs_that_are_one_are_told_once(said: list[str]):
+    """Whichever of them is ahead of the other; what rotation copies is told nobody."""
+    telling = Telling(Log(said.append, form="journald"))
+    for path, of in (("a", "b"), ("b", "a"), ("a", "b"), ("a", "c")):
+        telling.happening(Duplicate(path, of, by_rotation=False))
+        telling.happening(Duplicate(path, of))
+
+    told = [f"a: has the same lines as {of}; they are counted once" for of in "bc"]
+    assert told == [each.partition(">")[2].strip() for each in said]
 
 
 def test_nobody_listens():

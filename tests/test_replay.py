@@ -209,6 +209,32 @@ def test_copies_are_counted_once(tmp_path: Path, jobs: int) -> None:
     assert 102 == replay(tmp_path, jobs=jobs).stats.events
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_logs_that_are_longer_than_their_text(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NULs at the end of a log are not half a line, and a hole before a line costs nothing and is in no line."""
+    monkeypatch.setattr(shards, "_LEAST_BYTES", 1 << 12)
+    lines = [tool_call(at, tool=str(at % 7)) + b"\n" for at in range(600)]
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        file.writelines(lines[:200])
+        file.write(b"half")
+        file.truncate(1 << 40)
+    with (tmp_path / "b.jsonl").open("wb") as file:
+        file.seek(1 << 40)
+        file.writelines(lines[200:300])
+        file.write(bytes(100_000))
+        file.writelines(lines[300:400])
+    with gzip.open(tmp_path / "c.jsonl.gz", "wb") as packed:
+        packed.write(bytes(1 << 20) + b"".join(lines[400:]) + bytes(1 << 20))
+    replayed = replay(tmp_path, jobs=jobs)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "d.jsonl").write_bytes(b"".join(lines))
+
+    assert ([], 600, 4) == ([*replayed.troubles], replayed.stats.events, replayed.unfinished)
+    assert 0 == replayed.stats.rejects.total()
+    assert text(replay(alone).state) == text(replayed.state)
+
+
 def test_patterns_folders_and_files_together(tmp_path: Path) -> None:
     """What is named twice is read once."""
     for name in ("a.jsonl", "b.ndjson", "c.txt"):

@@ -52,6 +52,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("endless")
     for name in ("a", "b"):
         with gzip.open(folder / f"{name}.jsonl.gz", "wb", 9) as file:
+            file.write(b"%b\n" % name.encode())  # what is the same from its first byte on is one log
             for _ in range(400):
                 file.write(b"{\n" * 1_000_000)
     return folder

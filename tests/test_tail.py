@@ -2,9 +2,8 @@
 
 import os
 import socket
-import tempfile
-import traceback
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -187,53 +186,33 @@ def test_positions_of_files_not_seen_stay(log: Log, tmp_path: Path, tail_of: Cal
     assert tail.positions() == resumed.positions()
 
 
-def unprivileged(rule: Callable[[], None]) -> int:
-    """Hold *rule* in a process that may not read everything, as root may; 0 if it held."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            rule()
-            status = 0
-        except BaseException:  # noqa: BLE001
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_what_cannot_be_read_is_told_once_and_tried_again(tail_of: Callable[..., Tail]) -> None:
+@pytest.mark.parametrize("size", [1, 2000])
+def test_what_cannot_be_read_is_told_once_and_tried_again(
+    size: int, unprivileged: Path, tail_of: Callable[..., Tail]
+) -> None:
     """A file or folder without permission stops nothing, counts as unreadable, and is read once it may be."""
+    root = unprivileged
+    (root / "folder").mkdir()
+    for path in (root / "a.jsonl", root / "folder" / "b.jsonl", root / "c.jsonl"):
+        path.write_bytes(b"1\n")
+    (root / "a.jsonl").write_bytes(size * b"2" + b"\n")
+    (root / "a.jsonl").chmod(0)
+    (root / "folder").chmod(0)
+    tail = tail_of(root)
 
-    def rule() -> None:
-        with tempfile.TemporaryDirectory() as name:
-            root = Path(name)
-            (root / "folder").mkdir()
-            for path in (root / "a.jsonl", root / "folder" / "b.jsonl", root / "c.jsonl"):
-                path.write_bytes(b"1\n")
-            (root / "a.jsonl").chmod(0)
-            (root / "folder").chmod(0)
-            tail = tail_of(root)
+    happenings = tail.scan()
+    assert {str(root / "a.jsonl"), str(root / "folder")} == {
+        happening.path for happening in happenings if isinstance(happening, Unreadable)
+    }
+    assert [b"1\n"] == lines_of(tail.read())
+    assert (0, inf) == (tail.bytes_behind(), tail.oldest())
+    assert 2 == tail.states()["unreadable"]
+    assert [] == tail.scan()
 
-            happenings = tail.scan()
-            assert {str(root / "a.jsonl"), str(root / "folder")} == {
-                happening.path for happening in happenings if isinstance(happening, Unreadable)
-            }
-            assert [b"1\n"] == lines_of(tail.read())
-            assert 2 == tail.states()["unreadable"]
-            assert [] == tail.scan()
-
-            (root / "a.jsonl").chmod(0o600)
-            (root / "folder").chmod(0o700)
-            assert [b"1\n", b"1\n"] == read(tail)
-            assert 0 == tail.states()["unreadable"]
-
-    assert 0 == unprivileged(rule)
+    (root / "a.jsonl").chmod(0o600)
+    (root / "folder").chmod(0o700)
+    assert sorted([b"1\n", size * b"2" + b"\n"]) == sorted(read(tail))
+    assert 0 == tail.states()["unreadable"]
 
 
 def test_an_overlong_line_is_one_piece(log: Log, tail_of: Callable[..., Tail]) -> None:

@@ -1,11 +1,13 @@
 """
 The real tail on real files, against a model of what must have been read.
 
-Hypothesis appends, tears, rotates, moves, deletes and looks in any order; the test alone says when. Whatever was done,
-every whole line of a file that was ever seen must come out once, in the order of the file, and no other line at all.
-Truncation is left out: what it destroys before it was read, nobody can read.
+Hypothesis appends, tears, takes half a line back, preallocates, fills in place, rotates, moves, deletes and looks in
+any order; the test alone says when. Whatever was done, every whole line of a file that was ever seen must come out
+once, in the order of the file, and no other line at all. Truncation of whole lines is left out: what it destroys before
+it was read, nobody can read.
 """
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from extractor.lines import HOLE
 from extractor.positions import Identity
 from extractor.tail import Tail
 from tests.profiles import examples, patient
@@ -29,12 +32,18 @@ TORN = st.binary(max_size=50).map(lambda junk: junk.replace(b"\n", b"").replace(
 
 @dataclass
 class File:
-    """What the model knows of one file: where it is, what was written to it, and whether the tail ever saw it."""
+    """
+    What the model knows of one file: where it is, what was written to it, and whether the tail ever saw it.
+
+    Its text ends at *end*, and its last line begins at *start*; NULs may follow.
+    """
 
     path: Path | None
     identity: Identity
     whole: list[int] = field(default_factory=list)
     torn: int | None = None
+    start: int = 0
+    end: int = 0
     seen: bool = False
 
 
@@ -71,15 +80,22 @@ class TailMachine(RuleBasedStateMachine):
         """The file at *path*, if there is one."""
         return next((file for file in self.files if file.path == path), None)
 
-    def write(self, file: File, line: bytes, *, end: bool) -> None:
-        """Continue the torn line of *file*, or begin one with a number of its own."""
+    def write(self, file: File, line: bytes, *, end: bool, behind: bool = False) -> None:
+        """
+        Continue the torn line of *file*, or begin one with a number of its own, where its text ends.
+
+        With *behind* that is behind the NULs, if there are any.
+        """
         assert file.path is not None
+        if behind:
+            file.end = file.path.stat().st_size
         if file.torn is None:
-            file.torn = self.numbers
+            file.torn, file.start = self.numbers, file.end
             line = b"%d:" % self.numbers + line
             self.numbers += 1
-        with file.path.open("ab") as opened:
-            opened.write(line + b"\n" * end)
+        with file.path.open("r+b") as opened:
+            opened.seek(file.end)
+            file.end += opened.write(line + b"\n" * end)
         if end:
             file.whole.append(file.torn)
             file.torn = None
@@ -103,12 +119,66 @@ class TailMachine(RuleBasedStateMachine):
             self.files.append(file)
         self.write(file, torn, end=end)
 
+    def any_log(self, data: st.DataObject, *, torn: bool = False) -> File | None:
+        """A file that has a name, wherever it is, and half a line if that is asked for."""
+        files = [file for file in self.files if file.path is not None and (file.torn is not None or not torn)]
+        return data.draw(st.sampled_from(files)) if files else None
+
+    @rule(
+        data=st.data(),
+        size=st.sampled_from([1, HOLE, 5000]),
+        how=st.sampled_from(["truncate", "allocate", "write"]),
+    )
+    def pad(self, data: st.DataObject, size: int, how: str) -> None:
+        """Make a file longer by NULs, which are filled in place by what is written next."""
+        if (file := self.any_log(data)) is not None:
+            assert file.path is not None
+            with file.path.open("r+b") as opened:
+                before = file.path.stat().st_size
+                if how == "truncate":
+                    opened.truncate(before + size)
+                elif how == "allocate":
+                    os.posix_fallocate(opened.fileno(), before, size)
+                else:
+                    opened.seek(before)
+                    opened.write(bytes(size))
+            self.touched.add(str(file.path))
+
+    @rule(data=st.data(), torn=TORN)
+    def write_behind(self, data: st.DataObject, torn: bytes) -> None:
+        """Write behind the NULs, as whoever opens a file for appending does; fewer than a hole are content."""
+        file = self.any_log(data)
+        if file is not None and file.path is not None and file.path.stat().st_size - file.end >= HOLE:
+            self.write(file, torn, end=True, behind=True)
+
+    @rule(data=st.data())
+    def trim(self, data: st.DataObject) -> None:
+        """Cut the NULs off."""
+        if (file := self.any_log(data)) is not None:
+            assert file.path is not None
+            os.truncate(file.path, file.end)
+            self.touched.add(str(file.path))
+
+    @rule(data=st.data())
+    def take_back(self, data: st.DataObject) -> None:
+        """Cut off a line that has no end yet, or a part of it."""
+        file = self.any_log(data, torn=True)
+        if file is None:
+            return
+        assert file.path is not None
+        assert file.torn is not None
+        least = file.start + len(b"%d:" % file.torn)
+        file.end = data.draw(st.sampled_from([file.start, *range(least, file.end)]))
+        if file.end == file.start:
+            file.torn = None
+        os.truncate(file.path, file.end)
+        self.touched.add(str(file.path))
+
     @rule(data=st.data(), torn=TORN)
     def write_late(self, data: st.DataObject, torn: bytes) -> None:
         """Write to any file that has a name, wherever it is."""
-        files = [file for file in self.files if file.path is not None]
-        if files:
-            self.write(data.draw(st.sampled_from(files)), torn, end=True)
+        if (file := self.any_log(data)) is not None:
+            self.write(file, torn, end=True)
 
     @rule(name=NAMES, times=st.integers(1, 3))
     def rotate(self, name: str, times: int) -> None:
@@ -169,9 +239,17 @@ class TailMachine(RuleBasedStateMachine):
         for _ in range(chunks):
             self.take(max_bytes)
 
+    @rule()
+    def look_and_read(self) -> None:
+        """Look at everything, and read all of it."""
+        self.scan()
+        while self.take(1000):
+            pass
+
     def take(self, max_bytes: int) -> bool:
         """Read one chunk and note the numbers of its lines."""
         chunk = self.tail.next_chunk(max_bytes)
+        self.note_seen()  # it looks at folders by itself when a file does not hold what it held
         self.read += numbers(chunk)
         return chunk is not None
 

@@ -158,7 +158,7 @@ def test_few_files_are_kept_open(tmp_path: Path, tail_of: Callable[..., Tail]) -
 
         assert [b"%dhalf%d\n" % (turn - 1, turn) if turn else b"0\n"] * 20 == read(tail)
         assert 3 == sum(source.is_open for source in tail.sources())
-        assert 0 == sum(source._lines.pending for source in tail.sources() if not source.is_open)
+        assert 0 == sum(source._cursor.pending for source in tail.sources() if not source.is_open)
 
 
 def test_another_file_under_the_name_is_not_read_in_its_place(tmp_path: Path, tail_of: Callable[..., Tail]) -> None:

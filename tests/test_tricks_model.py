@@ -1,9 +1,9 @@
 """
 The real tail through crashes, truncations and compressions, against a model of what can still be read.
 
-What is written is read, and read on after a crash from what was saved: never twice. What is on the disk at the end was
-read, whatever became of the file that it was written to. What was truncated or deleted before it was read may be
-missing, and nothing else.
+What is written is read, and read on after a crash from what was saved: never twice, in whatever file it stands, under
+whatever name, and whatever was cut off or padded behind it. What is on the disk at the end was read, whatever became of
+the file that it was written to. What was truncated or deleted before it was read may be missing, and nothing else.
 """
 
 import bz2
@@ -18,8 +18,10 @@ from pathlib import Path
 
 import zstandard
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from extractor.fingerprints import WINDOW
+from extractor.lines import HOLE
 from extractor.positions import Position
 from extractor.tail import Tail
 from tests.profiles import examples, patient
@@ -27,6 +29,28 @@ from tests.tailing import numbers
 
 pytestmark = patient
 NAMES = st.sampled_from(["app.jsonl", "sub/b.jsonl"])
+ROTATED: dict[str, Callable[[Path, int], Path]] = {
+    "app.jsonl.1": lambda path, number: path.with_name(f"{path.name}.{number}"),
+    "app.1.jsonl": lambda path, number: path.with_name(f"{path.stem}.{number}{path.suffix}"),
+    "app-1.jsonl": lambda path, number: path.with_name(f"{path.stem}-{number}{path.suffix}"),
+    "old/app.jsonl.1": lambda path, number: path.parent / "old" / f"{path.name}.{number}",
+    "old/app.1.jsonl": lambda path, number: path.parent / "old" / f"{path.stem}.{number}{path.suffix}",
+}
+"""How rotated files are called that are renamed again with each rotation, by what the first of them is called."""
+
+DATED: dict[str, Callable[[Path, int], Path]] = {
+    "app.jsonl-20261121": lambda path, day: path.with_name(f"{path.name}-{20261100 + day}"),
+    "app-20261121.jsonl": lambda path, day: path.with_name(f"{path.stem}-{20261100 + day}{path.suffix}"),
+    "app_2026-11-21T10-00.jsonl": lambda path, day: path.with_name(f"{path.stem}_2026-11-{day:02}T10-00{path.suffix}"),
+}
+"""The same for those that keep their names."""
+
+MOST_CUT = 900
+"""
+Of how many bytes at the end of a log as many whole lines are cut off as there are.
+
+What is before is compared as it was before the log was cut: docs/decisions/0012-copies-by-content.md says how far.
+"""
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
@@ -49,6 +73,10 @@ class TricksMachine(RuleBasedStateMachine):
         self.clock = 0.0
         self.touched: set[str] = set()
         self.packing: list[tuple[Path, Path, bytes]] = []
+        self.style = "app.jsonl.1"
+        self.days = 0
+        self.copied: dict[str, int] = {}
+        self.rotated: list[Path] = []
         self.read: list[int] = []
         self.saved: tuple[list[Position], list[int]] = ([], [])
         self.tail = self.start([])
@@ -65,13 +93,17 @@ class TricksMachine(RuleBasedStateMachine):
             clock=lambda: self.clock,
         )
 
+    @initialize(style=st.sampled_from([*ROTATED, *DATED]))
+    def name(self, style: str) -> None:
+        """What rotated files are called in this folder."""
+        self.style = style
+        for folder in (self.root, self.root / "sub"):
+            (folder / "old").mkdir()
+
     def logs(self) -> list[Path]:
         """What was rotated and not compressed, in the folder of any log."""
-        return sorted(
-            path
-            for path in self.root.rglob("*.jsonl.*")
-            if path.suffix not in PACKERS and path not in {plain for plain, *_ in self.packing}
-        )
+        being_packed = {plain for plain, *_ in self.packing}
+        return sorted(path for path in self.rotated if path.exists() and path not in being_packed)
 
     def done(self, *paths: Path) -> None:
         """Something was done to *paths*, at a time of its own; they are hinted later."""
@@ -83,9 +115,14 @@ class TricksMachine(RuleBasedStateMachine):
 
     def shift(self, name: str) -> Path:
         """Make room for a newly rotated file: rename those that were rotated before; where it is to be."""
-        chain = [self.root / f"{name}.1"]
+        if self.style in DATED:
+            self.days += 1
+            self.rotated.append(DATED[self.style](self.root / name, self.days))
+            return self.rotated[-1]
+        chain = [ROTATED[self.style](self.root / name, 1)]
         while any(Path(f"{chain[-1]}{suffix}").exists() for suffix in ("", *PACKERS)):
-            chain.append(self.root / f"{name}.{len(chain) + 1}")
+            chain.append(ROTATED[self.style](self.root / name, len(chain) + 1))
+        self.rotated = sorted({*self.rotated, *chain})
         for old, new in reversed(list(pairwise(chain))):
             for suffix in ("", *PACKERS):
                 if Path(f"{old}{suffix}").exists():
@@ -100,28 +137,84 @@ class TricksMachine(RuleBasedStateMachine):
         self.written += 1
         return b"%d:" % self.written + (b"%d," % self.written * size)[:size] + b"\n"
 
+    def write(self, path: Path, data: bytes) -> None:
+        """Write *data* where the text in the file ends, in place of NULs that are behind it."""
+        path.touch()
+        with path.open("r+b") as file:
+            file.seek(text_length(path))
+            file.write(data)
+        self.done(path)
+
     @rule(name=NAMES, sizes=st.lists(st.sampled_from([1, 10, 30, 100, 2000]), min_size=1, max_size=4))
     def append(self, name: str, sizes: list[int]) -> None:
         """Write lines, one of which may be too long."""
-        with (self.root / name).open("ab") as file:
-            file.writelines(self.line(size) for size in sizes)
-        self.done(self.root / name)
+        self.write(self.root / name, b"".join(self.line(size) for size in sizes))
 
     @rule(name=NAMES)
     def tear(self, name: str) -> None:
         """Write half a line; whatever is written next ends it."""
-        with (self.root / name).open("ab") as file:
-            file.write(self.line(5)[:-1])
-        self.done(self.root / name)
+        self.write(self.root / name, self.line(5)[:-1])
+
+    @rule(name=NAMES, size=st.sampled_from([1, HOLE, 5000, 200_000]), how=st.sampled_from(["truncate", "allocate"]))
+    def pad(self, name: str, size: int, how: str) -> None:
+        """Make the log longer by NULs, which are filled in place by what is written next."""
+        path = self.root / name
+        if path.exists():
+            with path.open("r+b") as file:
+                if how == "truncate":
+                    file.truncate(path.stat().st_size + size)
+                else:
+                    os.posix_fallocate(file.fileno(), path.stat().st_size, size)
+            self.done(path)
+
+    @rule(name=NAMES)
+    def write_behind(self, name: str) -> None:
+        """Write behind the NULs, as whoever opens the log for appending does; fewer than a hole are content."""
+        path = self.root / name
+        if path.exists() and path.stat().st_size - text_length(path) >= HOLE:
+            with path.open("ab") as file:
+                file.write(self.line(1))
+            self.done(path)
+
+    @rule(name=NAMES)
+    def trim(self, name: str) -> None:
+        """Cut the NULs off."""
+        path = self.root / name
+        if path.exists():
+            os.truncate(path, text_length(path))
+            self.done(path)
+
+    @rule(name=NAMES, lines=st.integers(0, 9), part=st.integers(0, 30))
+    def cut(self, name: str, lines: int, part: int) -> None:
+        """Cut off the line without an end and the last *lines* before it, or that one but for a *part*."""
+        path = self.root / name
+        if not path.exists() or name in self.copied:
+            return  # of the log and its copy each would go on by itself, and be another log
+        text = path.read_bytes()[: text_length(path)]
+        whole = text.split(b"\n")[:-1]
+        kept = sum(len(line) + 1 for line in whole[: max(len(whole) - lines, 0)])
+        if len(text) - kept > MOST_CUT:
+            kept = text.rfind(b"\n") + 1
+        torn = text[kept : kept + part]
+        os.truncate(path, kept + len(torn) if b":" in torn and b"\n" not in text[kept:] else kept)
+        self.done(path)
+
+    @rule(name=NAMES, where=st.sampled_from(["backup-{}.jsonl", "sub/{}.jsonl", "old/b.jsonl.bak.{}"]))
+    def copy_aside(self, name: str, where: str) -> None:
+        """Copy the log to any name, where it stays; both are looked at, as what is written makes itself heard."""
+        path = self.root / name
+        if path.exists() and text_length(path) >= 2 * WINDOW:
+            self.copied[name] = self.copied.get(name, 0) + 1
+            copy = self.root / where.format(self.written)
+            shutil.copyfile(path, copy)
+            self.done(copy)
+            self.tail.look([str(path), str(copy)])
 
     @rule(data=st.data())
     def write_late(self, data: st.DataObject) -> None:
         """Write to a rotated file."""
         if paths := self.logs():
-            path = data.draw(st.sampled_from(paths))
-            with path.open("ab") as file:
-                file.write(self.line(1))
-            self.done(path)
+            self.write(data.draw(st.sampled_from(paths)), self.line(1))
 
     @precondition(lambda self: not self.packing)
     @rule(name=NAMES, times=st.integers(1, 3))
@@ -188,16 +281,11 @@ class TricksMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
-        """Delete a rotated file, read or not, unless what it was compressed to has less: see docs/decisions/0005."""
-        if paths := [path for path in self.logs() if not self.has_shorter(path)]:
+        """Delete a rotated file, read or not, unless it has the rest of a line that was compressed without it."""
+        if paths := [path for path in self.logs() if not any(has_torn(Path(f"{path}{suffix}")) for suffix in PACKERS)]:
             path = data.draw(st.sampled_from(paths))
             path.unlink()
             self.done(path)
-
-    def has_shorter(self, path: Path) -> bool:
-        """Whether the file at *path* was compressed, and then written to."""
-        packed = (Path(f"{path}{suffix}") for suffix in PACKERS)
-        return any(each.exists() and set(on_disk(path)) - set(on_disk(each)) for each in packed)
 
     @rule()
     def scan(self) -> None:
@@ -228,6 +316,12 @@ class TricksMachine(RuleBasedStateMachine):
         """Read all that was seen."""
         while self.take(1000):
             pass
+
+    @rule()
+    def look_and_read(self) -> None:
+        """Look at everything, and read all of it."""
+        self.scan()
+        self.take_all()
 
     def take(self, max_bytes: int) -> bool:
         """Read one chunk and note the numbers of its lines."""
@@ -267,7 +361,8 @@ class TricksMachine(RuleBasedStateMachine):
             self.take_all()
             self.wait()
         self.nothing_is_read_twice()
-        missing = {number for path in self.root.rglob("*.jsonl*") for number in on_disk(path)} - set(self.read)
+        paths = [path for path in self.root.rglob("*.jsonl*") if path.is_file()]
+        missing = {number for path in paths for number in on_disk(path)} - set(self.read)
         assert set() == missing
         self.tail.close()
         shutil.rmtree(self.root)
@@ -275,15 +370,29 @@ class TricksMachine(RuleBasedStateMachine):
 
 def on_disk(path: Path) -> list[int]:
     """The numbers of the whole lines in *path*."""
-    data = path.read_bytes()
+    lines = content_of(path).split(b"\n")[:-1]
+    return [int(line.split(b":")[0].lstrip(b"\0")) for line in lines if b":" in line]
+
+
+def has_torn(path: Path) -> bool:
+    """Whether there is a file at *path* whose last line has no end."""
+    return path.exists() and content_of(path)[-1:] not in (b"", b"\n")
+
+
+def content_of(path: Path) -> bytes:
+    """What is in *path*, unpacked."""
     unpack: dict[str, Callable[[bytes], bytes]] = {
         ".gz": gzip.decompress,
         ".bz2": bz2.decompress,
         ".xz": lzma.decompress,
         ".zst": lambda packed: zstandard.ZstdDecompressor().decompressobj().decompress(packed),
     }
-    lines = unpack.get(path.suffix, bytes)(data).split(b"\n")[:-1]
-    return [int(line.split(b":")[0]) for line in lines if b":" in line]
+    return unpack.get(path.suffix, bytes)(path.read_bytes())
+
+
+def text_length(path: Path) -> int:
+    """How long the file is without the NULs at its end."""
+    return len(path.read_bytes().rstrip(b"\0"))
 
 
 class FewOpenMachine(TricksMachine):
