@@ -57,7 +57,7 @@ docs-check: $(STAMP)
 coverage: $(STAMP)  ## the tests again, with branch coverage and its floor
 	@$(BIN)/pytest --quiet --cov
 
-soak: $(FUZZER)  ## a service under everything at once, kill -9, models and fuzzing, for MINUTES=60; writes docs/soak.md
+soak: $(FUZZER)  ## a service under everything at once, kill -9, models, logrotate and fuzzing, for MINUTES=60; writes docs/soak.md
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 soak-replay: $(STAMP)  ## the same bytes for every --jobs and every cut, on BYTES=1000000000 of log

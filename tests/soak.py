@@ -1,6 +1,6 @@
 """
-Minutes in, a report out: the kill test, the model tests, the fuzz targets, mutated lines and the oracle, again and
-again, side by side, and beside them one service under everything at once, whose report is docs/soak.md.
+Minutes in, a report out: the kill test, the model tests, the real logrotate, the fuzz targets, mutated lines and the
+oracle, again and again, side by side, and beside them one service under everything at once: docs/soak.md is its report.
 
     python -m tests.soak 60
 
@@ -27,6 +27,7 @@ from math import inf
 from pathlib import Path
 
 from tests import fuzz
+from tests.logrotating import WAYS
 
 BUILD = Path("build/soak")
 KILLS = 200
@@ -37,6 +38,9 @@ MUTANTS = 20_000
 
 LOGS = 300
 """In a round of the oracle; some of them have thousands of lines."""
+
+ROTATING = 30
+"""Seconds that one way to rotate may take on a busy machine."""
 
 GRACE = 5
 """Seconds that a round may go on past the end: to count what a last kill left takes a while."""
@@ -111,6 +115,14 @@ def kills(left: float) -> tuple[list[str], dict[str, str]]:
     return [f"--basetemp={BUILD}/kill", "-s", "tests/test_kill.py"], environment
 
 
+def rotations(left: float) -> tuple[list[str], dict[str, str]]:
+    """Some ways in which `logrotate` rotates, under load, with a seed of their own; each takes some seconds."""
+    ways = random.sample(WAYS, max(1, min(len(WAYS), int(left / ROTATING))))
+    environment = {"LOGROTATE": "4", "SEED": str(random.getrandbits(32))}
+    tests = [f"tests/test_logrotate.py::test_under_load[{way}]" for way in ways]
+    return [f"--basetemp={BUILD}/logrotate", *tests], environment
+
+
 @dataclass
 class Models:
     """Rounds of one model test after the other; Hypothesis draws its own seeds."""
@@ -153,7 +165,7 @@ def oracle(left: float) -> tuple[list[str], dict[str, str]]:
 def main() -> int:
     """Soak, and say what came of it; 1 if something failed."""
     parser = argparse.ArgumentParser(
-        description="Kills, models, fuzzing, mutants, the oracle and a service under load, for as long as you like."
+        description="Kills, models, logrotate, fuzzing, mutants, the oracle and a service, for as long as you like."
     )
     parser.add_argument("minutes", type=float)
     seconds = 60 * parser.parse_args().minutes
@@ -162,6 +174,7 @@ def main() -> int:
     kinds = [
         Kind("kills", kills),
         Kind("models", Models(), turn=seconds / len(MODELS)),
+        Kind("logrotate", rotations),
         Kind("fuzzing", fuzzing),
         Kind("mutants", mutants),
         Kind("oracle", oracle),
