@@ -7,6 +7,8 @@ filled in place, or never.
 Knows nothing of names, of what a folder holds or of compression.
 """
 
+from typing import NamedTuple
+
 from extractor.fingerprints import (
     STEP,
     WINDOW,
@@ -30,6 +32,17 @@ _GOES_ON_BYTES = 16 * WINDOW
 
 FILLED_BYTES = 8192
 """How much is read at a time where NULs are filled in place."""
+
+
+class Mark(NamedTuple):
+    """How far a content was read, and what makes that known again."""
+
+    offset: int
+    last: bytes
+    begin: str
+    low: bytes
+    rungs: bytes
+    inside: bool
 
 
 class Cursor:
@@ -97,6 +110,19 @@ class Cursor:
         (low, rungs), ends = trace.ladder.up_to(offset), line_ends(trace.last)
         counted = (offset, head_length, head, last_length, last)
         return Position(*(*found, *counted, read_size, modified, "", low, rungs, ends))
+
+    def mark(self) -> Mark:
+        """What `set_back` takes to read on again at the offset of now."""
+        offset, trace = self.offset, self._trace
+        begin = trace.begin if offset >= WINDOW else ""
+        return Mark(offset, trace.last, begin, *trace.ladder.up_to(offset), self._lines.inside)
+
+    def set_back(self, mark: Mark) -> None:
+        """Read on at *mark*, without reading anything now."""
+        self.search.forget()
+        self.is_done = self._is_full = False
+        trace = Trace(mark.last, mark.begin, Ladder(mark.low, mark.rungs))
+        self._start(mark.offset, trace, inside=mark.inside)
 
     def begin_again(self) -> None:
         """Read from 0; what was read is not there any more."""

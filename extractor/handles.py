@@ -16,11 +16,11 @@ class Handles:
     """
     The open files, at most *most* as long as one can be closed that *has_name*, by which it can be opened again.
 
-    *refuse* is told of a file that cannot be opened.
+    *refuse* is told of a file that cannot be opened, or with which a step failed.
     """
 
     def __init__(
-        self, most: int, has_name: Callable[[Source], bool], refuse: Callable[[Source, OSError], None]
+        self, most: int, has_name: Callable[[Source], bool], refuse: Callable[[Source, Exception], None]
     ) -> None:
         self._most = most
         self._has_name = has_name
@@ -64,7 +64,7 @@ class Handles:
                     step(source)
                 except FileNotFoundError:
                     continue  # another one had to be closed, and has no name: it is looked for by the next scan
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001  # what is wrong with one file is no other file's concern
                     self._refuse(source, error)
 
     def close(self, source: Source) -> None:

@@ -70,6 +70,7 @@ class Intake:
             max_line_bytes=max_line_bytes,
             follow_symlinks=follow_symlinks,
             positions=positions,
+            contain=self._contain,
         )
 
     def go_on(self, catalog: Catalog, pipeline: Pipeline) -> None:
@@ -165,8 +166,15 @@ class Intake:
         return self._packs.get(source.identity, self._catalog.default_pack)
 
     def _time_of(self, line: bytes) -> float | None:
-        # The order of reading is a hint, so the first pack that finds a time will do.
-        return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)
+        # The order of reading is a hint, so the first pack that finds a time will do, and none if that fails.
+        try:
+            return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)
+        except Exception as error:  # noqa: BLE001  # the pipeline decides what becomes of the line
+            self._contain(error, "the time of a line")
+            return None
+
+    def _contain(self, error: Exception, what: str) -> None:
+        self._errors.contain("tail", error, what)
 
 
 def _end(piece: Piece) -> int:

@@ -92,6 +92,11 @@ class LineBuffer:
         return self._at + self.pending
 
     @property
+    def inside(self) -> bool:
+        """Whether the rest of a line is dropped that was handed out in part."""
+        return self._inside
+
+    @property
     def pending(self) -> int:
         """How many bytes of the partial line were fed, held or skipped."""
         return self._skipped or len(self._partial) or self._nuls

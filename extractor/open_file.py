@@ -47,6 +47,10 @@ class OpenFile:
         finally:
             os.close(fd)
 
+    def renew(self) -> None:
+        """Read `content` anew: what is known of it, and what was unpacked, is forgotten."""
+        self.content = self._content(self._fd)
+
     def close(self) -> None:
         """Let go of it."""
         os.close(self._fd)

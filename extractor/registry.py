@@ -18,11 +18,19 @@ class Registry:
     The files that are known, at most *max_open* of them open.
 
     *is_log* says whether a name is a log's, *may_follow* whether it may be one only if it holds more of a known log.
+    *contain* takes an exception that nobody foresaw, and the path at which it was raised; it may raise it.
     """
 
-    def __init__(self, is_log: Callable[[str], bool], may_follow: Callable[[str], bool], max_open: int) -> None:
+    def __init__(
+        self,
+        is_log: Callable[[str], bool],
+        may_follow: Callable[[str], bool],
+        contain: Callable[[Exception, str], None],
+        max_open: int,
+    ) -> None:
         self.is_log = is_log
         self.may_follow = may_follow
+        self.contain = contain
         self.sources: dict[Identity, Source] = {}
         self.handles = Handles(max_open, self.in_sight, self.refuse)
         self.kin = Kin(self.at)
@@ -74,8 +82,12 @@ class Registry:
         self.handles.close(source)
         del self.sources[source.identity]
 
-    def refuse(self, source: Source, error: OSError) -> None:
-        """*source* cannot be read now."""
+    def refuse(self, source: Source, error: Exception) -> None:
+        """*source* cannot be read now; it is tried again when it is found the next time."""
+        why = str(error)
+        if not isinstance(error, OSError):
+            self.contain(error, source.path)
+            why = f"internal error, {type(error).__name__}"
         if source.state is not FileState.UNREADABLE:
             source.state = FileState.UNREADABLE
-            self.happenings.append(Unreadable(source.path, str(error)))
+            self.happenings.append(Unreadable(source.path, why))

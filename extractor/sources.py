@@ -9,8 +9,9 @@ Knows nothing of folders, JSON or metrics.
 
 from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
+from typing import NamedTuple
 
-from extractor.cursor import PEEK_BYTES, Cursor
+from extractor.cursor import PEEK_BYTES, Cursor, Mark
 from extractor.fingerprints import WINDOW
 from extractor.lines import MAX_LINE_BYTES, Piece
 from extractor.open_file import OpenFile
@@ -35,6 +36,17 @@ class FileState(StrEnum):
     """It was not found, and it was not open."""
     UNREADABLE = "unreadable"
     """It could not be opened or read; tried again."""
+
+
+class SourceMark(NamedTuple):
+    """Where a source was read on, and what was known of its end."""
+
+    cursor: Mark
+    claim: Position | None
+    spent: tuple[int, int]
+    verified: int
+    cut_from: int
+    largest: int
 
 
 class Source:
@@ -252,8 +264,8 @@ class Source:
 
     def go_on(self, offset: int) -> None:
         """Read on at *offset*, of content that is known up to there."""
-        claim, self.claim, self._saved = self.claim, None, None
-        self._cursor.go_on(self.content(), offset, claim)
+        self._cursor.go_on(self.content(), offset, self.claim)  # if it fails, nothing has changed
+        self.claim = self._saved = None
 
     def restart_line(self) -> None:
         """Read the line again that has no end yet; it was taken back, or is written anew."""
@@ -268,6 +280,18 @@ class Source:
         self._spent = (0, -1)
         self.largest = self.size
         self._cut_from = 0
+
+    def mark(self) -> SourceMark:
+        """What `set_back` takes to read on again where it is read on now."""
+        return SourceMark(self._cursor.mark(), self.claim, self._spent, self._verified, self._cut_from, self.largest)
+
+    def set_back(self, mark: SourceMark) -> None:
+        """Read on at *mark*, of the content as it is then: reading on failed, or what came of it was lost."""
+        self._cursor.set_back(mark.cursor)
+        _, self.claim, self._spent, self._verified, self._cut_from, self.largest = mark
+        self._saved = None
+        if self._file is not None:
+            self._file.renew()
 
     def read(self, max_bytes: int) -> list[Piece] | None:
         """Read on, at most *max_bytes*: the lines they end; None if what was read is not there as it was."""

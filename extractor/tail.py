@@ -12,7 +12,6 @@ Knows nothing of JSON or metrics; the time of a line is told to it.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +38,10 @@ ROTATE_WAIT = 60.0
 """How long the last line of a file that was rotated away is waited for, in seconds without a change."""
 
 
+def _raise(error: Exception, _path: str) -> None:
+    raise error
+
+
 class Chunk(NamedTuple):
     """What one read of one file gave."""
 
@@ -54,7 +57,9 @@ class Tail:
     *wanted* says whether a file of this name is a log; a root that is a file always is. *time_of* is the event time of
     a line, None if it has none. *positions* are what `positions` gave, to read on from there. Of the *max_open* files
     that are kept open half may be out of sight; of more, those that were quiet for longest are let go. The last line of
-    a file that was rotated away is given up after *rotate_wait* seconds of *clock* without a change.
+    a file that was rotated away is given up after *rotate_wait* seconds of *clock* without a change. *contain* takes an
+    exception that nobody foresaw, and the path of the file in which it was raised; that file is put aside, unreadable,
+    and tried again from where it was read on. By default it is raised.
     """
 
     def __init__(  # noqa: PLR0913  # options, given by name
@@ -69,11 +74,12 @@ class Tail:
         rotate_wait: float = ROTATE_WAIT,
         clock: Callable[[], float] = time.monotonic,
         follow_symlinks: bool = False,
+        contain: Callable[[Exception, str], None] = _raise,
     ) -> None:
         kept = list(positions)
         self._folders = Folders(roots, wanted, {each.path: each.modified for each in kept}, follow=follow_symlinks)
         self._order = ReadingOrder(time_of, self._first_line)
-        self._files = Registry(self._folders.is_log, self._folders.may_follow, max_open)
+        self._files = Registry(self._folders.is_log, self._folders.may_follow, contain, max_open)
         self._gone = Gone(kept)
         self._contents = Contents(self._files, self._gone, self._order.add)
         self._known = Known(
@@ -145,8 +151,11 @@ class Tail:
             if self._handles.open(source):
                 try:
                     pieces = self._read(source, max_bytes, ending=ending)
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001  # other files go on, whatever is wrong with this one
                     self._files.refuse(source, error)
+                else:
+                    if source.state is FileState.UNREADABLE:
+                        self._files.named(source)
             happenings = self._contents.happened()
             if pieces or happenings or source.is_searching:
                 return Chunk(source, pieces, happenings)
@@ -225,15 +234,24 @@ class Tail:
         if self._contents.must_weigh(source):
             self._contents.weigh()
             return []
-        pieces = source.read(max_bytes)
-        if pieces is None:
-            if self._contents.content_lost(source):
-                # Whoever empties a file has copied it before, or so we hope.
-                paths = (source.path, *(each.path for each in self._files.kin.relatives(source)))
-                for folder in dict.fromkeys(os.path.dirname(path) for path in paths):
-                    self._known.settle(self._folders.listed(folder, self._known.inodes()))
-            self._contents.weigh()
-            return []
+        mark = source.mark()
+        try:
+            pieces = source.read(max_bytes)
+            if pieces is not None:
+                return self._go_on(source, pieces, ending=ending)
+        except Exception:
+            source.set_back(mark)
+            raise
+        if self._contents.content_lost(source):
+            # Whoever empties a file has copied it before, or so we hope.
+            paths = (source.path, *(each.path for each in self._files.kin.relatives(source)))
+            for folder in dict.fromkeys(os.path.dirname(path) for path in paths):
+                self._known.settle(self._folders.listed(folder, self._known.inodes()))
+        self._contents.weigh()
+        return []
+
+    def _go_on(self, source: Source, pieces: list[Piece], *, ending: bool) -> list[Piece]:
+        """What is to be handed out after a read of *source* that gave *pieces*."""
         if ending and not pieces and not source.has_news:
             pieces = self._end(source)
         elif source.identity in self._files.sources:
@@ -306,6 +324,10 @@ class Tail:
         self._known.forget(source)
 
     def _first_line(self, source: Source) -> bytes | None:
-        with suppress(OSError):  # what is wrong with the file shows when it is read
+        try:
             return source.peek() if self._handles.open(source) else None
-        return None
+        except OSError:  # what is wrong with the file shows when it is read
+            return None
+        except Exception as error:  # noqa: BLE001  # without it only the order is worse
+            self._files.contain(error, source.path)
+            return None

@@ -13,11 +13,13 @@ from typing import Any
 
 from extractor import counting, daemon, own_metrics
 from extractor.accounts import Accounts
+from extractor.contents import Contents
 from extractor.fastpath import FastPath
 from extractor.keeper import Keeper
 from extractor.overview import Overview
 from extractor.rejects import RejectFile
 from extractor.scrape import SeriesText
+from extractor.sources import Source
 from extractor.state import State
 from extractor.tail import Tail
 from extractor.trends import Trends
@@ -93,6 +95,10 @@ STAGES: dict[str, list[Place]] = {
     "scan": [(Tail, "scan", lambda _: True)],
     "look": [(Tail, "look", lambda _: True)],
     "chunk": [(Tail, "next_chunk", lambda _: True)],
+    "file": [(Source, "read", lambda arguments: MARK in arguments[0].path)],
+    "first": [(Source, "peek", lambda arguments: MARK in arguments[0].path)],
+    "pieces": [(Tail, "_go_on", lambda arguments: MARK in arguments[1].path)],
+    "compare": [(Contents, "_decide", lambda arguments: MARK in arguments[1].path)],
     "reload": [(daemon, "load", lambda _: True)],
 }
 

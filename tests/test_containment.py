@@ -164,6 +164,73 @@ def test_reading_goes_on(victim: Faulty, stage: str, where: str):
     stop(victim)
 
 
+@pytest.mark.parametrize("kind", ["ValueError", "MemoryError"])
+@pytest.mark.parametrize("stage", ["file", "pieces", "compare"])
+def test_a_file_that_cannot_be_read_stops_no_other(victim: Faulty, stage: str, kind: str):
+    """It is put aside and tried again, over restarts, and then counts from where it was read on; others go on."""
+    marked = victim.logs / f"{MARK}.jsonl"
+    marked.write_bytes(b"".join(tool_call(at, tool="other", note="x" * 900) + b"\n" for at in range(5)))
+    expected = {"before": 1, MARK: 1, "after": 1, "late": 1, "internal": 0}
+    victim.fault = (stage, kind)
+    victim.start()
+    victim.ready()
+    add_late(victim)
+
+    eventually(lambda: counted(victim), expected)
+    assert victim.value(CALLS.format("other")) is None
+    assert victim.value(ERRORS.format("tail"))
+    assert not victim.value(ERRORS.format("follow"))
+    assert 1 == victim.value('extractor_files{state="unreadable"}')
+    eventually(lambda: victim.value('extractor_file_changes_total{kind="unreadable"}'), 1)
+    assert 1 == victim.said.read_text().count("Traceback")
+    stop(victim)
+    victim.fault = (stage, f"{kind}/2")
+    victim.start()
+    victim.ready()
+    eventually(lambda: victim.value(CALLS.format("other")), 5)
+    with marked.open("ab") as log:
+        log.write(tool_call(70, tool="other") + b"\n")
+    eventually(lambda: victim.value(CALLS.format("other")), 6)
+    assert expected == counted(victim)
+    eventually(lambda: victim.value('extractor_files{state="unreadable"}'), 0)
+    stop(victim)
+
+
+def test_a_file_that_is_read_on_after_a_fault_counts_once(victim: Faulty):
+    """A read that fails after lines were counted, and before its own are, is done again."""
+    marked = victim.logs / f"{MARK}.jsonl"
+    victim.start()
+    victim.ready()
+    for at in range(3):
+        with marked.open("ab") as log:
+            log.write(tool_call(at, tool="other", note="x" * 900) + b"\n")
+        eventually(lambda: victim.value(CALLS.format("other")), at + 1)
+    stop(victim)
+    victim.fault = ("pieces", "MemoryError/3")
+    victim.start()
+    victim.ready()
+    with marked.open("ab") as log:
+        log.write(tool_call(4, tool="other") + b"\n" + tool_call(5, tool="other")[:20])
+    eventually(lambda: victim.value(CALLS.format("other")), 4)
+    with marked.open("ab") as log:
+        log.write(tool_call(5, tool="other")[20:] + b"\n")
+
+    eventually(lambda: victim.value(CALLS.format("other")), 5)
+    assert 3 == victim.value(ERRORS.format("tail"))
+    stop(victim)
+
+
+def test_what_is_first_in_a_file_cannot_be_seen(victim: Faulty):
+    """It costs order at most: the file is read all the same."""
+    (victim.logs / f"{MARK}.jsonl").write_bytes(tool_call(1, tool="other") + b"\n")
+    victim.fault = ("first", "ValueError")
+    victim.start()
+    victim.ready()
+
+    eventually(lambda: victim.value(CALLS.format("other")), 1)
+    assert victim.value(ERRORS.format("tail"))
+
+
 def test_a_page_that_cannot_be_made(victim: Faulty):
     """The page says so; scrapes and reading go on."""
     victim.fault = ("page", "ValueError")
