@@ -110,12 +110,13 @@ class Accounts:
 
         Give up those that are silent at *now*, which is *moment* unless given.
         """
+        # What a run did before a long silence is over first: its calls are none of what came later.
+        updates = self._over(self.runs.sweep(moment if now is None else now))
         due = list(self.runs.due(moment, -inf if end else self._linger))
         self.anomalies.note(run for _, run in (*due, *self.runs.seen_again()))
-        updates = self._closed(due)
+        updates += self._closed(due)
         for _, run in due:
             run.settle()
-        updates += self._over(self.runs.sweep(moment if now is None else now))
         shed = self.runs.shed(self._most)
         self.shed += sum(1 for _, run in shed if run.ending is None)
         updates += self._over(shed, abandoned=False)
@@ -204,19 +205,24 @@ class Accounts:
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
         """What is observed of runs that are forgotten, some of which were *abandoned*."""
         self.anomalies.note(run for _, run in over)
-        ended = [(name, run) for name, run in over if run.ending is not None and not run.settled]
-        updates = self._closed(ended)
-        rest = [(name, run) for name, run in over if run.ending is None or run.settled]
-        for runs in _rounds(rest):
-            accounts = [self._account(name, run, None) for name, run in runs]
-            self.ledger.settle(accounts)
-            # Nothing is observed of what they added up, but loops were loops.
-            whole = [
+        updates: list[Update] = []
+        for runs in _rounds(over):
+            ended = [(name, run) for name, run in runs if run.ending is not None and not run.settled]
+            rest = [(name, run) for name, run in runs if run.ending is None or run.settled]
+            updates += [*self._closed(ended), *self._given_up(rest, abandoned=abandoned)]
+        return updates
+
+    def _given_up(self, over: Over, *, abandoned: bool) -> list[Update]:
+        accounts = [self._account(name, run, None) for name, run in over]
+        self.ledger.settle(accounts)
+        # Nothing is observed of what they added up, but loops were loops.
+        updates = self._loops(
+            [
                 account if run.settled else account._replace(until=account.last)
-                for account, (_, run) in zip(accounts, runs, strict=True)
+                for account, (_, run) in zip(accounts, over, strict=True)
             ]
-            updates += self._loops(whole)
-        for name, run in rest:
+        )
+        for name, run in over:
             if run.ending is None and abandoned:
                 first, text = self._slot_of(run.last), usable(RUN_LABEL, name)
                 shown = Exemplar(run.last, 1.0, (text,)) if text else None

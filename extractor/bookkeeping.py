@@ -20,13 +20,13 @@ from extractor.runs import Runs
 
 
 def open_accounts(  # noqa: PLR0913  # options, given by name
-    catalog: Catalog, pack: Pack, *, timeout: float, linger: float, most: int, slot_seconds: float, keep_all: bool
+    catalog: Catalog, pack: Pack, *, timeout: float, linger: float, most: int, slot_seconds: float
 ) -> Accounts:
     """The accounts of the runs of *pack*; the options are those of a `State`."""
     counts = [count for count in run_counts(catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
     linger += slot_seconds  # it is known in which slot a run ended, not when
     return Accounts(
-        Runs(len(run_fields(pack)), timeout, keep_all=keep_all),
+        Runs(len(run_fields(pack)), timeout),
         Ledger(len(run_totals(pack))),
         [
             (

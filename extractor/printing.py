@@ -50,14 +50,26 @@ def _shown(figure: report.Figure, stats: Stats) -> str:
     if not unpriced:
         return report.shown(figure)
     calls = f"{unpriced:,} call{'' if unpriced == 1 else 's'} without a price"
-    return f"{report.shown(figure)} and {calls}" if figure.seen else f"unknown: {calls}"
+    return f"unknown: {calls}" if _is_unknown(figure, stats) else f"{report.shown(figure)} and {calls}"
+
+
+def _is_unknown(figure: report.Figure, stats: Stats) -> bool:
+    """Whether *figure* is a cost, and no call of it has a price."""
+    return figure.unit == "usd" and not figure.seen and bool(stats.unpriced.total())
 
 
 def _json(replayed: Replayed) -> str:
     state = replayed.state
     shown = ({"name": name, "labels": labels, "value": _number(v)} for name, labels, v in samples.of_state(state))
-    names = ("title", "part", "value", "unit")
-    figures = ({name: getattr(figure, name) for name in names} for figure in report.figures(state))
+    figures = (
+        {
+            "title": figure.title,
+            "part": figure.part,
+            "value": None if _is_unknown(figure, replayed.stats) else figure.value,
+            "unit": figure.unit,
+        }
+        for figure in report.figures(state)
+    )
     content = {
         "lines": replayed.stats.lines_read,
         "events": replayed.stats.events,

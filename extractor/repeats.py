@@ -159,7 +159,7 @@ class Repeats:
             if not self._is_reported(time, saying, self._reports.get(run, ()))
         ]
         self._keep(rows, ~due)
-        self._reports = {run: _first(reports) for run, reports in self._reports.items() if is_open(run)}
+        self._reports = {run: _first(reports, moment) for run, reports in self._reports.items() if is_open(run)}
         return loops
 
     def kept(self) -> tuple[list[str], list[Saying], Calls, dict[str, bytes], dict[str, set[Report]]]:
@@ -287,9 +287,10 @@ def _last(
         yield name, packed[max(begin, end - most) * _ROW : end * _ROW]
 
 
-def _first(reports: set[Report]) -> set[Report]:
-    """The first report of the same texts: of an open run no other matters."""
+def _first(reports: set[Report], moment: float) -> set[Report]:
+    """Of the reports of the same texts before *moment* the first: of an open run no other of these matters."""
     first: dict[tuple[str, ...], Report] = {}
     for report in sorted(reports, reverse=True):
-        first[report.texts] = report
-    return set(first.values())
+        if report.time < moment:
+            first[report.texts] = report
+    return {report for report in reports if report.time >= moment or first[report.texts] == report}

@@ -39,17 +39,16 @@ class Runs:
     """
     The runs of one pack, by their id.
 
-    An ended run is kept as long as an open one could be: an event that comes after its end does not open it again. With
-    *keep_all* the stretches before the last one are kept, too: in whatever order events come, the same is known then.
+    An ended run is kept as long as an open one could be: an event that comes after its end does not open it again. The
+    stretches before the last one are kept until they are swept: in whatever order events come, the same is known then.
     """
 
-    def __init__(self, fields: int, timeout: float, *, keep_all: bool = False) -> None:
+    def __init__(self, fields: int, timeout: float) -> None:
         self._fields = fields
         self._timeout = timeout
         self._swept = -NEVER
         self.known: dict[str, Run] = {}
-        self._earlier: dict[str, list[Run]] | None = {} if keep_all else None
-        self._over: list[tuple[str, Run]] = []
+        self._earlier: dict[str, list[Run]] = {}
         self._again: dict[str, Run] = {}
 
     def epoch(self, time: float) -> int:
@@ -60,8 +59,8 @@ class Runs:
         """Take events into account."""
         for run_id, time, fields, ending, starts in sorted(sightings, key=_time):
             run = self.known.get(run_id)
-            if run is not None and not self._earlier and run.last <= time < run.last + self._timeout / 2:
-                run.last = time  # as nearly always
+            if run is not None and run.last <= time < run.last + self._timeout / 2:
+                run.last = time  # as nearly always; it is not before an earlier stretch
             elif (run := self._run(run_id, time, time)) is None:
                 continue
             if run.settled:
@@ -87,7 +86,7 @@ class Runs:
 
     def stretches(self) -> Iterator[tuple[str, Run]]:
         """Every stretch that is kept, with the id of its run."""
-        for run_id, stretches in (self._earlier or {}).items():
+        for run_id, stretches in self._earlier.items():
             yield from ((run_id, run) for run in stretches)
         yield from self.known.items()
 
@@ -122,24 +121,17 @@ class Runs:
     @property
     def held(self) -> int:
         """How many stretches are kept."""
-        return len(self.known) + len(self._earlier or ())
+        return len(self.known) + sum(map(len, self._earlier.values()))
 
     def limit(self) -> list[tuple[str, Run]]:
-        """Keep only the last stretch of each run from now on; those that are over."""
-        over = [(run_id, run) for run_id, stretches in (self._earlier or {}).items() for run in stretches]
-        self._earlier = None
+        """Keep only the last stretch of each run; those that are over."""
+        over = [(run_id, run) for run_id, stretches in self._earlier.items() for run in stretches]
+        self._earlier = {}
         return over
 
     def settle(self, floor: float) -> list[tuple[str, Run]]:
         """Forget what was silent for long before *floor*, which no event still to come is far before; what that is."""
-        over = []
-        for run_id, stretches in list((self._earlier or {}).items()):
-            gone = [run for run in stretches if self._silent(run.last + self._timeout, floor)]
-            over += [(run_id, run) for run in gone]
-            if self._earlier is not None and len(gone) == len(stretches):
-                del self._earlier[run_id]
-            del stretches[: len(gone)]
-        return over + self._forgotten(floor - self._timeout)
+        return self._forgotten(floor - self._timeout)
 
     def due(self, moment: float, linger: float) -> Iterator[tuple[str, Run]]:
         """The runs that ended more than *linger* seconds before *moment* and are not settled."""
@@ -160,22 +152,21 @@ class Runs:
 
     def sweep(self, watermark: float) -> list[tuple[str, Run]]:
         """Forget the runs without an event for the time-out; what is over."""
-        over, self._over = self._over, []
         # To forget costs a look at every run, and within an epoch nothing becomes old.
         if watermark > -NEVER and (self._swept == -NEVER or self.epoch(watermark) != self.epoch(self._swept)):
             self._swept = watermark
-            over += self._forgotten(watermark)
-        return over
+            return self._forgotten(watermark)
+        return []
 
     def shed(self, most: int) -> list[tuple[str, Run]]:
-        """Forget the runs that were silent for longest, so that *most* are known; those that are over so."""
-        if len(self.known) <= most:
+        """Forget the stretches that were silent for longest, so that *most* are kept; those that are over so."""
+        if self.held <= most:
             return []
-        by_last = sorted(self.known.items(), key=lambda item: (item[1].last, item[0]))
+        by_last = sorted(self.stretches(), key=lambda item: (item[1].last, item[0]))
         # A few more at once: to find them costs a look at all.
         over = by_last[: len(by_last) - most + most // _SHED]
-        for run_id, _ in over:
-            del self.known[run_id]
+        for run_id, run in over:
+            self._drop(run_id, run)
         return over
 
     def begin(self, time: float) -> float:
@@ -191,47 +182,54 @@ class Runs:
         return floor - 2 * self._timeout
 
     def _forgotten(self, watermark: float) -> list[tuple[str, Run]]:
-        over = [(run_id, run) for run_id, run in self.known.items() if self._silent(run.last, watermark)]
-        for run_id, _ in over:
-            del self.known[run_id]
+        earlier = [(run_id, run) for run_id, stretches in self._earlier.items() for run in stretches]
+        over = [(run_id, run) for run_id, run in (*earlier, *self.known.items()) if self._silent(run.last, watermark)]
+        for run_id, run in over:
+            self._drop(run_id, run)
         return over
 
+    def _drop(self, run_id: str, run: Run) -> None:
+        """Keep *run* no longer; of one id the earliest stretch goes first."""
+        if run_id in self._earlier:
+            self._earlier[run_id].remove(run)
+            if not self._earlier[run_id]:
+                del self._earlier[run_id]
+        else:
+            del self.known[run_id]
+
     def _run(self, run_id: str, first: float, last: float) -> Run | None:
-        """The run, seen from *first* to *last* too; None if that lies before its last long silence, and is not kept."""
+        """The run, seen from *first* to *last* too; None if that lies before a long silence, and was swept already."""
         run = self.known.get(run_id)
         if run is None:
             run = self.known[run_id] = Run(self._fields)
-        elif self._silent(last, run.first) or self._silent(run.last, first) or run_id in (self._earlier or ()):
+        elif self._silent(last, run.first) or self._silent(run.last, first) or run_id in self._earlier:
             return self._apart(run_id, run, first, last)
         run.extend(first, last)
         return run
 
     def _apart(self, run_id: str, run: Run, first: float, last: float) -> Run | None:
         """The stretch of *run* that holds *first* to *last*, or that this makes."""
-        if self._earlier is None:
-            if self._silent(last, run.first):
-                return None
-            self._over.append((run_id, run))
-            run = self.known[run_id] = Run(self._fields)
-            run.extend(first, last)
-            return run
+        apart: list[Run] = []
+        near: list[Run] = []
+        for stretch in (*self._earlier.get(run_id, ()), run):
+            is_apart = self._silent(stretch.last, first) or self._silent(last, stretch.first)
+            (apart if is_apart else near).append(stretch)
+        if not near and self._silent(last, run.first) and self._silent(last, self._swept):
+            return None
         seen = Run(self._fields)
         seen.extend(first, last)
+        for stretch in near:
+            seen.extend(stretch.first, stretch.last)
+            seen.add(stretch)
         del self.known[run_id]
-        apart = []
-        for stretch in (*self._earlier.pop(run_id, ()), run):
-            if self._silent(stretch.last, seen.first) or self._silent(seen.last, stretch.first):
-                apart.append(stretch)
-            else:
-                seen.extend(stretch.first, stretch.last)
-                seen.add(stretch)
+        self._earlier.pop(run_id, None)
         for stretch in sorted((*apart, seen), key=_first):
             self._keep(run_id, stretch)
         return seen
 
     def _keep(self, run_id: str, run: Run) -> None:
         """Keep *run*, which comes after all stretches of the same run that are kept."""
-        if run_id in self.known and self._earlier is not None:
+        if run_id in self.known:
             self._earlier.setdefault(run_id, []).append(self.known[run_id])
         self.known[run_id] = run
 

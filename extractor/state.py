@@ -84,7 +84,6 @@ class State:
                 linger=run_linger,
                 most=max_open_runs,
                 slot_seconds=self._slot_seconds,
-                keep_all=not limited,
             )
             for pack in catalog.packs
             if pack.run
