@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 from tests.oracle import cuts, exposition, logs, program, signals, tables
 from tests.oracle.count import Count
-from tests.oracle.logs import Log
+from tests.oracle.logs import BEGIN, Log
 from tests.oracle.options import SECOND, Options
 from tests.oracle.series import Samples
 from tests.servers import eventually
@@ -30,7 +31,7 @@ NUMBER = int(os.environ.get("ORACLE_LOGS", "120"))
 
 CASES = [path for path in sorted(Path("tests/cases").iterdir()) if not (path / "schemas").exists()]
 OF_CASES = Options(max_line_bytes=1024)
-FOLLOWED = ("loop_reported_before_silence", "numbers_read_out_of_order", "two_ends")
+FOLLOWED = ("loop_reported_before_silence", "numbers_read_out_of_order", "rejects_with_numbers", "two_ends")
 """Cases in which it matters when a line is read."""
 REPORTED = sorted(Path("tests/oracle/reported").glob("*.jsonl"))
 SHOWN = ("nul_in_an_exemplar", "two_ends")
@@ -169,9 +170,10 @@ def test_report(seed: int, tmp_path: Path) -> None:
 
 def of_report(log: Log, folder: Path, window: str, until: int | None) -> list[str]:
     """What differs in the answer of `report --format json`; *until* is a time in microseconds."""
-    counted = count(list(log.files.values()), log)
+    counted_with = replace(log, options=log.options.of_report(program.WINDOWS[window]))
+    counted = count(list(log.files.values()), counted_with)
     if until is not None:
-        counted = count(cuts.before(counted, until), log)
+        counted = count(cuts.before(counted, until), counted_with)
     answer = program.report(log, program.write(folder, log.files.items()), window, until)
     if not counted.events:
         return []
@@ -196,6 +198,26 @@ def of_report(log: Log, folder: Path, window: str, until: int | None) -> list[st
             *compare(f"{title}, judged", signals.judged(windows, declared), judged),
         ]
     return found
+
+
+def test_a_file_that_is_behind_in_rejects(tmp_path: Path, free_ports) -> None:
+    """Runs wait for a file whose next lines are none of theirs, however many: what has no time holds everything up."""
+    line = '{"ts": %d, "event": "step", "run_id": "%s", "agent": "a", "release": "1", "step": 1}\n'
+    rejects = f"{'x' * 100}\n" * 100_000
+    files = {
+        "a.jsonl": (line % (BEGIN, "r1") + line % (BEGIN + 8000, "r1") + line % (BEGIN + 20000, "last")).encode(),
+        "b.jsonl": (line % (BEGIN, "r2") + rejects + line % (BEGIN + 4000, "r1")).encode(),
+    }
+    log = Log(0, files, (), Options())
+    counted = count(list(files.values()), log, is_over=False)
+    (port,) = free_ports(1)
+    with program.following(log, tmp_path, port) as victim:
+        program.append(victim.logs, files.items())
+        victim.start()
+        victim.ready()
+        found = settled(lambda: of_served(counted, victim.metrics()))
+        victim.stop()
+    same(log, found)
 
 
 @pytest.mark.timeout(180)

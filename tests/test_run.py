@@ -102,10 +102,11 @@ def test_half_a_line_waits(log: Log, start: Start) -> None:
 def test_rotation_under_load(log: Log, start: Start) -> None:
     """A log that is renamed again and again while it is written loses no line and counts none twice."""
     following = start(log.path.parent)
-    for _ in range(20):
-        log.append(*[tool_call()] * 50)
-        log.tear(tool_call()[:30])
-        log.tear(tool_call()[30:] + b"\n")
+    for turn in range(20):
+        torn = tool_call(turn)
+        log.append(*[tool_call(turn)] * 50)
+        log.tear(torn[:30])
+        log.tear(torn[30:] + b"\n")
         log.rotate()
     log.append(tool_call())
 

@@ -11,12 +11,12 @@ OTHER = "__other__"
 
 
 def text(value: Any) -> str:
-    """What is written as the text of a label; empty if nothing is written."""
+    """What is written as the text of a label; empty if nothing is written. Prometheus cannot read a NUL."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return str(value).replace("\0", "␀")
 
 
 def value_of(feed: Feed, label: str, event: Line) -> str:

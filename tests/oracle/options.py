@@ -1,8 +1,9 @@
 """The options of the extractor that change what is counted, with their defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import ceil
 
 SECOND = 1_000_000
 """Microseconds; all times are whole numbers of them."""
@@ -24,6 +25,10 @@ class Options:
     def slot(self) -> Fraction:
         """The length of a slot in microseconds."""
         return self.quantile_window * SECOND / 30
+
+    def of_report(self, window: int) -> "Options":
+        """The same with the slots of a report: a whole fraction of a thirtieth of its *window*, at most 10 s."""
+        return replace(self, quantile_window=Fraction(window, ceil(Fraction(window, 300))))
 
     @property
     def part(self) -> Fraction:

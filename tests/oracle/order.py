@@ -31,19 +31,13 @@ def ordered(lines: Iterable[Line]) -> list[Line]:
 
 def is_decided(files: Sequence[Sequence[Line]]) -> bool:
     """
-    Whether the rules say which is first of any two events of different files that a rule may compare.
+    Whether it is promised which is first of any two events of different files that a rule may compare.
 
-    They do not for events of one time without writer and number, of one run or one circuit, in files whose first lines
-    are no events or have one time.
+    It is not for events of one time, of one run or one circuit, that have no writer and number.
     """
-    starts = [lines[0].time if lines and lines[0].is_event else None for lines in files]
-    found: dict[tuple, set[int]] = {}
+    found: dict[tuple[str, str, int], set[int]] = {}
     for line in (line for lines in files for line in lines if line.is_event and line.writer is None):
         for name in ("run_id", "circuit"):
             if name in line.values:
                 found.setdefault((name, line.values[name], line.time), set()).add(line.file)
-    return all(
-        None not in (times := [starts[file] for file in together]) and len(set(times)) == len(times)
-        for together in found.values()
-        if len(together) > 1
-    )
+    return all(len(together) == 1 for together in found.values())

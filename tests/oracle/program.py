@@ -1,17 +1,20 @@
 """A log in, what the program says of it out: started as a user starts it, and read as a user reads it."""
 
+import heapq
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from tests.killing import Victim
 from tests.oracle.count import Count
+from tests.oracle.lines import Line
 from tests.oracle.logs import PRICES, Log
 from tests.oracle.options import SECOND
 
@@ -72,21 +75,31 @@ def following(log: Log, folder: Path, port: int) -> Iterator[Victim]:
         victim.close()
 
 
-def pieces(files: Mapping[str, bytes], counted: Count, draw: Random, number: int) -> Iterator[list[tuple[str, bytes]]]:
-    """*files* in so many steps, each with what was written until some moment, and a part of the next line."""
-    times = sorted(event.time for event in counted.events)
-    moments = sorted(draw.choice(times) for _ in range(number - 1))
-    done = dict.fromkeys(files, 0)
-    for moment in [*moments, None]:
-        piece = []
-        for (name, data), lines in zip(files.items(), counted.lines, strict=True):
-            end = len(data)
-            if later := [line.offset for line in lines if line.is_event and moment is not None and line.time >= moment]:
-                end = later[0] + draw.randrange(data.index(b"\n", later[0]) - later[0] + 1)
-            end = max(end, done[name])
-            piece.append((name, data[done[name] : end]))
-            done[name] = end
-        yield piece
+Appends = list[tuple[str, bytes]]
+"""What is appended to which file, one after the other."""
+
+
+def pieces(files: Mapping[str, bytes], counted: Count, draw: Random, number: int) -> list[Appends]:
+    """*files* in so many steps, all in the order of time; a step ends anywhere, in the middle of a line, too."""
+    timed = [_timed(name, data, lines) for (name, data), lines in zip(files.items(), counted.lines, strict=True)]
+    left: Appends = [(name, part) for _, name, part in heapq.merge(*timed, key=itemgetter(0))]
+    found: list[Appends] = []
+    for _ in range(number - 1):
+        at = draw.randrange(len(left))
+        name, part = left[at]
+        byte = draw.randrange(len(part) + 1)
+        found.insert(0, [(name, part[byte:]), *left[at + 1 :]])
+        left[at:] = [(name, part[:byte])]
+    return [left, *found]
+
+
+def _timed(name: str, data: bytes, lines: Sequence[Line]) -> list[tuple[int, str, bytes]]:
+    # Each line with the latest time in its file so far: what is no event was written when the one before it was.
+    found, latest = [], 0
+    for line, following in zip(lines, [*(line.offset for line in lines[1:]), len(data)], strict=True):
+        latest = max(latest, line.time)
+        found.append((latest, name, data[line.offset : following]))
+    return found
 
 
 def append(logs: Path, piece: Iterable[tuple[str, bytes]]) -> None:
@@ -94,5 +107,5 @@ def append(logs: Path, piece: Iterable[tuple[str, bytes]]) -> None:
     for name, data in piece:
         path = logs / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
+        with path.open("ab") as file:  # closed, and so written, before the next
             file.write(data)

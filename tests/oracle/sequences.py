@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import pairwise
 from math import inf
 
 from tests.oracle.lines import Line
@@ -12,8 +13,8 @@ def gaps_and_repeats(lines: Iterable[Line], options: Options, now: float) -> tup
     """
     Over all writers, when event time is *now*; infinity if no line will come any more.
 
-    Until event time has passed its limit, a number is not missing yet. Rejected lines set no limit: where only such
-    have greater numbers, a number waits until the end.
+    Until event time has passed its limit, a number is not missing yet, and its lines are no repeats yet. Rejected lines
+    set no limit: where only such have greater numbers, a number waits until the end.
     """
     by_writer: dict[str, dict[int, list[Line]]] = {}
     for line in lines:
@@ -25,19 +26,35 @@ def gaps_and_repeats(lines: Iterable[Line], options: Options, now: float) -> tup
 
 
 def _of_writer(numbers: dict[int, list[Line]], options: Options, now: float) -> tuple[int, int]:
-    gaps = repeats = 0
-    limit = inf  # the last slot in which a number may come: that of the earliest event with a greater one, and the next
-    above = smallest = min(numbers)
+    limits: dict[int, float] = {}  # of a number: the last slot in which it comes in time
+    limit = inf
     for number in sorted(numbers, reverse=True):
-        is_past = limit < now or now == inf
-        if above > number and is_past:
-            gaps += above - number - 1
-        lines = numbers[number]
-        slots = [options.slot_of(line.time) if line.is_event else -inf for line in lines]
-        if number != smallest and min(slots) > limit:
-            gaps += is_past
-        else:
-            repeats += len(lines) - 1
-        limit = min([limit, *(options.last_slot(line.time) for line in lines if line.is_event)])
-        above = number
+        limits[number] = limit
+        limit = min([limit, *(options.last_slot(line.time) for line in numbers[number] if line.is_event)])
+    in_time = sorted(number for number in numbers if _first(numbers[number], options) <= limits[number])
+    repeats = sum(
+        len(numbers[number]) - 1
+        for number in in_time
+        if _is_past(min(limits[number], _limit_of(numbers[number], options)), now)
+    )
+    gaps = 0
+    for below, above in pairwise(in_time):
+        # Between two that came in time, what came late has its own limit, and what nobody brought that of the next.
+        known = [number for number in numbers if below < number < above]
+        for lower, upper in pairwise([below, *sorted(known), above]):
+            limit = min(limits[upper], _limit_of(numbers[upper], options))
+            gaps += (upper - lower - 1) * _is_past(limit, now)
+        gaps += sum(_is_past(limits[number], now) for number in known)
     return gaps, repeats
+
+
+def _first(lines: list[Line], options: Options) -> float:
+    return min(options.slot_of(line.time) if line.is_event else -inf for line in lines)
+
+
+def _limit_of(lines: list[Line], options: Options) -> float:
+    return min((options.last_slot(line.time) for line in lines if line.is_event), default=inf)
+
+
+def _is_past(limit: float, now: float) -> bool:
+    return limit < now or now == inf

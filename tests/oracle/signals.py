@@ -129,7 +129,7 @@ def _signal(windows: Windows, declared: Mapping[str, Any], begin: Fraction, end:
 
     # A share of a whole is seen with the whole: misses alone are a hit ratio of 0. Runs alone are no rate of loops.
     made_of = divisors if metric in divisors else [metric]
-    if not any(is_seen(count, each) and is_seen(count, each, fits) for each in made_of):
+    if not any(is_seen(count, each) for each in made_of):
         return None
     counted = [each for each in within(metric, declared.get("where", {})) if each.value is not None]
     total = series.total(counted, metric)
@@ -156,21 +156,19 @@ def _shares(metric: Metric, counted: Iterable[Observation], label: str, whole: F
     return {value: float(series.total(part, metric) / whole) for value, part in parts.items()} if whole else None
 
 
-def is_seen(count: Count, metric: Metric, fits: Fits = everything) -> bool:
+def is_seen(count: Count, metric: Metric) -> bool:
     """Whether anything that *metric* is made of stands in the logs: it might be 0, but it would have been seen."""
     of_runs = [feed for feed in metric.feeds if feed.is_of_runs]
     if of_runs:
-        return any(_is_made_of(count, feed, fits) for feed in of_runs)
-    observed = [each for each in count.observations[metric.name] if fits(tables.named(metric, each))]
+        return any(_is_made_of(count, feed) for feed in of_runs)
+    observed = count.observations[metric.name]
     is_number = metric.split is not None or any(isinstance(feed.value, str) for feed in metric.feeds)
     return any(each.value is not None for each in observed) if is_number else bool(observed)
 
 
-def _is_made_of(count: Count, feed: Feed, fits: Fits) -> bool:
+def _is_made_of(count: Count, feed: Feed) -> bool:
     if feed.value["run"] in {"open", "abandoned"}:
-        return any(fits({name: run.label(name) for name in feed.sources}) for run in count.runs)
-    if fits is not everything:
-        return True  # what is seen of any agent would be seen of each
+        return bool(count.runs)
     own, types = feed.value.get("own"), feed.value["of"]
     if own and any(event.type is feed.type and event.values.get(own) is not None for event in count.events):
         return True

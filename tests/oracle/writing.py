@@ -13,7 +13,7 @@ ABSENT = object()
 
 ODD_TEXTS = (
     None, "", "unknown", "__other__", "ü", "日本", "a b", 'quo"te', "back\\slash", "new\nline", "x" * 128, "0", "{}",
-    "é",
+    "nul\0", "é",
 )  # fmt: skip
 
 STOP_REASONS = (
