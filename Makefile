@@ -69,7 +69,7 @@ test-oldest: $(STAMP)  ## the tests of what dependencies do for us, with the old
 	@$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check --constraint $(OLDEST)/oldest.txt --editable '.[dev]'
 	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest --quiet tests/test_dependencies.py \
 		tests/test_cases.py tests/test_fastpath.py tests/test_schemas.py tests/test_hdr.py tests/test_packed.py \
-		tests/test_waker.py tests/test_server.py tests/test_cli.py tests/test_prices.py tests/test_state_dir.py
+		tests/test_private_api.py tests/test_waker.py tests/test_server.py tests/test_cli.py tests/test_prices.py tests/test_state_dir.py
 
 bench: $(STAMP)  ## lines per second, and CPU time against orjson.loads
 	@$(BIN)/python -m bench.speed

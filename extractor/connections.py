@@ -21,8 +21,9 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from extractor.http_protocol import HttpProtocol
 
 if TYPE_CHECKING:
     from extractor.access import Access
@@ -114,7 +115,7 @@ class Connections:
             connection.abort()
 
 
-class Connection(H11Protocol):
+class Connection(HttpProtocol):
     """One of them: at first plain TCP, then TLS if it is to be, then uvicorn's own."""
 
     def __init__(
@@ -144,17 +145,7 @@ class Connection(H11Protocol):
     @property
     def waits(self) -> bool:
         """Whether it is the client's turn."""
-        return not self._answering or self.flow.write_paused
-
-    @property
-    def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def is_gone(self) -> bool:
-        """Whether nobody is there any more; uvicorn, too, hears of it then."""
-        if self.transport.is_closing():
-            self.cycle.disconnected = True
-        return self.cycle.disconnected
+        return not self.is_answering or self.is_paused
 
     def abort(self) -> None:
         """Close it without another word."""
@@ -206,13 +197,10 @@ class Connection(H11Protocol):
             self._due.cancel()
         if self.task:
             self.task.cancel()  # of no use any more
-        self.app_state.clear()  # of the way back to us, which else the garbage collector has to find
-        if self.scope is not None:
-            self.scope["state"].clear()
+        self.release()
         self._connections.leave(self)
         if self._speaks:
             super().connection_lost(exc)
-            self._unset_keepalive_if_required()  # it would hold us for as long, if this was an error
 
     def data_received(self, data: bytes) -> None:
         """Some of a request."""
@@ -220,26 +208,26 @@ class Connection(H11Protocol):
             self._early += data  # TLS is through, and nobody has told us yet
             return
         super().data_received(data)
-        if not self._answering:
+        if not self.is_answering:
             if self._phase != "slow_request":
                 self._enter("slow_request", _REQUEST_SECONDS)
-        elif self._asked is not self.cycle:
-            self._asked = self.cycle
+        elif self._asked is not self.request:
+            self._asked = self.request
             self._enter("slow_reader", _ANSWER_SECONDS)
 
     def on_response_complete(self) -> None:
         """The last byte of an answer was handed over; the next request may be here already."""
         super().on_response_complete()
-        if self._answering:
-            self._asked = self.cycle
+        if self.is_answering:
+            self._asked = self.request
             self._enter("slow_reader", _ANSWER_SECONDS)
-        elif not self.flow.write_paused and not self.transport.is_closing():
+        elif not self.is_paused and not self.transport.is_closing():
             self._enter(_IDLE, IDLE_SECONDS + _CLOSING_SECONDS)
 
     def resume_writing(self) -> None:
         """The client has read on."""
         super().resume_writing()
-        if not self._answering:
+        if not self.is_answering:
             self._enter(_IDLE, IDLE_SECONDS + _CLOSING_SECONDS)
 
     def _enter(self, phase: str, seconds: float) -> None:

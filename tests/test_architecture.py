@@ -115,7 +115,8 @@ ROOMS = {
     "tls": "errors text_files web_config",
     "passwords": "",
     "access": "errors passwords tls web_config",
-    "connections": "access",
+    "http_protocol": "",
+    "connections": "access http_protocol",
     "server": "access connections errors hosts sharing",
     # what the service manager gives and is told
     "activation": "errors",
@@ -239,7 +240,7 @@ KNOWN_IN = {
     "repeated repeats series sighted sums tariffs trends updates",
     "orjson": "events",
     "prometheus_client": "exposition own_metrics samples",
-    "uvicorn": "connections server",
+    "uvicorn": "connections http_protocol server",
     "watchfiles": "waker",
     "yaml": "web_config",
     "zstandard": "packed parts",

@@ -1,10 +1,13 @@
 """A hint comes when something changed; nothing that happens to the folders ends the waiting for good."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from watchfiles import watch
 
 from extractor import waker as waker_room
 from extractor.waker import Waker
@@ -128,10 +131,10 @@ def test_no_watch_to_be_had_is_a_problem_not_an_error(
 ) -> None:
     """Past the system's limit of watches `wait` goes on by its timeout, and *problem* says so."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "OS file watch limit reached")
 
-    monkeypatch.setattr(waker_room, "RustNotify", refuse)
+    monkeypatch.setattr(waker_room, "watch", refuse)
 
     waker = waker_of(tmp_path)
 
@@ -177,20 +180,37 @@ def test_wake_ends_one_wait(tmp_path: Path, waker_of: Callable[..., Waker], ther
     timer.join()
 
 
-def test_an_interrupt_gets_through(
+def test_an_interrupt_gets_through(tmp_path: Path, waker_of: Callable[..., Waker]) -> None:
+    """Ctrl-C ends a wait as it ends anything else, and the next wait watches again."""
+    waker = waker_of(tmp_path)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            waker.wait(LONG)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    waker.wait(0.001)
+    (tmp_path / "a.jsonl").write_text("x")
+    hints_until(waker, tmp_path / "a.jsonl")
+
+
+def test_what_happens_while_it_is_made_is_hinted(
     tmp_path: Path, waker_of: Callable[..., Waker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C ends a wait as it ends anything else, though watchfiles keeps the exception to itself."""
+    """What is written after the folders are watched and before the first wait is not lost."""
 
-    class Interrupted:
-        def watch(self, *_: object) -> str:
-            return "signal"
+    def write_and_watch(*folders: str, **options: Any) -> Any:
+        events = watch(*folders, **options)
+        first = next(events)
+        (tmp_path / "a.jsonl").write_text("x")
+        while not first:
+            first = next(events)
+        yield first
+        yield from events
 
-        def close(self) -> None:
-            pass
-
+    monkeypatch.setattr(waker_room, "watch", write_and_watch)
     waker = waker_of(tmp_path)
-    monkeypatch.setattr(waker, "_notify", Interrupted())
 
-    with pytest.raises(KeyboardInterrupt):
-        waker.wait(LONG)
+    hints_until(waker, tmp_path / "a.jsonl")
