@@ -8,6 +8,7 @@ Knows nothing of terminals or text formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from extractor.catalog import OTHER, UNKNOWN, Kind
@@ -44,7 +45,8 @@ class Row(NamedTuple):
     One signal: its *value* in the current window, and in the *previous* one.
 
     *releases* are its values for the release before and for the newest one, over all that was read. What cannot be
-    compared is None. The cost of so many *unpriced* calls is not in it.
+    compared is None. The cost of so many *unpriced* calls is not in it. Where the logs cover the window before only in
+    part, an amount has no *previous* value but *rates*: how much of it there was in an hour, before and now.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Row(NamedTuple):
     releases: tuple[Measured, Measured] = (None, None)
     verdicts: tuple[Verdict, ...] = ()
     unpriced: int = 0
+    rates: tuple[float, float] | None = None
 
     @property
     def is_broken(self) -> bool:
@@ -68,17 +71,20 @@ class Releases(NamedTuple):
     newest: str
 
 
-def rows(cut: Cut, seconds: float, objectives: Objectives, unpriced: int = 0) -> Iterator[Row]:
+def rows(
+    cut: Cut, seconds: float, objectives: Objectives, unpriced: int = 0, covered: float | None = None
+) -> Iterator[Row]:
     """
     A row for each signal of every pack; windows are so many *seconds* long.
 
-    The cost of so many *unpriced* calls is not known.
+    The logs cover so many seconds of the window before; all, if *covered* is None. The cost of so many *unpriced* calls
+    is not known.
     """
     for pack in cut.whole.catalog.packs:
         found = None if pack.release is None else _releases(cut.whole, pack.release)
         only = [{str(pack.release): name} for name in found or ()]
         for signal in pack.signals:
-            row = _row(signal, cut, seconds, only, objectives)
+            row = _row(signal, cut, (seconds if covered is None else covered, seconds), only, objectives)
             yield row._replace(unpriced=unpriced) if row.unit == "usd" else row
 
 
@@ -123,14 +129,25 @@ def _releases(whole: State, label: str) -> Releases | None:
     return None if previous is None else Releases(previous, newest)
 
 
-def _row(signal: Signal, cut: Cut, seconds: float, compare: list[dict[str, str]], objectives: Objectives) -> Row:
+def _row(
+    signal: Signal, cut: Cut, lengths: tuple[float, float], compare: list[dict[str, str]], objectives: Objectives
+) -> Row:
+    covered, seconds = lengths
     unit = unit_of(signal, cut.whole.catalog.metrics)
     if not cut.events or not is_seen(signal, cut.whole):
         return Row(signal.title, unit, None)
     metric = cut.whole.catalog.metrics[signal.metric]
     is_amount = metric.kind in (Kind.COUNTER, Kind.GAUGE) and not signal.over and signal.by is None
     # Of a window that the logs cover in part the rates are right, and the amounts are not.
-    has_previous = not cut.is_first and metric.run != "open" and (cut.is_whole or not is_amount)
+    is_partial = covered < seconds
+    has_previous = not cut.is_first and metric.run != "open" and covered > 0
+    rates = None
+    if has_previous and is_partial and is_amount:
+        has_previous = False
+        if metric.kind is Kind.COUNTER:
+            hourly = replace(signal, hourly=True)
+            before, now = number(hourly, cut.previous, covered), number(hourly, cut.current, seconds)
+            rates = None if before is None or now is None else (before, now)
     before_and_newest = [
         None if is_amount or not all(values(signal, cut.whole, label) for label in only)
         else _measured(signal, cut.whole, seconds, only)
@@ -140,9 +157,10 @@ def _row(signal: Signal, cut: Cut, seconds: float, compare: list[dict[str, str]]
         signal.title,
         unit,
         _measured(signal, cut.current, seconds),
-        _measured(signal, cut.previous, seconds) if has_previous else None,
+        _measured(signal, cut.previous, covered) if has_previous else None,
         (before_and_newest[0], before_and_newest[1]) if before_and_newest else (None, None),
         tuple(_verdicts(signal, cut.current, seconds, objectives)),
+        rates=rates,
     )
 
 

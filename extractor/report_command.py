@@ -7,6 +7,7 @@ Knows nothing of how anything is measured or judged.
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from extractor.progress import shown
 from extractor.replay import Options, Replay, Replayed
 from extractor.schemas import load
 from extractor.settings import Command
-from extractor.tabulation import Status, Table, as_json, lines, period_text
+from extractor.tabulation import Status, Table, as_json, lines, notes, period_text
 from extractor.windows import Cut, Windows
 
 _COLOURS = {Status.OK: "green", Status.BROKEN: "red"}
@@ -63,9 +64,11 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
     cut, replayed = _read(paths, window, options)
     lines_read, rejects = replayed.stats.lines_read, replayed.stats.rejects.total()
     unpriced = replayed.stats.unpriced
-    judged = (*rows(cut, window, wanted, unpriced.total()), rejected(lines_read, rejects, wanted))
+    covered = None if cut.is_first or cut.is_whole else max(cut.since[1] - replayed.stats.earliest, 0.0)
+    judged = (*rows(cut, window, wanted, unpriced.total(), covered), rejected(lines_read, rejects, wanted))
     previous = None if cut.is_first else cut.since
-    table = Table(judged, (cut.since[1], cut.until), previous, compared(cut))
+    now = time.time()
+    table = Table(judged, (cut.since[1], cut.until), previous, compared(cut), covered, is_over=cut.until <= now)
     if form == "json":
         read = {
             "lines": lines_read,
@@ -75,7 +78,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
         }
         click.echo(printable_json(json.dumps(read | as_json(table), indent=1, ensure_ascii=False)))
     else:
-        _print(table, cut)
+        _print(table, now, found=cut.events)
         models = ", ".join(sorted(unpriced))
         _note(f"costs are without {unpriced.total():,} calls, of unknown price: {models}" if unpriced else "")
         _note(f"broken: {', '.join(row.title for row in table.broken)}" if table.broken else "")
@@ -103,11 +106,11 @@ def _read(paths: tuple[str, ...], window: float, options: dict[str, Any]) -> tup
     return windows.cut(), replayed
 
 
-def _print(table: Table, cut: Cut) -> None:
+def _print(table: Table, now: float, *, found: bool) -> None:
     # https://no-color.org: what it is set to does not matter. Without it, click asks whether this is a terminal.
     colour = False if os.environ.get("NO_COLOR") else None
-    if cut.events:
-        click.echo(period_text(table.current) + _compared(table, cut) + "\n")
+    if found:
+        click.echo("; ".join([period_text(table.current), *notes(table, now)]) + "\n")
     else:
         click.echo("no event found\n")
     for line in lines(table):
@@ -120,9 +123,3 @@ def _print(table: Table, cut: Cut) -> None:
 def _note(text: str) -> None:
     if text:
         click.echo("\n" + printable(text))
-
-
-def _compared(table: Table, cut: Cut) -> str:
-    if table.previous is None:
-        return "; there is nothing before to compare with"
-    return "" if cut.is_whole else "; the window before is not whole, so amounts are not compared"

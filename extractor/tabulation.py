@@ -16,6 +16,7 @@ from extractor.judgement import Measured, Releases, Row, Verdict
 from extractor.objective import Direction, Objective
 from extractor.report import Figure, shown
 
+_DAY = 86400  # seconds
 _EXACT = 100_000  # below that a plain number is not shortened
 _WIDE = 16  # characters of a name in a column; a commit has 40
 _ROUGH = 100  # below that it has decimals
@@ -39,12 +40,19 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The rows, the windows they are of (since and until, in seconds since the epoch) and the releases compared."""
+    """
+    The rows, the windows they are of (since and until, in seconds since the epoch) and the releases compared.
+
+    The logs cover so many seconds of the previous window; all, if *covered* is None. The current one *is_over*, or ends
+    in the future.
+    """
 
     rows: tuple[Row, ...]
     current: tuple[float, float]
     previous: tuple[float, float] | None
     releases: Releases | None
+    covered: float | None = None
+    is_over: bool = True
 
     @property
     def broken(self) -> list[Row]:
@@ -68,12 +76,36 @@ def lines(table: Table) -> Iterator[Line]:
 def as_json(table: Table) -> dict[str, Any]:
     """The table as plain values."""
     return {
-        "current": period_of(table.current),
-        "previous": None if table.previous is None else period_of(table.previous),
+        "current": {**period_of(table.current), "is_over": table.is_over},
+        "previous": None
+        if table.previous is None
+        else {**period_of(table.previous), "covered_seconds": _covered(table)},
         "releases": None if table.releases is None else table.releases._asdict(),
         "broken": [row.title for row in table.broken],
         "signals": [_signal(row, compared=table.releases is not None) for row in table.rows],
     }
+
+
+def notes(table: Table, now: float) -> Iterator[str]:
+    """What is odd about the windows: one that is not over at *now*, or a previous one that is not whole."""
+    if not table.is_over:
+        yield f"it ends {_duration(table.current[1] - now)} in the future"
+    if table.previous is None:
+        yield "there is nothing before to compare with"
+    elif table.covered is not None:
+        of = _duration(table.previous[1] - table.previous[0])
+        covered = f"the logs cover {_duration(table.covered)} of its {of}"
+        yield f"the window before is not whole: {covered}, so amounts are compared by rate"
+
+
+def _covered(table: Table) -> float | None:
+    if table.previous is None:
+        return None
+    return table.previous[1] - table.previous[0] if table.covered is None else table.covered
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / _DAY:.1f} days" if seconds >= 2 * _DAY else shown(Figure("", "", seconds, "seconds"))
 
 
 def period_text(period: tuple[float, float]) -> str:
@@ -91,7 +123,8 @@ def status(row: Row) -> Status:
 
 
 def _cells(row: Row, *, compared: bool) -> list[str]:
-    cells = [row.title, value(row), trend(row.unit, row.previous, row.value)]
+    change = trend(row.unit, row.previous, row.value) if row.rates is None else trend("", *row.rates)
+    cells = [row.title, value(row), change]
     if compared:
         cells.append(trend(row.unit, *row.releases))
     return [*cells, said(row)]
@@ -181,6 +214,7 @@ def _signal(row: Row, *, compared: bool) -> Mapping[str, Any]:
         "unit": row.unit,
         "value": row.value,
         "previous": row.previous,
+        "hourly": None if row.rates is None else dict(zip(("previous", "value"), row.rates, strict=True)),
         "status": status(row) or None,
         "objectives": [
             {

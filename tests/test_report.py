@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from fractions import Fraction
@@ -328,14 +329,42 @@ def test_one_window_only(log: Log, report: Report, found: Callable[..., Any]) ->
 
 
 def test_amounts_are_not_compared_with_part_of_a_window(log: Log, report: Report, found: Callable[..., Any]) -> None:
-    """If the logs begin within the window before, rates are compared and amounts are not."""
-    log.append(*run_of(0, "a"), *run_of(40, "b"))
-    rows = signals(found("--window", "30s"))
+    """If the logs begin within the window before, amounts are compared by rate, and how much is covered is said."""
+    log.append(*run_of(0, "a"), *run_of(1, "a2"), *run_of(40, "b"))
+    content = found("--window", "30s")
+    rows = signals(content)
+    covered = content["previous"]["covered_seconds"]
 
     assert (None, 1.0) == (rows["Runs"]["previous"], rows["Success rate"]["previous"])
-    assert "the window before is not whole" in report(log.path, "--window", "30s").output
+    assert 20 < covered < 22  # from 10 seconds before the end of the first run on
+    assert {"previous": pytest.approx(2 * 3600 / covered), "value": 120.0} == rows["Runs"]["hourly"]
+    assert pytest.approx(220 * 3600 / covered) == rows["Tokens per hour"]["hourly"]["previous"]
+    shown = report(log.path, "--window", "30s").output
+    assert f"the window before is not whole: the logs cover {covered:.3g} s of its 30 s" in shown
+    assert re.search(r"^Runs +1 +-6[0-9]%", shown, re.MULTILINE)
     log.append(tool_call(-60))
-    assert 1.0 == signals(found("--window", "30s"))["Runs"]["previous"]
+    rows = signals(found("--window", "30s"))
+    assert (2.0, None) == (rows["Runs"]["previous"], rows["Runs"]["hourly"])
+
+
+def test_a_window_that_is_not_over_is_told(log: Log, report: Report, found: Callable[..., Any]) -> None:
+    """The end of a window is rounded up: it may be in the future, which is said."""
+    log.append(*run_of(time.time() - T0 - 60, "a"))
+
+    assert not found("--window", "30d")["current"]["is_over"]
+    assert re.search(r" UTC; it ends [0-9.]+ (h|min|s) in the future; ", report(log.path, "--window", "30d").output)
+    assert found("--window", "30d", "--until", "yesterday")["current"]["is_over"]
+    assert "future" not in report(log.path, "--window", "1s").output
+
+
+def test_a_long_window_is_compared_with_the_little_there_is(log: Log, found: Callable[..., Any]) -> None:
+    """What is covered of the window before is known to the event, not to a thirtieth of a window."""
+    hour, day = 3600, 86400
+    log.append(*[tool_call(day - hour / 2 + at) for at in range(0, 1800, 60)], tool_call(2 * 30 * day + 5))
+    log.append(*[tool_call(31 * day + at * hour, tool="late") for at in range(24)])
+    content = found("--window", "30d", "--until", "2026-02-01")
+
+    assert pytest.approx(hour / 2) == content["previous"]["covered_seconds"]
 
 
 def test_two_releases(log: Log, report: Report, found: Callable[..., Any]) -> None:
