@@ -63,8 +63,13 @@ def counting(catalog: Catalog) -> Catalog:
 
 
 def advice(catalog: Catalog, state: State) -> Iterator[Advice]:
-    """What the logs behind *state*, which was counted with `counting` of *catalog*, say of all recommendations."""
-    for pack in catalog.packs:
+    """
+    What the logs behind *state*, which was counted with `counting` of *catalog*, say of all recommendations.
+
+    Of a pack without events nothing is said.
+    """
+    seen = {pack.name for pack in state.packs_seen()}
+    for pack in (pack for pack in catalog.packs if pack.name in seen):
         for place, recommendation in enumerate(pack.recommended):
             types = [pack.events[name] for name in recommendation.events]
             having, events = (_count(state, _name(pack, place, what)) for what in ("having", "events"))

@@ -75,15 +75,19 @@ def rows(
     cut: Cut, seconds: float, objectives: Objectives, unpriced: int = 0, covered: float | None = None
 ) -> Iterator[Row]:
     """
-    A row for each signal of every pack; windows are so many *seconds* long.
+    A row for each signal of every pack that had events; windows are so many *seconds* long.
 
     The logs cover so many seconds of the window before; all, if *covered* is None. The cost of so many *unpriced* calls
     is not known.
     """
-    for pack in cut.whole.catalog.packs:
+    done: set[Signal] = set()
+    for pack in cut.whole.packs_seen():
         found = None if pack.release is None else _releases(cut.whole, pack.release)
         only = [{str(pack.release): name} for name in found or ()]
         for signal in pack.signals:
+            if signal in done:
+                continue
+            done.add(signal)
             row = _row(signal, cut, (seconds if covered is None else covered, seconds), only, objectives)
             yield row._replace(unpriced=unpriced) if row.unit == "usd" else row
 

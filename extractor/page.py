@@ -141,7 +141,8 @@ def _duration(seconds: float) -> str:
 
 def _cards(known: Known) -> Iterator[Card]:
     values = {each.row.title: tabulation.value(each.row) for each in known.status.signals}
-    yield Card("Runs in progress", f"{sum(runs for _, runs in known.status.in_progress):,}")
+    if known.status.has_runs:
+        yield Card("Runs in progress", f"{sum(runs for _, runs in known.status.in_progress):,}")
     if known.status.spent is not None:
         yield _spent(known.status.spent, known.now)
     for title in ("Success rate", "Run latency p95"):

@@ -36,10 +36,9 @@ class Figure(NamedTuple):
 
 
 def figures(state: State) -> Iterator[Figure]:
-    """The rows of every pack's report, in the order of their declaration."""
-    for pack in state.catalog.packs:
-        for row in pack.report:
-            yield from _row(state, row)
+    """The rows of the reports of all packs that had events, each once, in the order of their declaration."""
+    for row in dict.fromkeys(row for pack in state.packs_seen() for row in pack.report):
+        yield from _row(state, row)
 
 
 def _row(state: State, row: ReportRow) -> Iterator[Figure]:

@@ -250,6 +250,21 @@ class State:
         totals = self._totals.get(metric)
         return totals is None or any(place in self.accounts[pack].present for pack, place in totals)
 
+    def packs_seen(self) -> tuple[Pack, ...]:
+        """
+        The packs of which there were events; all packs if there were none at all.
+
+        Metrics that packs share do not tell them apart, unless a pack has no others.
+        """
+        packs = self.catalog.packs
+        fed = {pack.name: {feed.metric for event in pack.events.values() for feed in event.feeds} for pack in packs}
+        seen = []
+        for pack in packs:
+            others = set[str]().union(*(fed[other.name] for other in packs if other is not pack))
+            if any(self.families[name].seen for name in fed[pack.name] - others or fed[pack.name]):
+                seen.append(pack)
+        return tuple(seen) or packs
+
     def open_runs(self) -> int:
         """How many runs are open now."""
         return sum(1 for accounts in self.accounts.values() for _ in accounts.runs.open(self._moment))

@@ -70,6 +70,7 @@ class Status(NamedTuple):
     in_progress: tuple[tuple[str, int], ...]
     spent: Spent | None
     plots: tuple[Plot, ...]
+    has_runs: bool = True
 
 
 class Taken(NamedTuple):
@@ -83,6 +84,7 @@ class Taken(NamedTuple):
     plots: Mapping[str, tuple[str, str, dict[str, Pile]]]
     in_progress: Mapping[str, int]
     unpriced: int
+    signals: frozenset[int]  # the places of those of packs that had events
 
 
 class Monitor:
@@ -93,7 +95,7 @@ class Monitor:
         self._stats = stats
         self._objectives = objectives
         self._tallies = Tallies(state)
-        self._signals = [signal for pack in state.catalog.packs for signal in pack.signals]
+        self._signals = list(dict.fromkeys(signal for pack in state.catalog.packs for signal in pack.signals))
         self._labels = [(whose_label(s, objectives) or "agent") if s.objective else None for s in self._signals]
         self.lines = self._read_lines()
         self._cost = self._find_cost()
@@ -132,6 +134,7 @@ class Monitor:
             self._plots(),
             _by_name(in_progress),
             self._stats.unpriced.total(),
+            frozenset(self._signals.index(signal) for pack in self._state.packs_seen() for signal in pack.signals),
         )
 
     def status(self, taken: Taken) -> Status:
@@ -147,11 +150,12 @@ class Monitor:
             is_partial=past.is_partial,
             trend_since=past.begins,
             signals=(
-                *(self._signal(place, signal, taken) for place, signal in enumerate(self._signals)),
+                *(self._signal(place, self._signals[place], taken) for place in sorted(taken.signals)),
                 Shown(row, ever, points),
             ),
             in_progress=tuple(sorted(taken.in_progress.items(), key=lambda item: (-item[1], item[0]))),
-            spent=self._spent(past),
+            has_runs=any(self._metric(self._signals[place]).run == "open" for place in taken.signals),
+            spent=self._spent(past) if taken.signals.issuperset(self._cost) else None,
             plots=tuple(_plot(*plot) for plot in taken.plots.values()),
         )
 
@@ -184,7 +188,7 @@ class Monitor:
 
     def _plots(self) -> dict[str, tuple[str, str, dict[str, Pile]]]:
         plots = {}
-        for pack in self._state.catalog.packs:
+        for pack in self._state.packs_seen():
             for row in pack.report:
                 metric = self._state.families[row.metric].metric
                 if metric.kind is Kind.SUMMARY and base_unit(metric) == "seconds" and metric.label_names:
