@@ -125,7 +125,7 @@ class Ledger:
 
     def dump(self) -> list[Any]:
         """Everything that is kept, as plain values."""
-        return [self._names, *(column.tobytes() for column in self._join())]
+        return [list(self._names), *(column.tobytes() for column in self._join())]
 
     def load(self, dumped: list[Any], slots: float) -> None:
         """Take over what `dump` gave, with the same totals; a slot was as long as so many *slots* are now."""

@@ -175,7 +175,7 @@ class Repeats:
         names, sayings, calls, before, reports = self.kept()
         columns = [column.tobytes() for column in calls[:4]]
         said = {run: sorted(each) for run, each in reports.items()}
-        return [names, sayings, columns, before, said, calls.orders.dump()]
+        return [names, sayings, columns, dict(before), said, calls.orders.dump()]
 
     def load(self, dumped: list[Any]) -> None:
         """Take over what `dump` gave, of the same pattern."""

@@ -96,7 +96,7 @@ class Runs:
         kept = []
         for name, run in self.stretches():
             ending = run.ending
-            said: object = run.fields
+            said: object = list(run.fields)
             if ending is not None:
                 said = (ending.time, adds.setdefault(ending.adds, len(adds)), *ending[2:])
             seen = (run.first, run.last, run.started, run.ends, run.settled, list(run.odd))

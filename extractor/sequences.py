@@ -103,7 +103,9 @@ class Sequences:
 
     def dump(self) -> list[Any]:
         """Everything known, as plain values."""
-        known = {name: [each.spans, each.decided, each.lowest, each.missing] for name, each in self._writers.items()}
+        known = {
+            name: [[*each.spans], each.decided, each.lowest, [*each.missing]] for name, each in self._writers.items()
+        }
         return [self.gaps, self.repeats, known]
 
     def load(self, dumped: list[Any] | dict[str, int], slots: float = 1) -> None:

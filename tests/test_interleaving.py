@@ -71,6 +71,25 @@ def read(files: Sequence[File], draw: Random | None) -> State:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_a_dump_stays_as_it_is(seed: int) -> None:
+    """A checkpoint is written while reading goes on: nothing that is read later gets into what was dumped before."""
+    log = logs.make(seed, is_live=True)
+    files = [File(*each) for each in cuts.ended(log.files, 60 * SECOND).items()]
+    state, draw = State(default_catalog()), Random(seed)
+    pipeline = Pipeline(state, Stats(), lambda: inf, lambda _: None)
+    dumps = []
+    while left := [file for file in files if file.place < len(file.lines)]:
+        file = draw.choice(left)
+        pipeline.feed(default_catalog().default_pack, file.name, [file.read(draw.choice(AT_ONCE))], file.rank)
+        state.read_to = min(file.oldest for file in files)
+        pipeline.fold()
+        dumped = state.dump()
+        dumps.append((dumped, msgspec.msgpack.encode(dumped)))
+
+    assert [msgspec.msgpack.encode(dumped) for dumped, _ in dumps] == [encoded for _, encoded in dumps]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_any_interleaving_gives_the_same(seed: int) -> None:
     """What is settled early, while other files are behind, is what is known when everything was read."""
     log = logs.make(seed, is_live=True, is_large=seed % 4 == 0)
