@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from extractor import alerts, exposition, health
-from extractor.catalog import Catalog, Metric
-from extractor.cli import main
-from extractor.objectives import Objectives
-from extractor.options import BROKEN
-from extractor.own_metrics import OwnCollector
-from extractor.run_options import RELOADED
-from extractor.schemas import load
-from extractor.settings import commands_of, configurable
-from extractor.state import State
-from extractor.stats import Stats
+from extractor.cli.main import main
+from extractor.cli.options import BROKEN
+from extractor.cli.settings import commands_of, configurable
+from extractor.exposition import text
+from extractor.exposition.self_metrics import OwnCollector
+from extractor.report.objectives import Objectives
+from extractor.report.rules import agent_alerts, extractor_alerts
+from extractor.schema.load import load
+from extractor.schema.model import Catalog, Metric
+from extractor.service.options import RELOADED
+from extractor.state.state import State
+from extractor.state.stats import Stats
 from samples.grafana.panels import ROWS
 
 
@@ -61,7 +62,7 @@ def metrics() -> str:
 
 def _type(metric: Metric) -> str:
     """The type as OpenMetrics has it."""
-    found = re.search(r"^# TYPE \S+ (\w+)$", exposition.header(metric, openmetrics=True), re.MULTILINE)
+    found = re.search(r"^# TYPE \S+ (\w+)$", text.header(metric, openmetrics=True), re.MULTILINE)
     assert found is not None
     return found[1]
 
@@ -90,7 +91,7 @@ def objectives() -> str:
 
 def alert_rules() -> str:
     """The alerts, in a table."""
-    groups = alerts.alerts(Objectives(), load().buckets()) | health.alerts(Objectives(), "extractor")
+    groups = agent_alerts.alerts(Objectives(), load().buckets()) | extractor_alerts.alerts(Objectives(), "extractor")
     rows = [
         f"| [{each.name}](#{each.name.lower()}) | {each.severity} | {each.hold} | {_plain(each.summary)} |"
         for group in groups.values()

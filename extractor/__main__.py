@@ -10,10 +10,10 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 # numpy would start a thread on every core for the multiplication of matrices; there are none here.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from extractor.streams import open_standard_streams
+from extractor.cli.streams import open_standard_streams
 
 # isort: split
-from extractor.cli import main as commands  # what it imports loads numpy
+from extractor.cli.main import main as commands  # what it imports loads numpy
 
 
 def main() -> None:

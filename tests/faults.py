@@ -11,18 +11,20 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from extractor import counting, daemon, own_metrics
-from extractor.accounts import Accounts
-from extractor.contents import Contents
-from extractor.fastpath import FastPath
-from extractor.keeper import Keeper
-from extractor.overview import Overview
-from extractor.rejects import RejectFile
-from extractor.scrape import SeriesText
-from extractor.sources import Source
-from extractor.state import State
-from extractor.tail import Tail
-from extractor.trends import Trends
+from extractor.exposition import self_metrics
+from extractor.ingest import counting
+from extractor.ingest.fastpath import FastPath
+from extractor.service import daemon
+from extractor.service.persistence import Keeper
+from extractor.service.rejects import RejectFile
+from extractor.state.runs.settlement import Accounts
+from extractor.state.state import State
+from extractor.tail.admission import Contents
+from extractor.tail.file import Source
+from extractor.tail.tailer import Tail
+from extractor.web.page.history import Trends
+from extractor.web.page.monitor import Overview
+from extractor.web.scrape import SeriesText
 
 MARK = "bomb"
 
@@ -88,7 +90,7 @@ STAGES: dict[str, list[Place]] = {
     "folded": [(Overview, "folded", seen)],
     "page": [(Overview, "page", seen)],
     "scrape": [(SeriesText, "write", seen)],
-    "own": [(own_metrics.OwnText, "write", lambda _: True)],
+    "own": [(self_metrics.OwnText, "write", lambda _: True)],
     "checkpoint": [(Keeper, "_dump", lambda _: True)],
     "save": [(Keeper, "_write", lambda _: True)],
     "rejects": [(RejectFile, "write", lambda _: True)],

@@ -29,14 +29,15 @@ from unittest.mock import patch
 
 import msgspec
 
-from extractor import objectives, price_files
-from extractor.checkpoint import StateDirectory
+from extractor.cost import price_file
 from extractor.errors import CheckpointError, ObjectivesError, PricesError, SchemaError
-from extractor.fastpath import FastPath
-from extractor.lines import Blob, LineBuffer
-from extractor.reject_entries import Line, entry_of, read_entry
-from extractor.schemas import default_pack, load
-from extractor.state import State
+from extractor.ingest.fastpath import FastPath
+from extractor.report import objectives
+from extractor.schema.load import default_pack, load
+from extractor.service.checkpoint import StateDirectory
+from extractor.service.reject_entry import Line, entry_of, read_entry
+from extractor.state.state import State
+from extractor.tail.line_buffer import Blob, LineBuffer
 from tests.packs import changed, write
 from tests.reading import T0, Reader, default_catalog, text
 from tests.using import use
@@ -144,7 +145,7 @@ def settings(data: bytes) -> None:
         objectives.load(path)
     for name in ("prices.toml", "prices.json"):
         with suppress(PricesError, UnicodeDecodeError):
-            price_files.parse(data.decode(), name)
+            price_file.parse(data.decode(), name)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

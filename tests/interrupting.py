@@ -14,9 +14,9 @@ from signal import SIGALRM
 from types import FrameType
 from typing import Any
 
-from extractor import appender, calls, emit, interrupts, plain, usage, writer
+from extractor.emit import appender, calls, encode, interrupts, log, usage, writer
 
-FILES = {str(module.__file__) for module in (appender, calls, emit, interrupts, plain, usage, writer)}
+FILES = {str(module.__file__) for module in (appender, calls, log, interrupts, encode, usage, writer)}
 
 Handler = Callable[[int, FrameType], None]
 Interrupted = Callable[[Callable[[], object], Handler], None]

@@ -12,14 +12,15 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from extractor import exposition, samples
-from extractor.catalog import Catalog
-from extractor.lines import Blob
-from extractor.pipeline import Pipeline, Rejected
-from extractor.schemas import load
-from extractor.state import State
-from extractor.stats import Stats
-from extractor.updates import Listener
+from extractor.exposition import samples
+from extractor.exposition import text as exposition
+from extractor.ingest.pipeline import Pipeline, Rejected
+from extractor.schema.load import load
+from extractor.schema.model import Catalog
+from extractor.state.state import State
+from extractor.state.stats import Stats
+from extractor.state.updates import Listener
+from extractor.tail.line_buffer import Blob
 
 T0 = 1_767_225_600.0
 """2026-01-01T00:00:00Z, where the tests' events begin."""

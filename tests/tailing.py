@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from extractor.lines import Blob, Piece, TooLong
-from extractor.tail import Chunk, Tail
+from extractor.tail.line_buffer import Blob, Piece, TooLong
+from extractor.tail.tailer import Chunk, Tail
 
 
 def is_log(name: str) -> bool:

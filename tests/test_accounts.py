@@ -2,10 +2,10 @@
 
 import pytest
 
-from extractor.lines import Blob
-from extractor.pipeline import Pipeline
-from extractor.state import State
-from extractor.stats import Stats
+from extractor.ingest.pipeline import Pipeline
+from extractor.state.state import State
+from extractor.state.stats import Stats
+from extractor.tail.line_buffer import Blob
 from tests.reading import Reader, default_catalog, line, llm_call, read, sampled, tool_call
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.activation import handed_over
 from extractor.errors import ServerError
+from extractor.service.activation import handed_over
 from tests.conftest import Log
 from tests.managers import extractor, managed
 from tests.reading import tool_call

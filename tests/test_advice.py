@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from extractor.advice import Advice, advice, counting
-from extractor.cli import main
-from extractor.schemas import load
+from extractor.cli.main import main
+from extractor.report.coverage import Advice, advice, counting
+from extractor.schema.load import load
 from tests.conftest import Log
 from tests.reading import default_catalog, event_schema, line, llm_call, read, tool_call, write_pack
 

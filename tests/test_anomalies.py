@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.state import State
+from extractor.state.state import State
 from tests.reading import Reader, default_catalog, line, read, tool_call
 
 LATE = 100  # seconds after an end: longer than any linger

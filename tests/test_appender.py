@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from extractor.appender import Appender
+from extractor.emit.appender import Appender
 
 LINE = b"<line>\n"
 TORN = b"#torn"

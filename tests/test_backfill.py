@@ -15,14 +15,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from extractor.backfill import Backfill, Written
-from extractor.catalog import Catalog
-from extractor.document import Document
-from extractor.exposition import metadata
-from extractor.replay import Options, Replay
-from extractor.spill import HELD, Spill
-from extractor.state import State
-from extractor.steps import step_seconds
+from extractor.exposition.text import metadata
+from extractor.history.backfill import Backfill, Written
+from extractor.history.external_sort import HELD, Spill
+from extractor.history.openmetrics import Document
+from extractor.history.replay import Options, Replay
+from extractor.history.steps import step_seconds
+from extractor.schema.model import Catalog
+from extractor.state.state import State
 from tests.reading import T0, default_catalog, event_schema, line, read, text, tool_call, write_pack
 from tests.servers import DEADLINE
 from tests.test_state import apart, events_at
@@ -208,7 +208,7 @@ def test_spill_has_room_on_disk_only() -> None:
     code = """
 import random, resource
 from extractor.errors import OutputError
-from extractor.spill import Spill
+from extractor.history.external_sort import Spill
 spill = Spill(1 << 20)
 block = random.Random(1).randbytes(10 << 10)
 resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from extractor.blocks import Blocks
-from extractor.cli import main
-from extractor.document import Document
+from extractor.cli.main import main
 from extractor.errors import OutputError
+from extractor.history.blocks import Blocks
+from extractor.history.openmetrics import Document
 from tests.conftest import Log
 from tests.reading import line, tool_call
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from extractor.pipeline import Rejected
-from extractor.printing import FORMATS
-from extractor.replay import Options, Replay
-from extractor.schemas import load
+from extractor.cli.output import FORMATS
+from extractor.history.replay import Options, Replay
+from extractor.ingest.pipeline import Rejected
+from extractor.schema.load import load
 from tests.reading import tool_call
 
 CASES = sorted(path for path in Path("tests/cases").iterdir() if path.is_dir())

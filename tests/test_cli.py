@@ -12,11 +12,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from extractor.catalog import Catalog
-from extractor.cli import main
-from extractor.options import BROKEN, GROUPS, relative_time
-from extractor.own_log import PRIORITIES
-from extractor.run_command import Level
+from extractor.cli.main import main
+from extractor.cli.options import BROKEN, GROUPS, relative_time
+from extractor.cli.run import Level
+from extractor.schema.model import Catalog
+from extractor.service.log import PRIORITIES
 from tests.conftest import Log
 from tests.reading import T0, default_catalog, line, tool_call
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.series import Summary
+from extractor.state.series import Summary
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import default_catalog, tool_call

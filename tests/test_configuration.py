@@ -11,9 +11,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from extractor.cli import main
-from extractor.options import PathText
-from extractor.settings import commands_of, configurable
+from extractor.cli.main import main
+from extractor.cli.options import PathText
+from extractor.cli.settings import commands_of, configurable
 from tests.conftest import Log
 from tests.reading import tool_call
 

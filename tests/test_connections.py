@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from extractor import connections
-from extractor.access import Access
-from extractor.server import Pages, Server, listen
-from extractor.sharing import Shared
+from extractor.web import connections
+from extractor.web.app import Pages, Server, listen
+from extractor.web.auth import Access
+from extractor.web.sharing import Shared
 from tests.certificates import make_all
 from tests.servers import DEADLINE, eventually
 

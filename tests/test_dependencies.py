@@ -39,7 +39,7 @@ def test_what_is_installed_is_allowed(requirement: Requirement) -> None:
 
 
 def test_each_is_used_and_nothing_else() -> None:
-    """Every package that is asked for at run time is imported by a room of ours."""
+    """Every package that is asked for at run time is imported by a package of ours."""
     asked = (each.name for extra in ("", "cost", "web") for each in allowed()[extra])
     imported = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in asked}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from extractor.catalog import Catalog
+from extractor.schema.model import Catalog
 from tests.reading import event_schema, line, read, sampled, write_pack
 
 HELP = {"help": "Help."}

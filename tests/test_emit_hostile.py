@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor import emit
-from extractor.events import Event, Reason, Reject, read_line
+from extractor.events.reader import Event, Reason, Reject, read_line
 from tests.reading import default_catalog
 
 PACK = default_catalog().default_pack

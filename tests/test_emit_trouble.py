@@ -324,7 +324,7 @@ def test_a_full_disk_and_many_processes(small_disk):
 VICTIM = """
 import sys
 from pathlib import Path
-from extractor.appender import Appender
+from extractor.emit.appender import Appender
 appender = Appender(Path(sys.argv[1]), "")
 line = b"x" * 3_000_000 + b"\\n"
 while True: appender.append(line)

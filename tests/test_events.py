@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.events import Event, Reason, Reject, lines_of, read_line, rfc_3339
+from extractor.events.reader import Event, Reason, Reject, lines_of, read_line, rfc_3339
 from tests.reading import T0, Reader, default_catalog, line, tool_call
 
 PACK = default_catalog().default_pack

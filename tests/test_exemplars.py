@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
-from extractor import exposition
-from extractor.catalog import Catalog
-from extractor.exemplars import Exemplar, Exemplars
-from extractor.schemas import load
-from extractor.state import State
+from extractor.exposition import text as exposition
+from extractor.schema.load import load
+from extractor.schema.model import Catalog
+from extractor.state.exemplars import Exemplar, Exemplars
+from extractor.state.state import State
 from tests.reading import (
     T0,
     Reader,

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from extractor import samples
-from extractor.catalog import Catalog
-from extractor.own_metrics import OwnText
-from extractor.state import State
-from extractor.stats import OWN, Stats
+from extractor.exposition import samples
+from extractor.exposition.self_metrics import OwnText
+from extractor.schema.model import Catalog
+from extractor.state.state import State
+from extractor.state.stats import OWN, Stats
 from tests.reading import default_catalog, event_schema, line, llm_call, read, text, tool_call, write_pack
 
 EVERYTHING = [

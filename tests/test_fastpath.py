@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from extractor.catalog import Catalog
-from extractor.fastpath import FastPath
+from extractor.ingest.fastpath import FastPath
+from extractor.schema.model import Catalog
 from tests.reading import T0, Reader, default_catalog, event_schema, line, llm_call, text, tool_call, write_pack
 
 Outcome = tuple[str, list[object], int, int, int]

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from bench.gen import START, lines
-from extractor.objectives import Objectives, load, parse
-from extractor.promql import increase
+from extractor.report.objectives import Objectives, load, parse
+from extractor.report.rules.promql import increase
 from samples.grafana.dashboard import ANY, VARIABLES, dashboard
 from tests.servers import eventually, get, query, running
 from tests.test_rules import ALERTS, LIMIT

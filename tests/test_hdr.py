@@ -9,9 +9,9 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from extractor.hdr import RELATIVE_ERROR, Counts, Window, indexes_of, quantiles, rank
-from extractor.series import Summary
-from extractor.sums import Numbers
+from extractor.state.exact_sum import Numbers
+from extractor.state.hdr import RELATIVE_ERROR, Counts, Window, indexes_of, quantiles, rank
+from extractor.state.series import Summary
 
 HIGHEST = 2**62 / 1e9  # base units
 WANTED = (0.0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)

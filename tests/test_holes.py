@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.holes import BLOCK_BYTES, MOST_BYTES, Search, text_at, text_end, text_length
+from extractor.tail.holes import BLOCK_BYTES, MOST_BYTES, Search, text_at, text_end, text_length
 
 PARTS = st.lists(
     st.tuples(st.sampled_from(["text", "zeros", "hole", "allocated"]), st.sampled_from([1, 100, 4096, 5000, 70_000])),

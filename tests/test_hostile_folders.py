@@ -10,12 +10,12 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from extractor.cli import main
-from extractor.folders import MAX_DEPTH
-from extractor.happenings import Unreadable
-from extractor.positions import Position
-from extractor.tail import Tail
-from extractor.waker import Waker
+from extractor.cli.main import main
+from extractor.tail.changes import Unreadable
+from extractor.tail.discovery import MAX_DEPTH
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
+from extractor.tail.waker import Waker
 from tests.killing import Victim
 from tests.reading import tool_call
 from tests.servers import eventually

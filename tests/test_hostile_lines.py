@@ -18,10 +18,10 @@ import msgspec
 import pytest
 import zstandard
 
-from extractor.lines import LineBuffer
-from extractor.packed import MAX_WINDOW_BYTES
-from extractor.state import State
-from extractor.tail import Tail
+from extractor.state.state import State
+from extractor.tail.compression import MAX_WINDOW_BYTES
+from extractor.tail.line_buffer import LineBuffer
+from extractor.tail.tailer import Tail
 from tests.conftest import IN_CI, Log
 from tests.fuzz import judged
 from tests.reading import (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from extractor.cli import main
-from extractor.hosts import Hosts, host_of, is_loopback
-from extractor.server import listen
+from extractor.cli.main import main
+from extractor.web.app import listen
+from extractor.web.hosts import Hosts, host_of, is_loopback
 from tests.browser import CHROMIUM, browsing
 from tests.conftest import Log
 from tests.killing import Victim

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.intake import Intake
-from extractor.pipeline import Pipeline
-from extractor.state import State
-from extractor.stats import Stats
+from extractor.ingest.pipeline import Pipeline
+from extractor.service.follower import Intake
+from extractor.state.state import State
+from extractor.state.stats import Stats
 from tests.reading import default_catalog, line, read, sampled, text, tool_call
 
 LINGER = 5.0

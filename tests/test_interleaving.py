@@ -8,12 +8,12 @@ from random import Random
 import msgspec
 import pytest
 
-from extractor.events import time_of
-from extractor.lines import Blob
-from extractor.orders import rank
-from extractor.pipeline import Pipeline
-from extractor.state import State
-from extractor.stats import Stats
+from extractor.events.reader import time_of
+from extractor.ingest.pipeline import Pipeline
+from extractor.state.event_order import rank
+from extractor.state.state import State
+from extractor.state.stats import Stats
+from extractor.tail.line_buffer import Blob
 from tests.oracle import cuts, logs
 from tests.oracle.options import SECOND
 from tests.reading import default_catalog, sampled, text

@@ -12,8 +12,8 @@ import msgspec
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from extractor.catalog import Catalog
-from extractor.state import State
+from extractor.schema.model import Catalog
+from extractor.state.state import State
 from tests.reading import Reader, event_schema, line, read, sampled, write_pack
 from tests.test_state import merged
 

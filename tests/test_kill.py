@@ -19,8 +19,8 @@ from random import Random
 
 import pytest
 
-from extractor import shards
-from extractor.replay import Options, Replay
+from extractor.history import shards
+from extractor.history.replay import Options, Replay
 from tests.count import LABELS, Truth, bucket_counts
 from tests.killing import Samples, Scraper, Victim, counters, kill_loop, series
 from tests.reading import default_catalog, text

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.state import State
-from extractor.updates import Increment
+from extractor.state.state import State
+from extractor.state.updates import Increment
 from tests.reading import event_schema, line, read, sampled, text, tool_call, write_pack
 
 

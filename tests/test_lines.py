@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from extractor.lines import HEAD_BYTES, HOLE, Blob, LineBuffer, Piece, TooLong, Unfinished
+from extractor.tail.line_buffer import HEAD_BYTES, HOLE, Blob, LineBuffer, Piece, TooLong, Unfinished
 
 LIMIT = 8
 """Small, so that Hypothesis meets it from both sides."""

@@ -17,8 +17,8 @@ from random import Random
 
 import pytest
 
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.killing import Victim
 from tests.logrotating import LOGROTATE, SPREAD, TOOLS, WAYS, Agent, Rotation, Way, lines, next_second, rotate
 from tests.reading import default_catalog

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor import samples
+from extractor.exposition import samples
 from tests import fuzz
 from tests.count import LABELS, count
 from tests.killing import Samples, Victim, counters, series

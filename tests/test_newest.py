@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.period import Period
-from extractor.replay import Options, Replay
+from extractor.history.replay import Options, Replay
+from extractor.history.time_range import Period
 from tests.conftest import Log
 from tests.reading import T0, default_catalog, tool_call
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.notify import Notifier
+from extractor.service.systemd import Notifier
 from tests.conftest import Log
 from tests.managers import Manager, extractor, managed
 from tests.reading import tool_call
@@ -111,9 +111,9 @@ def test_a_stopped_process_falls_silent(manager: Manager, log: Log, address: str
 STUCK = """
 import signal, sys
 from pathlib import Path
-from extractor.daemon import Daemon
-from extractor.own_log import Log
-from extractor.run_options import Options
+from extractor.service.daemon import Daemon
+from extractor.service.log import Log
+from extractor.service.options import Options
 
 daemon = Daemon(Options(logs=(Path(sys.argv[1]),), listen_address=sys.argv[2]), Log())
 signal.signal(signal.SIGUSR1, lambda *_: daemon._lock.acquire())

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.errors import ObjectivesError
-from extractor.objective import DEFAULTS, Direction, Objective, Scope, Unit, limit_text
-from extractor.objectives import Objectives, load, parse
+from extractor.report.objectives import Objectives, load, parse
+from extractor.schema.objective import DEFAULTS, Direction, Objective, Scope, Unit, limit_text
 
 SAMPLE = Path("samples/objectives.toml")
 UNITS = {objective.unit: objective.name for objective in reversed(DEFAULTS) if objective.direction is Direction.AT_MOST}

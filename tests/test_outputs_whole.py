@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.files import PREFIX, whole_file
+from extractor.files.atomic import PREFIX, whole_file
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually
 from tests.test_backfill_outputs import needs_promtool

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import Duplicate
-from extractor.own_log import PRIORITIES, Log
-from extractor.tail import Tail
-from extractor.telling import Telling
+from extractor.service.file_messages import Telling
+from extractor.service.log import PRIORITIES, Log
+from extractor.tail.changes import Duplicate
+from extractor.tail.tailer import Tail
 from tests.killing import Victim
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually, get
@@ -156,7 +156,7 @@ def test_auto(is_journal: bool, form: str, tmp_path: Path):
     with output.open("wb") as file:
         status = os.fstat(file.fileno())
         inode = status.st_ino if is_journal else status.st_ino + 1
-        program = "from extractor.own_log import Log; Log().info('hello')"
+        program = "from extractor.service.log import Log; Log().info('hello')"
         environment = os.environ | {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"}
         subprocess.run([sys.executable, "-c", program], stderr=file, env=environment, check=True)
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from extractor.catalog import Catalog
-from extractor.cli import main
-from extractor.lines import Blob
-from extractor.objectives import Objectives
-from extractor.overview import Overview
-from extractor.pipeline import Pipeline
-from extractor.schemas import load
-from extractor.state import State
-from extractor.stats import Stats
-from extractor.vitals import Moment
+from extractor.cli.main import main
+from extractor.ingest.pipeline import Pipeline
+from extractor.report.objectives import Objectives
+from extractor.schema.load import load
+from extractor.schema.model import Catalog
+from extractor.state.state import State
+from extractor.state.stats import Stats
+from extractor.tail.line_buffer import Blob
+from extractor.web.page.health import Moment
+from extractor.web.page.monitor import Overview
 from tests.reading import T0, event_schema, llm_call, write_pack
 
 METRICS = {

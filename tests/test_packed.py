@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from extractor.packed import BACK_BYTES, Packed
+from extractor.tail.compression import BACK_BYTES, Packed
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,

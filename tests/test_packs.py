@@ -8,9 +8,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from extractor.catalog import Catalog
 from extractor.errors import SchemaError
-from extractor.schemas import load
+from extractor.schema.load import load
+from extractor.schema.model import Catalog
 from tests import fuzz
 from tests.conftest import Log
 from tests.killing import Victim

@@ -3,11 +3,11 @@
 import re
 from importlib.resources import files
 
-from extractor.curves import Curve
-from extractor.judgement import Row
-from extractor.page import Behind, Known, Refused, page
-from extractor.status import Plot, Shown, Spent, Status
-from extractor.vitals import Vital
+from extractor.report.verdicts import Row
+from extractor.web.page.health import Vital
+from extractor.web.page.model import Plot, Shown, Spent, Status
+from extractor.web.page.percentile_curves import Curve
+from extractor.web.page.render import Behind, Known, Refused, page
 
 HOSTILE = "<b>&\"'{{ 7 * 7 }}\x1b[31m\u202e"
 SHOWN = "&lt;b&gt;&amp;(?:&#34;|&quot;)(?:&#39;|&#x27;){{ 7 \\* 7 }}\\\\u001b\\[31m\\\\u202e"
@@ -67,4 +67,4 @@ def test_verdict_is_the_worst_that_is_known() -> None:
 
 def test_templates_are_found_in_the_package() -> None:
     """A wheel contains the package with all files in it, so that is where the templates are."""
-    assert (files("extractor") / "templates" / "page.html").is_file()
+    assert (files("extractor.web.page") / "templates" / "page.html").is_file()

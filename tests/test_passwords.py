@@ -7,8 +7,8 @@ from collections.abc import Awaitable
 import bcrypt
 import pytest
 
-from extractor import passwords
-from extractor.passwords import Passwords, Verdict
+from extractor.web import passwords
+from extractor.web.passwords import Passwords, Verdict
 
 LONG = "ä" * 36  # bcrypt's 72 bytes
 

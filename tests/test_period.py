@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.lines import Blob, Piece, TooLong, Unfinished
-from extractor.period import Period, seconds_of, timer, within
+from extractor.history.time_range import Period, seconds_of, timer, within
+from extractor.tail.line_buffer import Blob, Piece, TooLong, Unfinished
 from tests.reading import T0, default_catalog, tool_call
 
 PACK = default_catalog().default_pack

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extractor import emit
-from extractor.plain import digest, encode
+from extractor.emit.encode import digest, encode
 
 
 @dataclass

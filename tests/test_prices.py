@@ -17,11 +17,11 @@ from genai_prices.types import StartDateConstraint, TieredPrices, TimeOfDateCons
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extractor.cost.costs import MISSING, Prices
+from extractor.cost.price_file import load, parse
+from extractor.cost.price_table import price_of
+from extractor.cost.rates import ModelPrice, Rate, Tariff
 from extractor.errors import PricesError
-from extractor.price_files import load, parse
-from extractor.price_table import price_of
-from extractor.prices import MISSING, Prices
-from extractor.tariffs import ModelPrice, Rate, Tariff
 
 NAN = math.nan
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC).timestamp()
@@ -466,7 +466,7 @@ def test_without_genai_prices(monkeypatch):
 def test_package_is_imported_when_a_price_is_looked_for():
     """Who never asks for a price from the table does not pay for its import."""
     program = (
-        "import sys; from extractor.prices import Prices; from extractor.price_files import parse\n"
+        "import sys; from extractor.cost.costs import Prices; from extractor.cost.price_file import parse\n"
         "prices = Prices(parse('[models.mine]\\ninput = 1\\noutput = 2', 'p.toml')); prices.of('mine')\n"
         "before = 'genai_prices' in sys.modules; prices.of('gpt-4o'); print(before, 'genai_prices' in sys.modules)"
     )

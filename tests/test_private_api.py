@@ -10,7 +10,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from extractor.http_protocol import HttpProtocol
+from extractor.web.http_protocol import HttpProtocol
 from tests.ranges import allowed, bounds
 from tests.servers import DEADLINE
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from extractor.checkpoint import StateDirectory
 from extractor.errors import CheckpointError
-from extractor.events import Reason, Reject
-from extractor.pipeline import Rejected
-from extractor.reject_entries import entry_of
-from extractor.rejects import RejectFile
+from extractor.events.reader import Reason, Reject
+from extractor.ingest.pipeline import Rejected
+from extractor.service.checkpoint import StateDirectory
+from extractor.service.reject_entry import entry_of
+from extractor.service.rejects import RejectFile
 from tests.conftest import Log
 from tests.reading import line
 from tests.test_requeue import follow

@@ -15,12 +15,12 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from extractor.checkpoint import StateDirectory, number_of
 from extractor.errors import CheckpointError
-from extractor.events import Reason, Reject
-from extractor.pipeline import Rejected
-from extractor.reject_entries import entry_of
-from extractor.rejects import RejectFile
+from extractor.events.reader import Reason, Reject
+from extractor.ingest.pipeline import Rejected
+from extractor.service.checkpoint import StateDirectory, number_of
+from extractor.service.reject_entry import entry_of
+from extractor.service.rejects import RejectFile
 from tests.profiles import examples, patient
 
 pytestmark = patient

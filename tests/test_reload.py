@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.reloading import taken_over
-from extractor.state import State
+from extractor.service.reload import taken_over
+from extractor.state.state import State
 from tests.conftest import Log
 from tests.killing import Scraper, Victim
 from tests.reading import default_catalog, event_schema, line, read, text, tool_call

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from extractor.daemon import Daemon
-from extractor.own_log import Log as OwnLog
-from extractor.run_options import Options
+from extractor.service.daemon import Daemon
+from extractor.service.log import Log as OwnLog
+from extractor.service.options import Options
 from tests.conftest import Log
 from tests.test_reload import AFTER, BEFORE, declare
 

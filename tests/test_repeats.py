@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from extractor.state import State
+from extractor.state.state import State
 from tests.reading import T0, Reader, default_catalog, event_schema, line, read, sampled, tool_call, write_pack
 from tests.test_state import merged
 

@@ -19,10 +19,10 @@ import pytest
 import zstandard
 
 from bench.gen import lines as generated
-from extractor import shards
-from extractor.period import Period
-from extractor.printing import FORMATS
-from extractor.replay import Options, Replay, Replayed
+from extractor.cli.output import FORMATS
+from extractor.history import shards
+from extractor.history.replay import Options, Replay, Replayed
+from extractor.history.time_range import Period
 from tests.conftest import Log
 from tests.reading import T0, default_catalog, line, sampled, text, tool_call
 
@@ -190,8 +190,8 @@ def test_a_large_part_is_handed_on_early(tmp_path: Path, monkeypatch: pytest.Mon
     log = Log(tmp_path / "a.jsonl")
     log.append(*(line("step", at * 50, step=1, run_id=f"r{at % 90}", agent=f"a{at % 90}") for at in range(400)))
     expected = text(replay(tmp_path).state)
-    monkeypatch.setattr("extractor.parts.MOST_SERIES_OF_PARTS", 300)
-    monkeypatch.setattr("extractor.reader.FOLD_AFTER", 10)
+    monkeypatch.setattr("extractor.history.partial.MOST_SERIES_OF_PARTS", 300)
+    monkeypatch.setattr("extractor.history.reader.FOLD_AFTER", 10)
 
     assert expected == text(replay(tmp_path, jobs=3).state)
     assert 400.0 == sum(sampled(replay(tmp_path, jobs=3).state, "agent_steps_total").values())

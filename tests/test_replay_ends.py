@@ -14,8 +14,8 @@ import pytest
 
 from bench.gen import lines
 from extractor.errors import SourceError, WorkerError
-from extractor.pipeline import MergeError
-from extractor.workers import Progress, Workers
+from extractor.history.workers import Progress, Workers
+from extractor.ingest.pipeline import MergeError
 from tests.conftest import Log
 from tests.reading import tool_call
 from tests.servers import DEADLINE, eventually

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from extractor.cli import main
+from extractor.cli.main import main
 from tests.conftest import Log
 from tests.count import Truth, count, quantile
 from tests.reading import T0, line, llm_call, tool_call

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from extractor.checkpoint import StateDirectory
-from extractor.cli import main
-from extractor.daemon import Daemon
-from extractor.own_log import Log as OwnLog
-from extractor.reject_entries import LONGEST
-from extractor.run_options import Options
-from extractor.schemas import load
-from extractor.state import State
+from extractor.cli.main import main
+from extractor.schema.load import load
+from extractor.service.checkpoint import StateDirectory
+from extractor.service.daemon import Daemon
+from extractor.service.log import Log as OwnLog
+from extractor.service.options import Options
+from extractor.service.reject_entry import LONGEST
+from extractor.state.state import State
 from tests.conftest import Log
 from tests.reading import T0, line, llm_call, sampled, tool_call
 

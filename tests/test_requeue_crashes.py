@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from extractor.catalog import Catalog
-from extractor.checkpoint import StateDirectory, number_of
-from extractor.rejects import RejectFile
-from extractor.requeue import requeue
-from extractor.schemas import load
+from extractor.schema.load import load
+from extractor.schema.model import Catalog
+from extractor.service.checkpoint import StateDirectory, number_of
+from extractor.service.rejects import RejectFile
+from extractor.service.requeue import requeue
 from tests.conftest import Log
 from tests.crashing import crashes
 from tests.reading import line

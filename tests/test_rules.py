@@ -13,12 +13,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from extractor.cli import main
-from extractor.objectives import Objectives, parse
-from extractor.promql import increase
-from extractor.recordings import RECORDINGS, UNPRICED
-from extractor.rules import rules
-from extractor.schemas import load
+from extractor.cli.main import main
+from extractor.report.objectives import Objectives, parse
+from extractor.report.rules.document import rules
+from extractor.report.rules.promql import increase
+from extractor.report.rules.recordings import RECORDINGS, UNPRICED
+from extractor.schema.load import load
 
 Rule = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.recordings import RECORDINGS, UNPRICED
+from extractor.report.rules.recordings import RECORDINGS, UNPRICED
 from tests.profiles import examples, patient
 
 MINUTES = 150

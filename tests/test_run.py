@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor.daemon import Daemon
-from extractor.own_log import Log as OwnLog
-from extractor.run_options import Options
+from extractor.service.daemon import Daemon
+from extractor.service.log import Log as OwnLog
+from extractor.service.options import Options
 from tests.conftest import Log
 from tests.reading import line, sampled, tool_call
 from tests.servers import DEADLINE, eventually, get

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.endings import Ending
-from extractor.runs import Runs, Sighting
+from extractor.state.runs.endings import Ending
+from extractor.state.runs.registry import Runs, Sighting
 
 TIMEOUT = 100.0
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from extractor.catalog import Catalog, EventType, Kind, Label, Violation
 from extractor.errors import SchemaError
-from extractor.schemas import default_pack, load
+from extractor.schema.load import default_pack, load
+from extractor.schema.model import Catalog, EventType, Kind, Label, Violation
 
 SCHEMAS = Path("tests/schemas").resolve()
 WRONG = sorted(path for path in SCHEMAS.glob("*.bad*") if path.suffix != ".err")

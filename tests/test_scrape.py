@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.catalog import Catalog
-from extractor.scrape import SeriesText
-from extractor.stats import OWN
+from extractor.schema.model import Catalog
+from extractor.state.stats import OWN
+from extractor.web.scrape import SeriesText
 from tests.reading import Reader, default_catalog, event_schema, line, llm_call, text, tool_call, write_pack
 
 NAMES = st.text(st.sampled_from('a\\"\n é{},='), max_size=5)

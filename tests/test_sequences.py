@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.sequences import Sequences
+from extractor.state.sequences import Sequences
 from tests.reading import Reader, default_catalog, tool_call
 
 Lines = list[tuple[int, int | None]]

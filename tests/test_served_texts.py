@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.catalog import Catalog
-from extractor.own_metrics import OwnText
-from extractor.state import State
-from extractor.stats import Stats
+from extractor.exposition.self_metrics import OwnText
+from extractor.schema.model import Catalog
+from extractor.state.state import State
+from extractor.state.stats import Stats
 from tests.killing import Victim
 from tests.reading import Reader, event_schema, line, llm_call, read, sampled, text, tool_call, write_pack
 from tests.servers import eventually, get, running

@@ -9,11 +9,11 @@ from http.client import HTTPConnection, HTTPMessage
 import pytest
 
 from extractor.errors import ServerError
-from extractor.own_metrics import OwnText
-from extractor.scrape import Scrapes, SeriesText
-from extractor.server import Pages, Server, listen, url
-from extractor.stats import Stats
-from extractor.turns import Turns
+from extractor.exposition.self_metrics import OwnText
+from extractor.state.stats import Stats
+from extractor.web.app import Pages, Server, listen, url
+from extractor.web.priority import Turns
+from extractor.web.scrape import Scrapes, SeriesText
 from tests.reading import read, tool_call
 
 POLICY = "default-src 'none'; script-src 'sha256-x'"

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor.errors import SourceError
-from extractor.events import time_of
-from extractor.positions import Found
-from extractor.shards import Extent, Shard, cut, opened
-from extractor.tail import Tail
+from extractor.events.reader import time_of
+from extractor.history.shards import Extent, Shard, cut, opened
+from extractor.tail.position import Found
+from extractor.tail.tailer import Tail
 from tests.reading import T0, default_catalog, line
 
 LINES = st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\n", b"") + b"\n"), max_size=30)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.silence import QUIET_SECONDS, Silence
-from extractor.stats import Stats
+from extractor.service.idle import QUIET_SECONDS, Silence
+from extractor.state.stats import Stats
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import line
@@ -84,7 +84,9 @@ class Hasty(Victim):
 
     def command(self) -> list[str]:
         """What is run."""
-        program = "import extractor.silence as s; s.QUIET_SECONDS = 0.05; from extractor.__main__ import main; main()"
+        program = (
+            "import extractor.service.idle as s; s.QUIET_SECONDS = 0.05; from extractor.__main__ import main; main()"
+        )
         return [sys.executable, "-c", program, *super().command()[3:]]
 
 

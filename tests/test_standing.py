@@ -3,11 +3,11 @@
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from extractor.comparison import compare
-from extractor.cursor import Cursor
-from extractor.fingerprints import RUNGS, STEP, WINDOW, Ladder, climb, rung, window_before
-from extractor.positions import Position
-from extractor.standing import begins, continues, holds, stands
+from extractor.tail.comparison import compare
+from extractor.tail.cursor import Cursor
+from extractor.tail.fingerprint import RUNGS, STEP, WINDOW, Ladder, climb, rung, window_before
+from extractor.tail.position import Position
+from extractor.tail.standing import begins, continues, holds, stands
 
 
 class Bytes:

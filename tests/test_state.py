@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from extractor.state import State
+from extractor.state.state import State
 from tests.reading import (
     T0,
     Reader,

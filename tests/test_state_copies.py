@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from extractor.checkpoint import StateDirectory
-from extractor.cli import main
-from extractor.former_rejects import cut
-from extractor.schemas import load
-from extractor.state import State
+from extractor.cli.main import main
+from extractor.schema.load import load
+from extractor.service.checkpoint import StateDirectory
+from extractor.service.former_rejects import cut
+from extractor.state.state import State
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import tool_call

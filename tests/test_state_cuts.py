@@ -8,8 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from extractor.catalog import Catalog
-from extractor.state import State
+from extractor.schema.model import Catalog
+from extractor.state.state import State
 from tests.reading import T0, event_schema, line, read, sampled, text, write_pack
 from tests.test_state import apart, events_at, merged
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from extractor.daemon import Daemon
-from extractor.own_log import Log as OwnLog
-from extractor.run_options import Options
-from extractor.state import State
+from extractor.service.daemon import Daemon
+from extractor.service.log import Log as OwnLog
+from extractor.service.options import Options
+from extractor.state.state import State
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import event_schema, line, tool_call, write_pack

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from extractor.cli import main
+from extractor.cli.main import main
 from extractor.errors import CheckpointError
-from extractor.intake import Intake
-from extractor.keeper import Keeper
-from extractor.own_log import Log as OwnLog
-from extractor.pipeline import Pipeline
-from extractor.state import State
-from extractor.stats import Stats
+from extractor.ingest.pipeline import Pipeline
+from extractor.service.follower import Intake
+from extractor.service.log import Log as OwnLog
+from extractor.service.persistence import Keeper
+from extractor.state.state import State
+from extractor.state.stats import Stats
 from tests.conftest import Log
 from tests.reading import default_catalog, tool_call
 from tests.test_rejects import file_limit

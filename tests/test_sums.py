@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from extractor.number_range import LARGEST, SMALLEST
-from extractor.sums import Exact, as_float, dump_exact, exact_sums, load_exact, rounded_sums
+from extractor.events.number_range import LARGEST, SMALLEST
+from extractor.state.exact_sum import Exact, as_float, dump_exact, exact_sums, load_exact, rounded_sums
 
 MOST = sys.float_info.max
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

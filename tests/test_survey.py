@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.cli import main
-from extractor.counting import Rejected
-from extractor.events import Reason, Reject
-from extractor.lines import Blob, LineBuffer
-from extractor.survey import Survey
+from extractor.cli.main import main
+from extractor.events.reader import Reason, Reject
+from extractor.ingest.counting import Rejected
+from extractor.report.survey import Survey
+from extractor.tail.line_buffer import Blob, LineBuffer
 from tests.conftest import Log
 from tests.reading import T0, default_catalog, event_schema, line, llm_call, tool_call, write_pack
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import Appeared, Truncated, Unreadable
-from extractor.lines import Blob, TooLong
-from extractor.tail import Tail
+from extractor.tail.changes import Appeared, Truncated, Unreadable
+from extractor.tail.line_buffer import Blob, TooLong
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import is_log, lines_of, read, tails
 

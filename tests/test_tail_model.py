@@ -18,9 +18,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from extractor.lines import HOLE
-from extractor.positions import Identity
-from extractor.tail import Tail
+from extractor.tail.line_buffer import HOLE
+from extractor.tail.position import Identity
+from extractor.tail.tailer import Tail
 from tests.profiles import examples, patient
 from tests.tailing import numbers
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from extractor.folders import Folders
-from extractor.happenings import Appeared, Forgotten, Happening, Renamed
-from extractor.lines import Unfinished
-from extractor.tail import Tail
+from extractor.tail.changes import Appeared, Forgotten, Happening, Renamed
+from extractor.tail.discovery import Folders
+from extractor.tail.line_buffer import Unfinished
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
 

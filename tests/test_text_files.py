@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from extractor import configuration, objectives, price_files, tls, web_config
+from extractor.cli import config_file
+from extractor.cost import price_file
 from extractor.errors import ExtractorError, UnreadableError
-from extractor.schemas import load
-from extractor.text_files import MOST_BYTES, read_text
+from extractor.files.text import MOST_BYTES, read_text
+from extractor.report import objectives
+from extractor.schema.load import load
+from extractor.web import config, tls
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import event_schema, line, write_pack
@@ -73,10 +76,10 @@ READERS: dict[str, Callable[[Path], object]] = {
     "job.done.schema.json": lambda path: load([path.parent]),
     "pack.json": lambda path: load([path.parent]),
     "objectives.toml": objectives.load,
-    "prices.toml": price_files.load,
-    "prices.json": price_files.load,
-    "extractor.toml": lambda path: configuration.read(path, ()),
-    "web.yml": web_config.load,
+    "prices.toml": price_file.load,
+    "prices.json": price_file.load,
+    "extractor.toml": lambda path: config_file.read(path, ()),
+    "web.yml": config.load,
 }
 
 
@@ -102,7 +105,7 @@ def test_a_certificate_that_is_a_fifo_is_refused(key: str, tmp_path: Path) -> No
     with pytest.raises(
         ExtractorError, match=rf"web\.yml: tls_server_config\.{key}: .*fifo cannot be read: it is a FIFO"
     ):
-        tls.context(web_config.Tls("web.yml", **(files | {key: tmp_path / "fifo"})))  # type: ignore[arg-type]
+        tls.context(config.Tls("web.yml", **(files | {key: tmp_path / "fifo"})))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name != "pack.json"])

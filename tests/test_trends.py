@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.curves import curve
-from extractor.hdr import Counts, indexes_of, pile, quantiles
-from extractor.lines import Blob
-from extractor.objectives import Objectives
-from extractor.overview import Overview
-from extractor.page import POLICY
-from extractor.past import Past
-from extractor.pipeline import Pipeline
-from extractor.plots import percentiles, sparkline
-from extractor.state import State
-from extractor.stats import Stats
-from extractor.status import Monitor, Shown, Status
-from extractor.vitals import Moment, Vital, vitals
+from extractor.ingest.pipeline import Pipeline
+from extractor.report.objectives import Objectives
+from extractor.state.hdr import Counts, indexes_of, pile, quantiles
+from extractor.state.state import State
+from extractor.state.stats import Stats
+from extractor.tail.line_buffer import Blob
+from extractor.web.page.health import Moment, Vital, vitals
+from extractor.web.page.model import Monitor, Shown, Status
+from extractor.web.page.monitor import Overview
+from extractor.web.page.percentile_curves import curve
+from extractor.web.page.render import POLICY
+from extractor.web.page.slots import Past
+from extractor.web.page.svg import percentiles, sparkline
 from tests.reading import T0, default_catalog, line
 
 WINDOW = 300.0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import Appeared, Continued, Duplicate, Rewritten, Truncated, Vanished
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail.changes import Appeared, Continued, Duplicate, Rewritten, Truncated, Vanished
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
 

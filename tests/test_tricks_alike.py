@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.lines import Unfinished
-from extractor.tail import Tail
+from extractor.tail.line_buffer import Unfinished
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
 from tests.test_tricks import numbered

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.happenings import Appeared, Continued, Duplicate, trouble
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail.changes import Appeared, Continued, Duplicate, trouble
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.killing import Victim
 from tests.reading import tool_call

@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 import pytest
 
-from extractor import holes
-from extractor.happenings import Appeared, Happening, Rewritten, Truncated
-from extractor.lines import Blob, Unfinished
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail import holes
+from extractor.tail.changes import Appeared, Happening, Rewritten, Truncated
+from extractor.tail.line_buffer import Blob, Unfinished
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
 from tests.test_tricks import numbered, restart

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import GivenUp
-from extractor.lines import Blob, Piece, TooLong, Unfinished
-from extractor.tail import Tail
+from extractor.tail.changes import GivenUp
+from extractor.tail.line_buffer import Blob, Piece, TooLong, Unfinished
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
 

@@ -20,10 +20,10 @@ import zstandard
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from extractor.fingerprints import WINDOW
-from extractor.lines import HOLE
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail.fingerprint import WINDOW
+from extractor.tail.line_buffer import HOLE
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.profiles import examples, patient
 from tests.tailing import numbers
 

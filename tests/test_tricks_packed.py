@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import Appeared, Continued, Damaged, Duplicate, Forgotten, Happening
-from extractor.lines import Blob, Unfinished
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail.changes import Appeared, Continued, Damaged, Duplicate, Forgotten, Happening
+from extractor.tail.line_buffer import Blob, Unfinished
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import lines_of, read, tails
 from tests.test_packed import PACK, suffixes

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor.happenings import Vanished, trouble
-from extractor.positions import Position
-from extractor.tail import Tail
+from extractor.tail.changes import Vanished, trouble
+from extractor.tail.position import Position
+from extractor.tail.tailer import Tail
 from tests.conftest import Log
 from tests.tailing import is_log, lines_of, read, tails
 from tests.test_tricks import numbered

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from extractor.turns import Turns
+from extractor.web.priority import Turns
 
 
 @contextmanager

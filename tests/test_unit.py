@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor import quoting
-from extractor.cli import main
+from extractor.cli.main import main
 from extractor.errors import UnitError
+from extractor.service import quoting
 from tests.units import command, settings, words
 
 ODD = st.text(st.sampled_from(" %$\\\"';:#abn{}=-~*?é"), min_size=1, max_size=8)

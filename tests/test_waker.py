@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from watchfiles import watch
 
-from extractor import waker as waker_room
-from extractor.waker import Waker
+from extractor.tail import waker as waker_module
+from extractor.tail.waker import Waker
 
 LONG = 30.0
 """Far more than a hint takes; `wait` returns when it comes."""
@@ -134,7 +134,7 @@ def test_no_watch_to_be_had_is_a_problem_not_an_error(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "OS file watch limit reached")
 
-    monkeypatch.setattr(waker_room, "watch", refuse)
+    monkeypatch.setattr(waker_module, "watch", refuse)
 
     waker = waker_of(tmp_path)
 
@@ -210,7 +210,7 @@ def test_what_happens_while_it_is_made_is_hinted(
         yield first
         yield from events
 
-    monkeypatch.setattr(waker_room, "watch", write_and_watch)
+    monkeypatch.setattr(waker_module, "watch", write_and_watch)
     waker = waker_of(tmp_path)
 
     hints_until(waker, tmp_path / "a.jsonl")

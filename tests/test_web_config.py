@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from extractor import tls
-from extractor.access import Access
 from extractor.errors import WebConfigError
-from extractor.web_config import CIPHERS, load
+from extractor.web import tls
+from extractor.web.auth import Access
+from extractor.web.config import CIPHERS, load
 from tests.certificates import make_all
 
 CASES = Path("tests/web")

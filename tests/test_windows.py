@@ -6,10 +6,10 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor.lines import Blob
-from extractor.pipeline import Pipeline
-from extractor.stats import Stats
-from extractor.windows import PARTS, Cut, Windows
+from extractor.ingest.pipeline import Pipeline
+from extractor.report.windows import PARTS, Cut, Windows
+from extractor.state.stats import Stats
+from extractor.tail.line_buffer import Blob
 from tests.reading import T0, Sampled, default_catalog, line, sampled, tool_call
 
 SECONDS = 60

@@ -18,16 +18,16 @@ from unittest.mock import patch
 import msgspec
 from click.testing import CliRunner
 
-from extractor.catalog import Catalog
-from extractor.cli import main
-from extractor.fastpath import FastPath
-from extractor.objectives import Objectives
-from extractor.overview import Overview
-from extractor.own_metrics import OwnText
-from extractor.scrape import SeriesText
-from extractor.state import State
-from extractor.stats import Stats
-from extractor.vitals import Moment
+from extractor.cli.main import main
+from extractor.exposition.self_metrics import OwnText
+from extractor.ingest.fastpath import FastPath
+from extractor.report.objectives import Objectives
+from extractor.schema.model import Catalog
+from extractor.state.state import State
+from extractor.state.stats import Stats
+from extractor.web.page.health import Moment
+from extractor.web.page.monitor import Overview
+from extractor.web.scrape import SeriesText
 from tests.packs import TEXTS
 from tests.reading import T0, Reader, text
 

@@ -52,8 +52,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from extractor.objective import Direction, Objective
-from extractor.objectives import Objectives, load
+from extractor.report.objectives import Objectives, load
+from extractor.schema.objective import Direction, Objective
 from samples.grafana.panels import ROWS
 from samples.grafana.queries import Kind, Panel, Query
 

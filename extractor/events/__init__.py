@@ -1,0 +1,1 @@
+"""A line in, an `Event` or a `Reject` out: JSON, type, schema, time."""

@@ -1,0 +1,1 @@
+"""A `State` in, Prometheus and OpenMetrics text out."""

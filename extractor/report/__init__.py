@@ -1,0 +1,1 @@
+"""States and objectives in, signals, verdicts and tables out."""

@@ -1,0 +1,1 @@
+"""Pack folders in, a validated `Catalog` out: every check that can be made when they are loaded."""

@@ -1,0 +1,59 @@
+"""
+A raw value in; out, whether it meets a condition of `where`, and which value of a label it is.
+
+Pure; knows nothing of lines or series.
+"""
+
+from extractor.schema.label_values import servable
+from extractor.schema.model import UNKNOWN, Condition, Label
+
+
+def scalar(raw: object) -> object:
+    """*raw* as a key that is equal only to its like."""
+    # True equals 1 as a key of a dict, but not as a label.
+    return ("true" if raw else "false") if isinstance(raw, bool) else raw
+
+
+def fits(item: Condition, raw: object) -> bool:
+    """Whether a raw property value meets one condition of `where`."""
+    if raw is None:
+        return item.values is not None and None in item.values
+    if item.present:
+        return True
+    if item.values is not None:
+        return any(_same(raw, wanted) for wanted in item.values)
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return False
+    return (
+        (item.minimum is None or raw >= item.minimum)
+        and (item.exclusive_minimum is None or raw > item.exclusive_minimum)
+        and (item.maximum is None or raw <= item.maximum)
+    )
+
+
+def _same(raw: object, wanted: object) -> bool:
+    return scalar(raw) == scalar(wanted)
+
+
+def label_text(raw: object) -> str:
+    """A raw property value, which is there, as label text."""
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)  # JSON Schema calls 429.0 an integer too
+    return str(raw)
+
+
+def label_value(label: Label, raw: object) -> str:
+    """The value of *label* for a raw property value."""
+    if label.const is not None:
+        return label.const
+    if raw is None or raw == "":
+        return UNKNOWN
+    text = label_text(raw)
+    return servable(text) if label.mapping is None else label.mapping.get(text, label.other or UNKNOWN)
+
+
+def mark_text(raw: object) -> str:
+    """A raw property value as text to be compared; empty where there is none."""
+    return "" if raw is None else label_text(raw)

@@ -1,0 +1,213 @@
+"""
+The extractor's own counts: field, name and help on one line each.
+
+Pure modules return what happened; those that own a `Stats` count it here. Everything counted can be seen on /metrics.
+
+Knows nothing of how it is shown.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from math import inf
+from typing import Any, NamedTuple
+
+from extractor.schema.label_values import servable
+
+UNPRICED_MODELS = 100
+"""Models without a price that are told apart: their names come out of logs."""
+
+REFUSALS = ("busy", "full", "host", "slow_reader", "slow_request", "tls", "unauthorized")
+"""Why somebody was turned away: docs/web.md says what each means."""
+
+PLACES = ("checkpoint", "follow", "merge", "page", "read", "rejects", "reload", "scrape", "settle", "tail", "trends")
+"""Where an exception that nobody foresaw can be contained: docs/guarantees.md says what is done there."""
+
+OTHER = "__other__"
+
+
+class Own(NamedTuple):
+    """One of the extractor's own metrics: the field of `Stats`, its type, its name, its label if any, and its help."""
+
+    field: str
+    kind: str
+    name: str
+    label: str
+    help: str
+
+
+_MOST = 2**64 - 1  # that a checkpoint can hold
+
+OWN = (
+    Own("bytes_read", "counter", "extractor_read_bytes_total", "", "Bytes of log files read."),
+    Own("lines_read", "counter", "extractor_read_lines_total", "", "Lines read, whatever became of them."),
+    Own("blank_lines", "counter", "extractor_blank_lines_total", "", "Lines with nothing in them; skipped."),
+    Own("events", "counter", "extractor_events_total", "", "Lines that were counted as events."),
+    Own("rejects", "counter", "extractor_rejected_lines_total", "reason", "Lines that are no event, by reason."),
+    Own("internal_errors", "counter", "extractor_internal_errors_total", "where", "Exceptions contained, by place."),
+    Own("requeued", "counter", "extractor_requeued_lines_total", "", "Rejected lines counted later by requeue."),
+    Own("exact_lines", "counter", "extractor_exact_path_lines_total", "", "Lines that the fast path did not accept."),
+    Own("late_events", "counter", "extractor_late_events_total", "", "Events older than the sliding window when read."),
+    Own("gaps", "counter", "extractor_sequence_gaps_total", "", "Lines that their writers numbered and nobody found."),
+    Own("repeats", "counter", "extractor_sequence_repeats_total", "", "Lines whose number their writer had used."),
+    Own("unpriced", "counter", "extractor_unpriced_calls_total", "model", "Calls of unknown cost, by model."),
+    Own(
+        "lost_rejects",
+        "counter",
+        "extractor_lost_rejects_total",
+        "",
+        "Rejected lines that are not kept: past --max-reject-bytes, refused by the disk, or deleted from it.",
+    ),
+    Own("heard_at", "gauge", "extractor_last_event_read_timestamp_seconds", "", "When an event was read last."),
+    Own("saves", "counter", "extractor_checkpoints_total", "", "Checkpoints saved."),
+    Own("failed_saves", "counter", "extractor_checkpoint_failures_total", "", "Checkpoints that could not be saved."),
+    Own("saved_at", "gauge", "extractor_checkpoint_timestamp_seconds", "", "When the last good checkpoint was made."),
+    Own("stall", "gauge", "extractor_checkpoint_stall_seconds", "", "How long the last checkpoint held up reading."),
+    Own("reloaded", "gauge", "extractor_config_last_reload_successful", "", "Whether the last reload was applied."),
+    Own(
+        "reloaded_at",
+        "gauge",
+        "extractor_config_last_reload_success_timestamp_seconds",
+        "",
+        "When what is in force was read.",
+    ),
+    Own("happenings", "counter", "extractor_file_changes_total", "kind", "Happenings to log files, by kind."),
+    Own("lost_bytes", "counter", "extractor_lost_bytes_total", "kind", "Bytes that were gone before they were read."),
+    Own("refusals", "counter", "extractor_web_refusals_total", "reason", "Requests and connections turned away."),
+    Own("bad_web_configs", "counter", "extractor_web_config_failures_total", "", "Changed web files that were wrong."),
+    Own("files", "gauge", "extractor_files", "state", "Log files known, by state."),
+    Own("bytes_behind", "gauge", "extractor_behind_bytes", "", "Bytes in log files that are not read yet."),
+)
+
+_OF_PROCESS = (
+    "internal_errors",
+    "lost_rejects",
+    "saves",
+    "failed_saves",
+    "refusals",
+    "bad_web_configs",
+    "reloaded",
+    "reloaded_at",
+)
+
+
+@dataclass(slots=True)
+class Stats:
+    """
+    The numbers behind `OWN`; those with a label are tallies by its values.
+
+    What happens to files is first noted in `noted`, and shown once it is saved: unlike lines, which are read again
+    after a restart, it happens but once, and a counter must not fall.
+    """
+
+    bytes_read: int = 0
+    lines_read: int = 0
+    blank_lines: int = 0
+    events: int = 0
+    rejects: Tally[str] = field(default_factory=Tally)
+    internal_errors: Tally[str] = field(default_factory=lambda: Tally(dict.fromkeys(PLACES, 0)))
+    requeued: int = 0
+    exact_lines: int = 0
+    late_events: int = 0
+    gaps: int = 0
+    repeats: int = 0
+    unpriced: Tally[str] = field(default_factory=Tally)
+    lost_rejects: int = 0
+    heard_at: float = 0.0
+    saves: int = 0
+    failed_saves: int = 0
+    saved_at: float = 0.0
+    stall: float = 0.0
+    reloaded: int = 1
+    reloaded_at: float = 0.0
+    happenings: Tally[str] = field(default_factory=Tally)
+    lost_bytes: Tally[str] = field(default_factory=Tally)
+    noted: dict[str, Tally[str]] = field(default_factory=lambda: {"happenings": Tally(), "lost_bytes": Tally()})
+    refusals: Tally[str] = field(default_factory=lambda: Tally(dict.fromkeys(REFUSALS, 0)))
+    bad_web_configs: int = 0
+    files: dict[str, int] = field(default_factory=dict)
+    bytes_behind: int = 0
+    earliest: float = inf  # time of an event, for people: no metric, and in no checkpoint
+
+    def note(self, kind: str, lost: int) -> None:
+        """Something happened to a file, and *lost* bytes of it with that."""
+        self.noted["happenings"][kind] += 1
+        self.noted["lost_bytes"][kind] += lost
+
+    def refuse(self, reason: str) -> None:
+        """Somebody was turned away."""
+        self.refusals[reason] += 1
+
+    def count_bad_web_config(self) -> None:
+        """A changed web configuration cannot be used."""
+        self.bad_web_configs += 1
+
+    def number(self, gaps: int, repeats: int) -> None:
+        """So many more numbers of writers are missing, and came again."""
+        self.gaps, self.repeats = self.gaps + gaps, self.repeats + repeats
+
+    def unpriced_calls(self, calls: Tally[str]) -> None:
+        """Count calls without a price, of a limited number of models."""
+        for name, number in calls.items():
+            model = servable(name)
+            known = model in self.unpriced or len(self.unpriced) < UNPRICED_MODELS
+            self.unpriced[model if known else OTHER] += number
+
+    def unshown(self) -> dict[str, Tally[str]]:
+        """What is noted and not shown yet."""
+        return {name: Tally(tally) for name, tally in self.noted.items()}
+
+    def show(self, noted: Mapping[str, Tally[str]]) -> None:
+        """Show what `unshown` was when it was saved."""
+        for name, tally in noted.items():
+            getattr(self, name).update(tally)
+            self.noted[name].subtract(tally)
+
+    def dump(self) -> dict[str, Any]:
+        """All counters, what is only noted included, as plain values."""
+        counters = {own.field: getattr(self, own.field) for own in OWN if own.kind == "counter"}
+        for name, tally in self.noted.items():
+            counters[name] = counters[name] + tally
+        return {name: _storable(value) for name, value in counters.items()}
+
+    def begin_anew(self) -> "Stats":
+        """Be as new, for what a checkpoint holds to be loaded; what there was."""
+        before = replace(self)
+        for each in fields(self):
+            fresh = each.default if each.default_factory is MISSING else each.default_factory()
+            setattr(self, each.name, fresh)
+        return before
+
+    def keep(self, before: "Stats") -> None:
+        """Take over of *before* what stands in no log, and so is not counted again."""
+        for name in _OF_PROCESS:
+            setattr(self, name, getattr(before, name))
+
+    def add(self, other: "Stats") -> None:
+        """Add what *other* has counted."""
+        self.earliest = min(self.earliest, other.earliest)
+        for own in OWN:
+            if own.kind == "counter":
+                mine, more = getattr(self, own.field), getattr(other, own.field)
+                if isinstance(mine, Tally):
+                    mine.update(more)
+                else:
+                    setattr(self, own.field, mine + more)
+
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Take over what `dump` gave."""
+        for name, value in dumped.items():
+            if isinstance(value, dict):
+                tally = getattr(self, name)
+                for key, count in value.items():
+                    tally[servable(key)] += count
+            else:
+                setattr(self, name, value)
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401  # a number, or a tally of them
+    # A writer can number two lines 1 and 2**64 - 1, and what is missing between them is a count; but no checkpoint can
+    # hold more than 64 bits.
+    if isinstance(value, Tally):
+        return {name: _storable(count) for name, count in value.items()}
+    return min(value, _MOST)

@@ -1,0 +1,1 @@
+"""A state, its trends and objectives in, the status page at `/` out."""
