@@ -82,7 +82,7 @@ class Workers:
         self._shared = _Shared(work, jobs, items)
         self._slots = range(jobs)
         self._executor = ProcessPoolExecutor(jobs, _CONTEXT, _start, (self._shared,))
-        self._processes: list[BaseProcess] = []
+        self._processes: set[BaseProcess] = set()
         self.open_items = set(range(items))
         """Items whose results were not returned yet."""
 
@@ -127,10 +127,14 @@ class Workers:
         # A terminal sends Ctrl-C to all its processes, and only the parent answers it. Blocked here, the signals reach
         # a fork only when it has set its own handlers.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        running: dict[Future[None], int] = {}
         try:
-            return {self._executor.submit(_do, slot): slot for slot in self._slots}
+            for slot in self._slots:
+                running[self._executor.submit(_do, slot)] = slot
+                # At once: one that is killed and not known yet would not say how it died.
+                self._processes |= {process for process in active_children() if process not in before}
+            return running
         finally:
-            self._processes = [process for process in active_children() if process not in before]
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _died(self) -> WorkerError:

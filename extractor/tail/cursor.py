@@ -162,6 +162,9 @@ class Cursor:
 
     def read(self, content: Content, size: int, max_bytes: int) -> list[Piece] | None:
         """The lines in the next *max_bytes* of a file of *size*; None if what was read last is not there any more."""
+        if not self.search.is_over and not isinstance(content, Plain):
+            # Nothing fills it in place, and to go back would unpack everything before it again.
+            return self._pass_nuls(content, size)
         recent = self._trace.recent
         if self.is_padded(size) and not self._is_full:
             max_bytes = min(max_bytes, FILLED_BYTES)
