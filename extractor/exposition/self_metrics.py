@@ -41,18 +41,18 @@ class OwnCollector(Collector):
 
     def _of_state(self) -> Iterator[Exposed]:
         state, families = self._state, self._state.families
-        yield _own("gauge", "extractor_build_info", "Always 1.", [({"version": self._version}, 1)])
+        yield _own("gauge", "extractor_build_info", "Build information; always 1.", [({"version": self._version}, 1)])
         yield _own(
             "gauge",
             "extractor_series",
-            "Series held, by metric.",
+            "Number of series, by metric.",
             [({"metric": name}, len(family.series)) for name, family in sorted(families.items())],
         )
         overflow = {(name, label): 0 for name, family in families.items() for label in family.open_labels()}
         yield _own(
             "counter",
             "extractor_label_overflow_total",
-            "Events whose label value was folded into __other__; label * is the limit on series.",
+            "Events counted under __other__ because a label (or, for *, the metric) reached its limit.",
             [
                 ({"metric": name, "label": label or "*"}, events)
                 for (name, label), events in sorted((overflow | dict(state.overflow())).items())
@@ -61,20 +61,20 @@ class OwnCollector(Collector):
         yield _own(
             "counter",
             "extractor_clamped_observations_total",
-            "Values outside the range of HDR, counted at its edge.",
+            "Observations outside the range of the HDR histogram, clamped to its bounds.",
             [({}, state.clamped)],
         )
-        yield _own("gauge", "extractor_open_runs", "Runs that are open.", [({}, state.open_runs())])
+        yield _own("gauge", "extractor_open_runs", "Number of open runs.", [({}, state.open_runs())])
         yield _own(
             "counter",
             "extractor_run_overflow_total",
-            "Runs that were forgotten before they ended because too many were open.",
+            "Open runs evicted because --max-open-runs was reached.",
             [({}, state.shed_runs())],
         )
         yield _own(
             "counter",
             "extractor_run_anomalies_total",
-            "Runs whose start was never seen, that ended twice, or that went on after their end.",
+            "Runs with a missing start, a second end, or events after their end, by kind.",
             [
                 ({"kind": kind}, sum(accounts.anomalies.runs[kind] for accounts in state.accounts.values()))
                 for kind in sorted(KINDS)
@@ -83,27 +83,27 @@ class OwnCollector(Collector):
         yield _own(
             "counter",
             "extractor_unended_intervals_total",
-            "Events that begin an interval whose end did not come in time.",
+            "Intervals whose end event did not arrive in time.",
             [({}, sum(accounts.unended for accounts in state.accounts.values()))],
         )
         seen = state.watermark > -inf
         yield _own(
             "gauge",
             "extractor_last_event_timestamp_seconds",
-            "The latest event time seen; the sliding windows end there.",
+            "Time of the latest event, at which the sliding windows end.",
             [({}, state.watermark)] if seen else [],
         )
         yield _own(
             "gauge",
             "extractor_runs_settled_timestamp_seconds",
-            "The event time up to which what runs added up, and their loops, are counted a linger later.",
+            "Event time up to which runs are settled, except those within --run-linger of it.",
             [({}, state.settled_to)] if state.settled_to else [],
         )
         behind = max(0.0, self._now() - state.watermark) if seen and self._stats.bytes_behind else 0.0
         yield _own(
             "gauge",
             "extractor_behind_seconds",
-            "Age of the latest event read while there is more to read; 0 when all is read.",
+            "Age of the latest event read while there is more to read; 0 when caught up.",
             [({}, behind)],
         )
 
