@@ -21,10 +21,10 @@ Buckets = Mapping[str, tuple[float, ...]]
 _PERCENT = "{{ $value | humanizePercentage }}"
 _NUMBER = "{{ $value | humanize }}"
 _COUNT = '{{ $value | printf "%.0f" }}'
-_AGENT = "{{ $labels.agent }}"
-_TOOL = "{{ $labels.tool }}"
+_AGENT = "agent {{ $labels.agent }}"
+_TOOL = "tool {{ $labels.tool }}"
 _PAST = ("1h", "1d")
-_BEFORE = "against the hour before or the same hour of yesterday"
+_BEFORE = "compared with the previous hour or the same hour yesterday"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,11 @@ class Durations:
     what: str
 
 
-_RUN = Durations("latency_p95", "agent_run_duration_seconds", r.RUN_SECONDS, "agent", "runs")
-_LLM = Durations("llm_latency_p95", "agent_llm_call_duration_seconds", r.LLM_SECONDS, "agent", "LLM calls")
-_TOOL_CALL = Durations("tool_latency_p95", "agent_tool_call_duration_seconds", r.TOOL_SECONDS, "tool", "calls")
+_RUN = Durations("latency_p95", "agent_run_duration_seconds", r.RUN_SECONDS, "agent", f"runs of {_AGENT}")
+_LLM = Durations("llm_latency_p95", "agent_llm_call_duration_seconds", r.LLM_SECONDS, "agent", f"LLM calls of {_AGENT}")
+_TOOL_CALL = Durations(
+    "tool_latency_p95", "agent_tool_call_duration_seconds", r.TOOL_SECONDS, "tool", f"calls of {_TOOL}"
+)
 
 
 def alerts(objectives: Objectives, buckets: Buckets) -> dict[str, tuple[Alert, ...]]:
@@ -78,22 +80,22 @@ def _runs(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
     for objective, agents in limits("success_rate", objectives):
         yield Alert(
             "AgentSuccessRateLow", f"{beyond(r.OK, objective, agents)}\nand\n{failed}", "5m", "critical",
-            f"Too few runs of {_AGENT} succeed",
-            f"{_PERCENT} of its runs of the last hour ended with status ok; {_stated(objective)}.",
+            f"Success rate of {_AGENT} is low",
+            f"{_PERCENT} of the runs of {_AGENT} in the last hour ended with status ok; {_stated(objective)}.",
         )  # fmt: skip
     yield Alert(
         "AgentSuccessRateDropped", "\nor\n".join(shifted(r.OK, past, fell=True) for past in _PAST), "10m", "warning",
-        f"Fewer runs of {_AGENT} succeed than before",
-        f"The share of its runs that ended with status ok is down by {_PERCENT} of all runs, {_BEFORE}.",
+        f"Success rate of {_AGENT} dropped",
+        f"The share of runs that ended with status ok dropped by {_PERCENT} (absolute), {_BEFORE}.",
     )  # fmt: skip
     shifts = (shifted(r.STOPS, past, where='{stop_reason!="completed"}') for past in _PAST)
     yield Alert(
         "AgentStopReasonsShifted", "\nor\n".join(shifts), "10m", "warning",
-        f"Runs of {_AGENT} stop for another reason than before",
-        "The share of its runs that stop because of {{ $labels.stop_reason }} "
-        f"is up by {_PERCENT} of all runs, {_BEFORE}.",
+        f"Stop reasons of {_AGENT} shifted",
+        "The share of runs with stop reason {{ $labels.stop_reason }} "
+        f"rose by {_PERCENT} (absolute), {_BEFORE}.",
     )  # fmt: skip
-    yield from _slow("AgentRunLatencyHigh", _RUN, f"Runs of {_AGENT} take too long", objectives, buckets)
+    yield from _slow("AgentRunLatencyHigh", _RUN, f"Run latency of {_AGENT} is high", objectives, buckets)
 
 
 def _slow(name: str, durations: Durations, summary: str, objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
@@ -110,7 +112,7 @@ def _slow(name: str, durations: Durations, summary: str, objectives: Objectives,
         yield Alert(
             name, f"({everything} - {fast}) / {everything} > 0.05\nand\n{everything} - {fast} >= 3", "10m", "warning",
             summary,
-            f"{_PERCENT} of its {durations.what} of the last 30 minutes took longer than "
+            f"{_PERCENT} of the {durations.what} in the last 30 minutes took longer than "
             f"{limit_text(bound, objective.unit)}; the objective is a 95th percentile of {objective.direction} "
             f"{objective.limit_text()}.",
         )  # fmt: skip
@@ -132,46 +134,46 @@ def _stuck(objectives: Objectives) -> Iterator[Alert]:
         f"and\nsum by (agent) ({earlier('agent_runs_in_progress', '15m')}) > 0\nunless on (agent) (\n  {active}\n)",
         "5m", "warning",
         f"Runs of {_AGENT} are stuck",
-        f"Open runs: {_COUNT}. For at least 15 minutes none of them has logged a call or a step, and none has started.",
+        f"Open runs: {_COUNT}. No call, step or start of a run has been logged for at least 15 minutes.",
     )  # fmt: skip
     for objective, agents in limits("abandoned_rate", objectives):
         yield Alert(
             "AgentRunsAbandoned",
             f"{beyond(r.ABANDONED_SHARE, objective, agents)}\nand\n{r.ABANDONED} >= 3", "5m", "warning",
-            f"Runs of {_AGENT} begin and never end",
-            f"{_PERCENT} of its runs that ended or were abandoned in the last hour were abandoned; "
+            f"Runs of {_AGENT} are abandoned",
+            f"{_PERCENT} of the runs of {_AGENT} that ended or were abandoned in the last hour were abandoned; "
             f"{_stated(objective)}.",
         )  # fmt: skip
 
 
 def _llm(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
-    yield from _slow("AgentLlmLatencyHigh", _LLM, f"LLM calls of {_AGENT} take too long", objectives, buckets)
+    yield from _slow("AgentLlmLatencyHigh", _LLM, f"LLM call latency of {_AGENT} is high", objectives, buckets)
     failed = f"sum by (agent) ({r.LLM_CALLS}{r.FAILED}) >= 3"
     for objective, agents in limits("llm_error_rate", objectives):
         yield Alert(
             "AgentLlmErrorRateHigh", f"{beyond(r.LLM_FAILED, objective, agents)}\nand\n{failed}", "5m", "critical",
-            f"LLM calls of {_AGENT} fail",
-            f"{_PERCENT} of its LLM calls of the last 30 minutes failed or timed out; {_stated(objective)}.",
+            f"LLM error rate of {_AGENT} is high",
+            f"{_PERCENT} of the LLM calls of {_AGENT} in the last 30 minutes failed or timed out; "
+            f"{_stated(objective)}.",
         )  # fmt: skip
 
 
 def _tools(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
-    yield from _slow(
-        "AgentToolLatencyHigh", _TOOL_CALL, f"Calls of the tool {_TOOL} take too long", objectives, buckets
-    )
+    yield from _slow("AgentToolLatencyHigh", _TOOL_CALL, f"Call latency of {_TOOL} is high", objectives, buckets)
     failed = f"sum by (agent) ({r.TOOL_CALLS}{r.FAILED}) >= 3"
     for objective, agents in limits("tool_error_rate", objectives):
         yield Alert(
             "AgentToolErrorRateHigh", f"{beyond(r.TOOL_FAILED, objective, agents)}\nand\n{failed}", "5m", "critical",
-            f"Tool calls of {_AGENT} fail",
-            f"{_PERCENT} of its tool calls of the last 30 minutes failed or timed out; {_stated(objective)}.",
+            f"Tool error rate of {_AGENT} is high",
+            f"{_PERCENT} of the tool calls of {_AGENT} in the last 30 minutes failed or timed out; "
+            f"{_stated(objective)}.",
         )  # fmt: skip
     yield Alert(
         "AgentToolErrorsSpiked", "\nor\n".join(shifted(r.ONE_TOOL_FAILED, past) for past in ("15m", "1d")),
         "5m", "warning",
-        f"Calls of the tool {_TOOL} fail more often than before",
-        f"The share of its calls that fail is up by {_PERCENT} of all calls, "
-        "against the 15 minutes before or the same time of yesterday.",
+        f"Error rate of {_TOOL} spiked",
+        f"The share of failed calls rose by {_PERCENT} (absolute), "
+        "compared with the previous 15 minutes or the same time yesterday.",
     )  # fmt: skip
 
 
@@ -179,20 +181,20 @@ def _guards(objectives: Objectives) -> Iterator[Alert]:
     for objective, agents in limits("loop_rate", objectives):
         yield Alert(
             "AgentLooping", f"{beyond(r.LOOP_SHARE, objective, agents)}\nand\n{r.LOOPS} >= 3", "5m", "warning",
-            f"{_AGENT} repeats itself",
-            f"The loops detected in the last hour are {_PERCENT} of the runs that it started, "
-            f"or of one run if it started none; {_stated(objective)}.",
+            f"Loop rate of {_AGENT} is high",
+            f"The number of loops detected in the last hour is {_PERCENT} of the number of runs started "
+            f"(at least one is assumed); {_stated(objective)}.",
         )  # fmt: skip
     circuit = "{{ $labels.circuit }}"
     state = latest('agent_circuit_state{agent_circuit_state="open"}')
     yield Alert(
         "AgentCircuitOpen", f"max by (circuit) ({state}) == 1", "5m", "critical",
-        f"The circuit breaker {circuit} is open",
-        "It has been open for 5 minutes: what it protects is down, or its probes fail.",
+        f"Circuit breaker {circuit} is open",
+        "It has been open for 5 minutes: the protected service is down, or its probes fail.",
     )  # fmt: skip
     yield Alert(
         "AgentCircuitFlapping", f"{r.CIRCUIT_OPENS} > 5", "0m", "warning",
-        f"The circuit breaker {circuit} opens again and again",
+        f"Circuit breaker {circuit} is flapping",
         f"It opened {_COUNT} times in the last hour.",
     )  # fmt: skip
 
@@ -202,15 +204,15 @@ def _cost(objectives: Objectives) -> Iterator[Alert]:
         yield Alert(
             "AgentCostPerRunHigh", f"{beyond(r.RUN_COST, objective, agents)}\nand\n{r.COSTED_RUNS} >= 3",
             "10m", "warning",
-            f"Runs of {_AGENT} cost too much",
-            f"The mean cost of its runs of the last hour is {_dollars(objective.limit)}; {_stated(objective)}.",
+            f"Cost per run of {_AGENT} is high",
+            f"The mean cost of runs in the last hour is {_dollars(objective.limit)}; {_stated(objective)}.",
         )  # fmt: skip
     for objective, agents in limits("tokens_per_run", objectives):
         yield Alert(
             "AgentTokensPerRunHigh", f"{beyond(r.RUN_TOKENS, objective, agents)}\nand\n{r.COUNTED_RUNS} >= 3",
             "10m", "warning",
-            f"Runs of {_AGENT} use too many tokens",
-            f"Its runs of the last hour used {_NUMBER} tokens each; {_stated(objective)}.",
+            f"Token usage per run of {_AGENT} is high",
+            f"The mean token usage of runs in the last hour is {_NUMBER}; {_stated(objective)}.",
         )  # fmt: skip
     rises = (
         f"({r.RUN_TOKENS} / ({r.RUN_TOKENS} offset {past} > 0) - 1 > 0.2 "
@@ -219,29 +221,29 @@ def _cost(objectives: Objectives) -> Iterator[Alert]:
     )
     yield Alert(
         "AgentTokensPerRunRose", "\nor\n".join(rises), "10m", "warning",
-        f"Runs of {_AGENT} use more tokens than before",
-        f"Tokens per run are up by {_PERCENT}, {_BEFORE}. A new release?",
+        f"Token usage per run of {_AGENT} rose",
+        f"The mean token usage of runs rose by {_PERCENT}, {_BEFORE}. Check for a new release.",
     )  # fmt: skip
 
 
 def _burn(objectives: Objectives) -> Iterator[Alert]:
-    for name, recording, title, much, severity in (
-        ("cost_per_hour", r.COST, "AgentCostBurnHigh", "much money", "critical"),
-        ("tokens_per_hour", r.TOKENS, "AgentTokenBurnHigh", "many tokens", "warning"),
+    for name, recording, title, what, severity in (
+        ("cost_per_hour", r.COST, "AgentCostBurnHigh", "cost", "critical"),
+        ("tokens_per_hour", r.TOKENS, "AgentTokenBurnHigh", "token usage", "warning"),
     ):
         for objective, agent in limits(name, objectives):
             # The budget of one agent comes on top of the one for all: nobody is left out of the sum.
             spent = f"sum({recording})" if objective.agent is None else selected(recording, agent)
-            who = "all agents together" if objective.agent is None else _AGENT
+            whose = "all agents" if objective.agent is None else _AGENT
             shown = _dollars(objective.limit) if recording == r.COST else f"{_NUMBER} tokens"
             yield Alert(
                 title, f"{spent} > {number(objective.limit)}", "5m", severity,
-                f"Too {much} spent by {who}",
-                f"In the last hour it was {shown}; {_stated(objective)}.",
+                f"Hourly {what} of {whose} is high",
+                f"The {what} in the last hour is {shown}; {_stated(objective)}.",
             )  # fmt: skip
     for recording, title, what, worth in (
-        (r.COST, "AgentCostBurnRose", "money", 1),
-        (r.TOKENS, "AgentTokenBurnRose", "tokens", 100_000),
+        (r.COST, "AgentCostBurnRose", "cost", 1),
+        (r.TOKENS, "AgentTokenBurnRose", "token usage", 100_000),
     ):
         yield Alert(
             # A day ago it must have been there, or the first day would be one long rise.
@@ -249,8 +251,8 @@ def _burn(objectives: Objectives) -> Iterator[Alert]:
             f"{recording} / (max_over_time({recording}[1d] offset 1h) > 0) > 1.5\n"
             f"and\n{recording} > {worth}\nand\n{recording} offset 1d",
             "10m", "warning",
-            f"{_AGENT} spends more {what} than in the busiest hour of the day before",
-            f"In the last hour it was {_NUMBER} times as much.",
+            f"Hourly {what} of {_AGENT} rose",
+            f"The {what} in the last hour is {_NUMBER} times the highest hourly {what} of the previous day.",
         )  # fmt: skip
 
 
