@@ -40,7 +40,7 @@ def test_standard_output_is_the_document(tmp_path: Path, backfill: Callable[...,
     assert (0, "") == (to_file.exit_code, to_file.stdout)
     assert (tmp_path / "history.om").read_text() == to_stdout.stdout
     assert to_stdout.stdout.endswith("# EOF\n")
-    assert "1 of 4 lines were rejected; extractor check --logs says why" in to_stdout.stderr
+    assert "1 of 4 lines were rejected; run extractor check --logs to see why" in to_stdout.stderr
     assert re.search(r"\d+ samples of \d+ series, from 2026-01-01T00:00:00Z to 2026-01-01T00:01:15Z", to_stdout.stderr)
 
 
@@ -74,12 +74,12 @@ def test_strict(backfill: Callable[..., Result]) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--backfill", "x", "--backfill-blocks", "y"], 2, "give either --backfill or --backfill-blocks"),
+        (["--backfill", "x", "--backfill-blocks", "y"], 2, "give only one of --backfill and --backfill-blocks"),
         (["--backfill", "x", "--step", "1d"], 2, "write whole seconds, minutes or an hour: 15s, 1m, 1h"),
-        (["--backfill", "x", "--backfill-label", "job"], 2, "'job' is no label; write job=extractor"),
-        (["--backfill", "x", "--backfill-label", "__name__=x"], 2, "is no label"),
+        (["--backfill", "x", "--backfill-label", "job"], 2, "'job' is not a label; write job=extractor"),
+        (["--backfill", "x", "--backfill-label", "__name__=x"], 2, "is not a label"),
         (["--backfill", "x", "--backfill-label", "job=\udcff"], 2, "'\\udcff' is not UTF-8"),
-        (["--backfill", "x", "--backfill-label", "job=a\0b"], 2, "'a\\x00b' has a NUL, which Prometheus cannot read"),
+        (["--backfill", "x", "--backfill-label", "job=a\0b"], 2, "'a\\x00b' contains NUL, which Prometheus cannot read"),
         (["--backfill", "x", "--backfill-label", "agent=x"], 1, "agent is a label of the metrics themselves"),
         (["--backfill", "no/such/folder/x"], 1, "cannot write no/such/folder/x: No such file or directory"),
         (["--backfill", "."], 1, ". is a folder (give the name of a file, or - for standard output)"),

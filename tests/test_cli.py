@@ -244,13 +244,13 @@ def test_wrong_schema_is_1(tmp_path: Path, extractor: Callable[..., Result]) -> 
     assert re.fullmatch(r"(extractor: \S*x\.schema\.json#\S*: .+\n){3}", result.stderr)
     assert "/x-metrik: unknown keyword 'x-metrik' (did you mean 'x-metrics'?)\n" in result.stderr
     assert (1, "") == (others.exit_code, others.stdout)
-    assert re.fullmatch(r"extractor: \S*x\.schema\.json#\S*: .+; 2 more: extractor check lists them\n", others.stderr)
+    assert re.fullmatch(r"extractor: \S*x\.schema\.json#\S*: .+; 2 more: run extractor check to list them\n", others.stderr)
 
 
 def test_check_says_that_schemas_are_right(extractor: Callable[..., Result]) -> None:
     """Without logs, `check` counts the event types and the metrics."""
     catalog: Catalog = default_catalog()
-    expected = f"schemas are right: {len(catalog.default_pack.events)} event types, {len(catalog.metrics)} metrics\n"
+    expected = f"schemas are valid: {len(catalog.default_pack.events)} event types, {len(catalog.metrics)} metrics\n"
 
     result = extractor("check")
 

@@ -173,22 +173,22 @@ WRONG = [
     ),
     ("[runn]\npoll-interval = 5", "2: runn.poll-interval: there is no command 'runn' (did you mean 'run'?)"),
     ("[rules]\npoll-interval = 5", "2: rules.poll-interval: extractor rules has no such option ("),
-    ('poll-interval = "5"', "1: poll-interval: this is not a number (write poll-interval = 5.0)"),
-    ("poll-interval = nan", "1: poll-interval: this is not a number (write poll-interval = 5.0)"),
-    ("poll-interval = true", "1: poll-interval: this is not a number (write poll-interval = 5.0)"),
+    ('poll-interval = "5"', "1: poll-interval: must be a number (write poll-interval = 5.0)"),
+    ("poll-interval = nan", "1: poll-interval: must be a number (write poll-interval = 5.0)"),
+    ("poll-interval = true", "1: poll-interval: must be a number (write poll-interval = 5.0)"),
     ("poll-interval = 0", "1: poll-interval: 0.0 is not in the range x>=0.05 (write poll-interval = 5.0)"),
-    ("max-open-runs = 1.5", "1: max-open-runs: this is not a whole number (write max-open-runs = 100000)"),
+    ("max-open-runs = 1.5", "1: max-open-runs: must be an integer (write max-open-runs = 100000)"),
     ("[replay]\njobs = -1", "2: replay.jobs: -1 is not in the range x>=1 (write jobs = 1)"),
-    ('[replay]\nstrict = "yes"', "2: replay.strict: this is not true or false (write strict = true)"),
-    ("window = 45", '1: window: this is not a text in quotes (write window = "30m")'),
+    ('[replay]\nstrict = "yes"', "2: replay.strict: must be true or false (write strict = true)"),
+    ("window = 45", '1: window: must be a string in quotes (write window = "30m")'),
     (
         'window = "soon"',
-        "1: window: 'soon' is no window, or longer than 100 years; write 45s, 30m, 12h or 1d (write window = \"30m\")",
+        "1: window: 'soon' is not a duration up to 100 years; write 45s, 30m, 12h or 1d (write window = \"30m\")",
     ),
-    ('[run]\nlogs = "logs"', '2: run.logs: this is no list (write logs = ["LOG_DIR"])'),
-    ("[run]\nlogs = [5]", '2: run.logs: this is not a text in quotes (write logs = ["LOG_DIR"])'),
-    ('state-dir = ["a"]', '1: state-dir: this is one value, not a list (write state-dir = "DIR")'),
-    ('state-dir = ""', '1: state-dir: this is not a text in quotes (write state-dir = "DIR")'),
+    ('[run]\nlogs = "logs"', '2: run.logs: must be a list (write logs = ["LOG_DIR"])'),
+    ("[run]\nlogs = [5]", '2: run.logs: must be a string in quotes (write logs = ["LOG_DIR"])'),
+    ('state-dir = ["a"]', '1: state-dir: must be a single value, not a list (write state-dir = "DIR")'),
+    ('state-dir = ""', '1: state-dir: must be a string in quotes (write state-dir = "DIR")'),
     ('[run]\nlog.level = "loud"', "2: run.log.level: 'loud' is not one of 'debug', 'info', 'warning', 'error' ("),
     ('config = "other.toml"', "1: config: no command has such an option ("),
     ('[run]\nschemas = ["nowhere"]', "2: run.schemas: Directory '"),
@@ -196,7 +196,7 @@ WRONG = [
     ("poll-interval: 5", "1: is not TOML: "),
     ("poll-interval = " + "9" * 5000, " is not TOML: Exceeds the limit (4300 digits)"),
     ("a." * 5000 + "a = 1", " is not TOML: it is nested more than 100 levels deep ("),
-    ('state-dir = "a\\u0000b"', '1: state-dir: this is not a text in quotes (write state-dir = "DIR")'),
+    ('state-dir = "a\\u0000b"', '1: state-dir: must be a string in quotes (write state-dir = "DIR")'),
     ("a = " + "[" * 5000, " is not TOML: it is nested more than 100 levels deep ("),
 ]
 
@@ -222,7 +222,7 @@ def test_all_that_is_wrong(extractor: Extractor, file: Callable[[str], Path]):
     assert 1 == result.exit_code
     assert ["2", "3", "5"] == re.findall(rf"(?m)^extractor: {re.escape(str(path))}:(\d+): ", result.stderr)
     assert (
-        "EXTRACTOR_POL_INTERVAL: no option has this variable (did you mean EXTRACTOR_POLL_INTERVAL?)" in result.stderr
+        "EXTRACTOR_POL_INTERVAL: no option reads this variable (did you mean EXTRACTOR_POLL_INTERVAL?)" in result.stderr
     )
 
 
@@ -231,7 +231,7 @@ def test_nothing_is_wrong(extractor: Extractor, file: Callable[[str], Path]):
     path = file('state-dir = "later"\n[run]\nlogs = ["later"]\n')
     result = extractor("config", "--check", "--config", path)
 
-    assert (0, f"{path} is right\n") == (result.exit_code, result.output)
+    assert (0, f"{path} is valid\n") == (result.exit_code, result.output)
     assert 0 == extractor("config", "--config", path).exit_code
 
 

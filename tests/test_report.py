@@ -295,7 +295,7 @@ def test_unknown_prices_are_told(log: Log, report: Report, found: Callable[..., 
     log.append(llm_call(0, cost_usd=1), *(llm_call(at, model="mine", input_tokens=5) for at in range(3)))
 
     assert {"mine": 3} == found()["unpriced"]
-    assert report(log.path).output.endswith("\ncosts are without 3 calls, of unknown price: mine\n")
+    assert report(log.path).output.endswith("\ncosts exclude 3 calls of unknown price: mine\n")
 
 
 def test_nothing_at_all(log: Log, report: Report, found: Callable[..., Any]) -> None:
@@ -304,7 +304,7 @@ def test_nothing_at_all(log: Log, report: Report, found: Callable[..., Any]) -> 
     rows = re.findall(r"^(\S.*?)  +(.*)$", result.output, re.MULTILINE)[1:]
 
     assert 0 == result.exit_code
-    assert result.output.startswith("no event found\n")
+    assert result.output.startswith("no events found\n")
     assert {"no data"} == {said for _, said in rows}
     assert {None} == {row["value"] for row in found()["signals"]}
 

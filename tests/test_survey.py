@@ -76,7 +76,7 @@ def test_groups_are_bounded(log: Log, check: Check) -> None:
     assert 200 == len(groups[0].first.line)
     for place in range(25):
         log.path.with_name(f"{place}.jsonl").write_bytes(b"{\n")
-    assert "… and 7 more lines, of 7 other kinds or files\n" in check("--logs", log.path.parent)
+    assert "… and 7 more lines in 7 other groups\n" in check("--logs", log.path.parent)
 
 
 PIECES = st.lists(

@@ -176,9 +176,9 @@ def test_a_stuck_loop_is_restarted() -> None:
         (["/l", "--state-dir", "/var/lib"], "is not one that systemd makes"),
         (["/l", "--socket", "--web.listen-address", "myhost:1"], "systemd cannot listen on the name myhost (give an"),
         (["/l\nExecStart=/bin/evil"], "cannot be written in a unit (rename it"),
-        (["/l", "--group", "a\nb"], "is no name of a group"),
-        (["/l", "--scrape-from", "me"], "is no address or network"),
-        (["/l", "--memory-max", "much"], "is no amount of memory"),
+        (["/l", "--group", "a\nb"], "is not a group name"),
+        (["/l", "--scrape-from", "me"], "is not an address or network"),
+        (["/l", "--memory-max", "much"], "is not an amount of memory"),
         (["/l", "--web.listen-address", "nonsense"], "cannot listen on 'nonsense' (write HOST:PORT"),
     ],
 )

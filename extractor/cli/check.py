@@ -1,8 +1,4 @@
-"""
-The command `extractor check`.
-
-Knows nothing of what makes a schema right, or a line.
-"""
+"""The command `extractor check`: validate schemas, and logs against them."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,16 +29,16 @@ _SHOWN_NAMES = 4
     type=PATH_TEXT,
     multiple=True,
     metavar="PATH",
-    help="Also report which lines of PATH would be rejected and why, and what no schema reads of them.",
+    help="Also report which lines of PATH would be rejected and why, and which keys and events no schema declares.",
 )
-@option("--strict", is_flag=True, help="Exit with 3 if a line would be rejected.")
+@option("--strict", is_flag=True, help="Exit with code 3 if a line would be rejected.")
 @reading_options
 def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     """
-    Check that the schemas are right.
+    Check that the schemas are valid.
 
-    With --logs, rejected lines are grouped by file, reason and place, each group with its first line; keys and events
-    that no schema declares, and recommended signals that the lines do not carry, are listed.
+    With --logs, rejected lines are grouped by file, reason and JSON pointer, and the first line of each group is shown.
+    Keys and events that no schema declares, and recommended signals that the lines lack, are listed.
 
     Example:
 
@@ -52,7 +48,7 @@ def check(logs: tuple[str, ...], strict: bool, **options: Any) -> None:
     """
     catalog = _load(options.pop("schemas"))
     events = sum(len(pack.events) for pack in catalog.packs)
-    click.echo(f"schemas are right: {events} event types, {len(catalog.metrics)} metrics")
+    click.echo(f"schemas are valid: {events} event types, {len(catalog.metrics)} metrics")
     if not logs:
         return
     survey = Survey(catalog)
@@ -98,7 +94,7 @@ def _rejects(groups: Sequence[Group]) -> Iterator[str]:
         yield f"{group.lines:>{width},}  {where}: {item.reject.reason}: {why}{hint}"
         yield f"{'':{width}}    {item.line.decode(errors='replace')}"
     if more := groups[_SHOWN_GROUPS:]:
-        yield f"… and {sum(group.lines for group in more):,} more lines, of {len(more):,} other kinds or files"
+        yield f"… and {sum(group.lines for group in more):,} more lines in {len(more):,} other groups"
 
 
 def _unread(title: str, unread: Sequence[Unread]) -> Iterator[str]:

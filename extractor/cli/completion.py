@@ -1,4 +1,4 @@
-"""The command `extractor completion`: the name of a shell in, what that shell evaluates out."""
+"""The command `extractor completion`: the name of a shell in, its completion script out."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -11,7 +11,7 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """
-    Print the completion of commands and options for SHELL.
+    Print the completion script for SHELL.
 
     Example:
 

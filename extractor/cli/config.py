@@ -1,8 +1,4 @@
-"""
-The command `extractor config`.
-
-Knows nothing of what the options mean.
-"""
+"""The command `extractor config`: print or check the effective options of commands."""
 
 import json
 import os
@@ -27,10 +23,10 @@ _PREFIX = "EXTRACTOR_"
 @click.argument("command", required=False, metavar="[COMMAND]")
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS...]")
 @option(
-    "--config", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="The file of options."
+    "--config", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="TOML file of options."
 )
-@option("--format", "form", type=click.Choice(["table", "json", "toml"]), default="table", help="What to print.")
-@option("--check", "only_check", is_flag=True, help="Only say what is wrong, and exit with 1 if something is.")
+@option("--format", "form", type=click.Choice(["table", "json", "toml"]), default="table", help="Output format.")
+@option("--check", "only_check", is_flag=True, help="Only check the options; exit with code 1 if there are errors.")
 @click.pass_context
 def config(
     ctx: click.Context,
@@ -41,10 +37,9 @@ def config(
     **output: Any,
 ) -> None:
     """
-    Print what is in force, and where it was said.
+    Print the effective options and where each value comes from.
 
-    For COMMAND, or for all; with the ARGUMENTS that would be given to it. What is printed as TOML can
-    be given as --config.
+    Covers COMMAND with the given ARGUMENTS, or all commands. The TOML output can be used as --config.
 
     Example:
 
@@ -70,7 +65,7 @@ def config(
     if not output["only_check"]:
         click.echo("\n".join(_FORMS[output["form"]](found)))
     else:
-        click.echo("the configuration is right" if file is None else f"{printable(str(file))} is right")
+        click.echo("the configuration is valid" if file is None else f"{printable(str(file))} is valid")
 
 
 def _checked(file: Path, commands: Mapping[str, click.Command], used: str) -> Checked:
@@ -90,7 +85,7 @@ def _of_variables(ctx: click.Context, commands: Mapping[str, click.Command]) -> 
         word = name.removeprefix(_PREFIX)
         if name.startswith(_PREFIX) and word not in known:
             near = get_close_matches(word, known, n=1)
-            yield f"{name}: no option has this variable" + (f" (did you mean {_PREFIX}{near[0]}?)" if near else "")
+            yield f"{name}: no option reads this variable" + (f" (did you mean {_PREFIX}{near[0]}?)" if near else "")
 
 
 def _table(found: Mapping[str, list[Setting]]) -> Iterator[str]:

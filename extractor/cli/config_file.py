@@ -1,10 +1,9 @@
 """
-A TOML file in, what it says out: for each key its value and its place.
+A TOML file in, its keys with their values and line numbers out.
 
-A table that has the name of a command is for that command. Dots in a key make no difference: `web.listen-address = …`
-is the same as `listen-address` in a table `[web]`, and in `[run.web]` the same as `web.listen-address` in `[run]`.
-
-Knows nothing of which keys there are.
+A table named after a command applies to that command only. Dotted keys and nested tables are equivalent:
+`web.listen-address = …` is the same as `listen-address` in a table `[web]`, and `listen-address` in `[run.web]` the
+same as `web.listen-address` in `[run]`.
 """
 
 import re

@@ -1,8 +1,8 @@
 """
-Options in, exit codes out; no logic.
+The command line `extractor`: arguments in, an exit code out.
 
-0 done, 1 could not do all of it (one line on stderr, with a hint), 2 wrong usage, 3 an objective is broken, or
-`--strict` and something was rejected, 130 Ctrl-C.
+0: success. 1: failed or incomplete, with one line on stderr and a hint. 2: wrong usage. 3: an objective is broken, or
+a line was rejected under `--strict`. 130: interrupted by Ctrl-C.
 """
 
 import os
@@ -22,14 +22,14 @@ from extractor.service.escapes import printable
 from extractor.state.internal_errors import origin
 
 _INTERRUPTED = 130
-_TRACEBACK = "please report it; EXTRACTOR_TRACEBACK=1 in the environment shows where it comes from"
+_TRACEBACK = "please report it; set EXTRACTOR_TRACEBACK=1 to see the traceback"
 _COMMANDS = {
-    "check": "Check that the schemas are right.",
-    "completion": "Print the completion of commands and options for SHELL.",
-    "config": "Print what is in force, and where it was said.",
-    "replay": "Read PATH to the end and say what happened.",
-    "report": "Say how the agents of PATH are doing: now, against before, and against the objectives.",
-    "requeue": "Try rejected lines again after a schema or a clock was mended.",
+    "check": "Check that the schemas are valid.",
+    "completion": "Print the completion script for SHELL.",
+    "config": "Print the effective options and where each value comes from.",
+    "replay": "Read PATH to the end and print a summary.",
+    "report": "Compare the agents in PATH with the previous window and the objectives.",
+    "requeue": "Retry rejected lines after a schema or a clock has been fixed.",
     "rules": "Print the recording and alert rules for Prometheus.",
     "run": "Follow LOG_DIR and serve its metrics.",
     "systemd": "Print a systemd unit that runs `extractor run` with these options.",
@@ -86,7 +86,7 @@ class _Commands(click.Group):
             with terminable():
                 return super().main(*args, **extra)
         except SchemaError as error:
-            more = f"; {len(error.others)} more: extractor check lists them" if error.others else ""
+            more = f"; {len(error.others)} more: run extractor check to list them" if error.others else ""
             _fail(f"{error}{more}")
         except ExtractorError as error:
             _fail(str(error))

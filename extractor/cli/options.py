@@ -1,9 +1,7 @@
 """
-What a command line may say: the options that commands share, and the groups of them.
+Options shared by commands, their types and validation, and their groups in the help.
 
-Every option can be given in the environment too.
-
-Knows nothing of what is done with them.
+Every option can also be set by an environment variable.
 """
 
 import ctypes
@@ -63,7 +61,7 @@ class Seconds(click.FloatRange):
         """The number of seconds that *value* says; fails as click does."""
         seconds: float = super().convert(value, param, ctx)
         if not seconds <= LONGEST:
-            self.fail(f"{value} is no number of seconds, or more than a hundred years", param, ctx)
+            self.fail(f"{value} is not a number of seconds up to a hundred years", param, ctx)
         return seconds
 
 
@@ -134,7 +132,7 @@ def schemas_option(command: F) -> F:
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         multiple=True,
         metavar="DIR",
-        help="A folder of event schemas to add to the default ones, or a pack of its own. May be repeated.",
+        help="Directory of event schemas to add to the default ones, or of a separate pack. May be repeated.",
     )(command)
 
 
@@ -144,7 +142,7 @@ def objectives_option(command: F) -> F:
         "--objectives",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="A TOML file of objectives; without it, the defaults.",
+        help="TOML file of objectives, instead of the default ones.",
     )(command)
 
 
@@ -155,7 +153,7 @@ def window_option(command: F) -> F:
         callback=_window,
         default="30m",
         metavar="DURATION",
-        help="How far back from the latest event to look: 45s, 30m, 12h, 1d.",
+        help="Length of the window that ends at the latest event: 45s, 30m, 12h, 1d.",
     )(command)
 
 
@@ -166,7 +164,7 @@ def skew_option(command: F) -> F:
         type=Seconds(min=0),
         default=300.0,
         metavar="SECONDS",
-        help="Reject events further in the future.",
+        help="Maximum time an event may be in the future; events beyond it are rejected.",
     )(command)
 
 
@@ -176,18 +174,23 @@ def prices_option(command: F) -> F:
         "--prices",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Prices of models, before those of genai-prices; see docs/cost.md.",
+        help="File of model prices, which take precedence over those of genai-prices; see docs/cost.md.",
     )(command)
 
 
 def reading_options(command: F) -> F:
-    """What every command that reads logs can be told of how to."""
+    """Options shared by all commands that read logs."""
     for each in (
-        option("--max-line-bytes", type=click.IntRange(min=1), default=1 << 20, help="Reject longer lines."),
+        option(
+            "--max-line-bytes",
+            type=click.IntRange(min=1),
+            default=1 << 20,
+            help="Maximum length of a line; longer lines are rejected.",
+        ),
         option(
             "--follow-symlinks",
             is_flag=True,
-            help="Also read what symbolic links below a folder of logs lead to, wherever that is.",
+            help="Follow symbolic links below a log directory, wherever they point.",
         ),
         skew_option,
         prices_option,
@@ -196,21 +199,21 @@ def reading_options(command: F) -> F:
             type=Seconds(min=0),
             default=5.0,
             metavar="SECONDS",
-            help="Count events of a run that come so long after its end.",
+            help="Grace period for events that arrive after a run's end.",
         ),
         option(
             "--run-timeout",
             type=Seconds(min=_SHORTEST),
             default=3600.0,
             metavar="SECONDS",
-            help="Give up a run without an event for so long.",
+            help="Time without an event after which a run is considered abandoned.",
         ),
         option(
             "--quantile-window",
             type=Seconds(min=_SHORTEST),
             default=300.0,
             metavar="SECONDS",
-            help="Length of the sliding window of the quantiles.",
+            help="Length of the sliding window for quantiles.",
         ),
         schemas_option,
     ):
@@ -219,7 +222,7 @@ def reading_options(command: F) -> F:
 
 
 def backfill_options(command: F) -> F:
-    """What `replay` can be told of samples with the times of the past."""
+    """Options of `replay` for samples with timestamps in the past."""
     for each in (
         option(
             "--step",
@@ -227,7 +230,7 @@ def backfill_options(command: F) -> F:
             callback=_step,
             default="15s",
             metavar="DURATION",
-            help="With --backfill: the time between two samples. Give your scrape interval.",
+            help="With --backfill: interval between samples. Use your scrape interval.",
         ),
         option(
             "--backfill-label",
@@ -235,22 +238,22 @@ def backfill_options(command: F) -> F:
             multiple=True,
             callback=_labels,
             metavar="NAME=VALUE",
-            help="Put this label on every sample, as a scrape puts job and instance. May be repeated.",
+            help="Label to add to every sample, as a scrape adds job and instance. May be repeated.",
         ),
         option(
             "--backfill-blocks",
             "blocks",
             type=click.Path(path_type=Path, file_okay=False),
             metavar="DIR",
-            help="As --backfill, but put blocks of Prometheus' storage into DIR. Needs promtool.",
+            help="Like --backfill, but write Prometheus TSDB blocks to DIR. Requires promtool.",
         ),
         option(
             "--backfill",
             "document",
             type=PATH_TEXT,
             metavar="OUT",
-            help="Write samples as if the logs had been scraped back then to the file OUT, - for standard output: "
-            "OpenMetrics with times.",
+            help="Write OpenMetrics samples with timestamps, as if the logs had been scraped at the time, to the file "
+            "OUT; - for standard output.",
         ),
     ):
         command = each(command)
@@ -265,7 +268,7 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> float | 
     if found is None:
         found = relative_time(value, time.time())
     if found is None:
-        known = "no date, RFC 3339 time with offset, epoch seconds or age"
+        known = "not a date, an RFC 3339 time with offset, epoch seconds or an age"
         example = "2026-11-21, 2026-11-21T09:00:00Z, 1795251600, 7d or yesterday"
         raise click.BadParameter(f"{value!r} is {known}; write {example}")
     return found
@@ -287,7 +290,7 @@ def _labels(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ..
     for each in value:
         name, equals, text = each.partition("=")
         if not equals or not _LABEL.fullmatch(name) or name.startswith("__"):
-            raise click.BadParameter(f"{each!r} is no label; write job=extractor")
+            raise click.BadParameter(f"{each!r} is not a label; write job=extractor")
         labels[name] = label_text(ctx, parameter, text)
     return labels
 
@@ -299,14 +302,14 @@ def label_text(_: click.Context, __: click.Parameter, value: str) -> str:
     except UnicodeEncodeError:
         raise click.BadParameter(f"{value!r} is not UTF-8") from None
     if not is_servable(value):
-        raise click.BadParameter(f"{value!r} has a NUL, which Prometheus cannot read")
+        raise click.BadParameter(f"{value!r} contains NUL, which Prometheus cannot read")
     return value
 
 
 def _window(_: click.Context, __: click.Parameter, value: str) -> int:
     seconds = duration_seconds(value)
     if not 0 < seconds <= LONGEST:
-        raise click.BadParameter(f"{value!r} is no window, or longer than 100 years; write 45s, 30m, 12h or 1d")
+        raise click.BadParameter(f"{value!r} is not a duration up to 100 years; write 45s, 30m, 12h or 1d")
     return seconds
 
 

@@ -1,9 +1,7 @@
 """
-What a replay found in, what is printed of it out.
+The result of a replay in, its text in each output format out.
 
-Nothing that an agent logged reaches a terminal as it is: it could drive it.
-
-Knows nothing of options or exit codes.
+Text that comes from logs is escaped, so that it cannot control a terminal.
 """
 
 import json
@@ -97,9 +95,9 @@ def _number(value: float) -> float | str:
 def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
     """What a person should know of samples that were written of what was read."""
     if rejects := replayed.stats.rejects.total():
-        yield f"{rejects:,} of {replayed.stats.lines_read:,} lines were rejected; extractor check --logs says why"
+        yield f"{rejects:,} of {replayed.stats.lines_read:,} lines were rejected; run extractor check --logs to see why"
     if written is None:
-        yield "no event found, so there are no samples"
+        yield "no events found, so no samples were written"
         return
     first, last = (f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}" for time in (written.first, written.last))
     yield f"{written.samples:,} samples of {written.series:,} series, from {first} to {last}"

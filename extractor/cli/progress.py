@@ -1,9 +1,7 @@
 """
-What was read so far in, a bar on a terminal out: how much of it, how fast, and how long it will take.
+Bytes and lines read in, a progress bar on the terminal out, with speed and remaining time.
 
-Nothing is shown where nobody looks: not in a pipe, and not of what has no known end.
-
-Knows nothing of what is read.
+Nothing is shown if standard error is not a terminal or the total is unknown.
 """
 
 import sys
@@ -21,7 +19,7 @@ _WARM_UP = 0.5  # seconds before there is a speed to tell
 
 @contextmanager
 def shown(total: int) -> Iterator[Callable[[Read], None]]:
-    """What must be told how much was read, of *total* bytes."""
+    """Return a callback that reports each read to the bar, out of *total* bytes."""
     if not total or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -42,7 +40,7 @@ def shown(total: int) -> Iterator[Callable[[Read], None]]:
 
 @contextmanager
 def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """What must be told how many of *total* parts are done."""
+    """Return a callback that reports to the bar how many of *total* parts are done."""
     if not total or not sys.stderr.isatty():
         yield lambda _: None
         return

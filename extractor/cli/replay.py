@@ -1,8 +1,4 @@
-"""
-The command `extractor replay`, and how any command reads logs to their end.
-
-Knows nothing of how they are read.
-"""
+"""The command `extractor replay`, and `read`, with which other commands read logs to their end."""
 
 import gc
 import os
@@ -45,32 +41,33 @@ from extractor.service.escapes import harmless, printable
     "form",
     type=click.Choice(list(FORMATS)),
     default="table",
-    help="What to print.",
+    help="Output format.",
 )
-@option("--strict", is_flag=True, help="Exit with 3 if a line was rejected.")
+@option("--strict", is_flag=True, help="Exit with code 3 if a line was rejected.")
 @option(
     "--jobs",
     type=click.IntRange(min=1),
     default=lambda: len(os.sched_getaffinity(0)),
-    show_default="the cores",
+    show_default="number of CPUs",
     metavar="N",
-    help="Read with N processes. What is printed does not depend on it.",
+    help="Number of worker processes. The output does not depend on it.",
 )
 @option(
     "--since",
     callback=moment,
     metavar="TIME",
-    help="Only events at TIME or later: a date, RFC 3339, epoch seconds, an age such as 7d, today or yesterday (UTC).",
+    help="Only count events at or after TIME: a date, RFC 3339, epoch seconds, an age such as 7d, today or yesterday "
+    "(UTC).",
 )
-@option("--until", callback=moment, metavar="TIME", help="Only events before TIME.")
+@option("--until", callback=moment, metavar="TIME", help="Only count events before TIME.")
 @backfill_options
 @reading_options
 def replay(paths: tuple[str, ...], form: str, strict: bool, **options: Any) -> None:
     """
-    Read PATH to the end and say what happened.
+    Read PATH to the end and print a summary.
 
-    PATH is a log file, compressed or not, a folder of them, a quoted pattern, or - for standard
-    input. Files that hold the same, such as app.jsonl.1 and app.jsonl.1.gz, are counted once.
+    PATH is a log file, compressed or not, a directory of log files, a quoted pattern, or - for standard
+    input. Files with the same content, such as app.jsonl.1 and app.jsonl.1.gz, are counted once.
 
     Example:
 
@@ -116,7 +113,7 @@ def read(
 
 def _output(document: str | None, blocks: Path | None) -> Document | Blocks | None:
     if document is not None and blocks is not None:
-        raise click.UsageError("give either --backfill or --backfill-blocks")
+        raise click.UsageError("give only one of --backfill and --backfill-blocks")
     if document is not None:
         return Document(document)
     return None if blocks is None else Blocks(blocks)

@@ -1,8 +1,4 @@
-"""
-The command `extractor report`.
-
-Knows nothing of how anything is measured or judged.
-"""
+"""The command `extractor report`: compare the current window with the previous one and with objectives."""
 
 import json
 import os
@@ -41,17 +37,22 @@ _COLOURS = {Status.OK: "green", Status.BROKEN: "red"}
 @click.command(cls=Command)
 @paths_argument("paths", "PATH")
 @window_option
-@option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="What to print.")
-@option("--since", callback=moment, metavar="TIME", help="Only events at TIME or later: as in `extractor replay`.")
-@option("--until", callback=moment, metavar="TIME", help="Only events before TIME, where the window then ends.")
+@option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="Output format.")
+@option(
+    "--since",
+    callback=moment,
+    metavar="TIME",
+    help="Only count events at or after TIME, given as for `extractor replay`.",
+)
+@option("--until", callback=moment, metavar="TIME", help="Only count events before TIME; the window ends there.")
 @objectives_option
 @reading_options
 def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | None, **options: Any) -> None:
     """
-    Say how the agents of PATH are doing: now, against before, and against the objectives.
+    Compare the agents in PATH with the previous window and the objectives.
 
-    Now is the last window of the events' time. It is compared with the window before, and the newest
-    release with the one before, over all of PATH. The exit code is 3 if an objective is broken.
+    The current window ends at the latest event. It is compared with the window before it, and the newest
+    release with the previous one, over all of PATH. The exit code is 3 if an objective is broken.
 
     Example:
 
@@ -80,7 +81,7 @@ def report(paths: tuple[str, ...], window: float, form: str, objectives: Path | 
     else:
         _print(table, now, found=cut.events)
         models = ", ".join(sorted(unpriced))
-        _note(f"costs are without {unpriced.total():,} calls, of unknown price: {models}" if unpriced else "")
+        _note(f"costs exclude {unpriced.total():,} calls of unknown price: {models}" if unpriced else "")
         _note(f"broken: {', '.join(row.title for row in table.broken)}" if table.broken else "")
     if replayed.troubles:
         sys.exit(INCOMPLETE)
@@ -112,7 +113,7 @@ def _print(table: Table, now: float, *, found: bool) -> None:
     if found:
         click.echo("; ".join([period_text(table.current), *notes(table, now)]) + "\n")
     else:
-        click.echo("no event found\n")
+        click.echo("no events found\n")
     for line in lines(table):
         last = printable(line.last)
         if line.status in _COLOURS:

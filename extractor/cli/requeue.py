@@ -1,8 +1,4 @@
-"""
-The command `extractor requeue`.
-
-Knows nothing of why lines were rejected.
-"""
+"""The command `extractor requeue`: retry the rejected lines of a state directory."""
 
 import sys
 import time
@@ -26,18 +22,18 @@ from extractor.service.requeue import requeue as judge_again
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="The state directory of an extractor that is stopped.",
+    help="State directory of a stopped extractor.",
 )
 @skew_option
 @prices_option
 @schemas_option
 def requeue(state_dir: Path, schemas: tuple[Path, ...], prices: Path | None, max_clock_skew: float) -> None:
     """
-    Try rejected lines again after a schema or a clock was mended.
+    Retry rejected lines after a schema or a clock has been fixed.
 
-    Those that are events now are counted, once, and leave rejects.jsonl; the others stay. Lines that
-    somebody has damaged are named and stay, too, and the exit code is 1. The extractor that owns the
-    state directory must not be running.
+    Lines that are valid now are counted once and removed from rejects.jsonl; the others stay. Unreadable
+    lines are reported and stay, too, and the exit code is 1. The extractor that owns the state directory
+    must not be running.
 
     Example:
 

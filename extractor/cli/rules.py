@@ -1,8 +1,4 @@
-"""
-The command `extractor rules`.
-
-Knows nothing of what a rule means.
-"""
+"""The command `extractor rules`: print recording and alert rules."""
 
 from pathlib import Path
 
@@ -25,14 +21,14 @@ from extractor.service.escapes import printable
     default="extractor",
     callback=label_text,
     metavar="NAME",
-    help="The job name under which Prometheus scrapes extractors.",
+    help="Prometheus job name of the extractors.",
 )
 def rules(objectives: Path | None, schemas: tuple[Path, ...], job: str) -> None:
     """
     Print the recording and alert rules for Prometheus.
 
-    The limits are those of the file of objectives, or the defaults in docs/alerts.md. Limits on
-    durations are rounded up to the next bucket of the histogram in the schemas.
+    The limits come from the objectives file, or from the defaults in docs/alerts.md. Limits on durations
+    are rounded up to the next bucket of the histogram in the schemas.
 
     Example:
 

@@ -1,8 +1,4 @@
-"""
-The command `extractor run`.
-
-Knows nothing of how logs are followed.
-"""
+"""The command `extractor run`: follow logs and serve their metrics."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +31,7 @@ def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tupl
         try:
             host_of(each)
         except ValueError:
-            raise click.BadParameter(f"{each!r} is no URL; write https://agents.example.org/") from None
+            raise click.BadParameter(f"{each!r} is not a URL; write https://agents.example.org/") from None
     return value
 
 
@@ -46,7 +42,7 @@ def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tupl
     "listen_address",
     default="127.0.0.1:9464",
     metavar="HOST:PORT",
-    help="Where to serve metrics.",
+    help="Address to serve metrics on.",
 )
 @option(
     "--web.external-url",
@@ -54,7 +50,7 @@ def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tupl
     multiple=True,
     callback=_urls,
     metavar="URL",
-    help="A URL under which others reach this, such as that of a reverse proxy: on a loopback address, requests for "
+    help="URL at which clients reach this server, such as that of a reverse proxy. On a loopback address, requests for "
     "its host are answered, too. May be repeated; see docs/web.md.",
 )
 @option(
@@ -63,58 +59,58 @@ def _urls(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tupl
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     metavar="FILE",
-    help="Who may look: TLS and users, in the format of Prometheus' exporter-toolkit; see docs/web.md.",
+    help="Access control: TLS and basic auth, in the format of Prometheus' exporter-toolkit; see docs/web.md.",
 )
 @option(
     "--state-dir",
     type=click.Path(path_type=Path),
     default=None,
     metavar="DIR",
-    help="Where to keep what was counted, so that totals stay exact through restarts.",
+    help="Directory for checkpoints, which keep totals exact across restarts.",
 )
 @option(
     "--checkpoint-interval",
     type=Seconds(min=0.05),
     default=5.0,
     metavar="SECONDS",
-    help="Save the state this often.",
+    help="Interval between checkpoints.",
 )
 @option(
     "--max-reject-bytes",
     type=click.IntRange(min=1),
     default=100 << 20,
     metavar="BYTES",
-    help="Maximum size of all files of rejected lines; the oldest lines are deleted first.",
+    help="Maximum total size of the files of rejected lines; the oldest lines are deleted first.",
 )
 @option(
     "--poll-interval",
     type=Seconds(min=0.05),
     default=5.0,
     metavar="SECONDS",
-    help="Look at every file this often, should the system not tell of a change.",
+    help="Rescan interval, for changes that produce no notification.",
 )
 @option(
     "--max-open-runs",
     type=click.IntRange(min=1),
     default=100_000,
     metavar="N",
-    help="Forget the runs that were silent for longest when more are open.",
+    help="Maximum number of open runs; the least recently active are evicted.",
 )
 @option(
     "--log.level",
     "log_level",
     type=Level(),
     default="info",
-    help="Say what is so bad or worse, on standard error.",
+    help="Minimum severity to log.",
 )
 @option(
     "--log.format",
     "log_format",
     type=click.Choice(FORMS),
     default="auto",
-    help="How to say it. By default as the journal wants it if that is where it goes, else as text.",
+    help="Log format. auto selects journald when standard error is connected to the journal, else text.",
 )
-@option("--web.disable-page", "disable_page", is_flag=True, help="Serve metrics only, and no status page at /.")
+@option("--web.disable-page", "disable_page", is_flag=True, help="Serve metrics only, without the status page at /.")
 @objectives_option
 @reading_options
 @click.pass_context
@@ -122,8 +118,8 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     """
     Follow LOG_DIR and serve its metrics.
 
-    Every log file below LOG_DIR is followed from its first line (*.jsonl and *.ndjson, rotated ones
-    too). Files and folders may appear later. SIGTERM and Ctrl-C stop after the last whole line.
+    Every log file below LOG_DIR is read from its first line (*.jsonl and *.ndjson, including rotated
+    files). Files and directories may be created later. SIGTERM and Ctrl-C stop after the last complete line.
 
     Example:
 

@@ -1,10 +1,8 @@
 """
-The options of commands in, what is in force for each out, and where it was said.
+The options of commands in, the effective value of each and its origin out.
 
-The command line goes before the environment, that before the file, and that before the default. All of a file is
-checked, whichever command is run: a table that is wrong is wrong for everybody.
-
-Knows nothing of what the options mean.
+The command line takes precedence over the environment, the environment over the file, and the file over the default.
+The whole file is checked, whichever command is run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +45,7 @@ class Command(Grouped):
                 expose_value=False,
                 callback=_take_file,
                 metavar="FILE",
-                help="A TOML file of options; see docs/configuration.md.",
+                help="TOML file of options; see docs/configuration.md.",
             )
         )
 
@@ -208,10 +206,10 @@ def _from_file(parameter: click.Parameter, said: Said, folder: Path) -> object:
     value = said.value
     if _is_many(parameter):
         if not isinstance(value, list):
-            raise _WrongTypeError("this is no list")
+            raise _WrongTypeError("must be a list")
         return [_one(parameter, each, folder) for each in value]
     if isinstance(value, list):
-        raise _WrongTypeError("this is one value, not a list")
+        raise _WrongTypeError("must be a single value, not a list")
     return _one(parameter, value, folder)
 
 
@@ -220,14 +218,14 @@ def _one(parameter: click.Parameter, value: object, folder: Path) -> object:
     if _is_flag(parameter):
         right, wanted = isinstance(value, bool), "true or false"
     elif isinstance(kind, click.types.IntParamType):
-        right, wanted = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+        right, wanted = isinstance(value, int) and not isinstance(value, bool), "an integer"
     elif isinstance(kind, click.types.FloatParamType):
         right = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
         wanted = "a number"
     else:
-        right, wanted = isinstance(value, str) and value != "" and "\0" not in value, "a text in quotes"
+        right, wanted = isinstance(value, str) and value != "" and "\0" not in value, "a string in quotes"
     if not right:
-        raise _WrongTypeError(f"this is not {wanted}")
+        raise _WrongTypeError(f"must be {wanted}")
     return str(folder / str(value)) if is_path(parameter) and value != "-" else value
 
 

@@ -1,7 +1,7 @@
 """
-The standard streams, for a program that was started without some of them.
+Standard streams for a program that was started with some of them closed.
 
-Without this the next file that is opened takes the place of the stream, and what is printed goes into it.
+Otherwise the next file that is opened would get the descriptor of the closed stream, and output would be written to it.
 """
 
 import errno
@@ -14,7 +14,7 @@ _STDERR = 2
 
 
 class _Closed(io.RawIOBase):
-    """A stream that is not there: to read or to write it fails, as the system would have it."""
+    """A closed stream: reading and writing raise EBADF."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -33,7 +33,7 @@ class _Closed(io.RawIOBase):
 
 
 def open_standard_streams() -> None:
-    """Let nothing take the place of a stream that is closed; what goes to a closed standard error is lost."""
+    """Reserve the descriptors of closed streams; output to a closed standard error is discarded."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass  # it stays open, in the place of the stream
     os.close(fd)
@@ -48,5 +48,5 @@ def open_standard_streams() -> None:
 
 
 def give_up_output() -> None:
-    """What standard output refused is not tried again at the end of the program."""
+    """Discard further output, so that the interpreter does not flush a broken stream when it exits."""
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # as above

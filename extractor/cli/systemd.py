@@ -1,8 +1,4 @@
-"""
-The command `extractor systemd`: the options of `extractor run` in, a unit that runs it so out.
-
-Knows nothing of what the options mean, except for where they point.
-"""
+"""The command `extractor systemd`: the options of `extractor run` in, a systemd unit that runs it with them out."""
 
 import os
 import re
@@ -32,7 +28,7 @@ def _matching(pattern: str, what: str) -> Callable[[click.Context, click.Paramet
     def check(_: click.Context, __: click.Parameter, value: Any) -> Any:  # one or several
         for each in [value] if isinstance(value, str) else value:
             if not re.fullmatch(pattern, each):
-                raise click.BadParameter(f"{each!r} is no {what}")
+                raise click.BadParameter(f"{each!r} is not {what}")
         return value
 
     return check
@@ -43,25 +39,25 @@ def _networks(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> 
         try:
             ip_network(each, strict=False)
         except ValueError:
-            raise click.BadParameter(f"{each!r} is no address or network; write 192.0.2.7 or 10.0.0.0/8") from None
+            raise click.BadParameter(f"{each!r} is not an address or network; write 192.0.2.7 or 10.0.0.0/8") from None
     return value
 
 
 @click.command(cls=Grouped, params=[parameter for parameter in run.params if parameter.name != "help"])
-@option("--socket", "wants_socket", is_flag=True, help="Print the unit of the socket instead.")
+@option("--socket", "wants_socket", is_flag=True, help="Print the socket unit instead of the service unit.")
 @option(
     "--program",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The installed program; without it, the one that is running.",
+    help="Path of the installed program; by default, of the running one.",
 )
 @option(
     "--group",
     "groups",
     multiple=True,
-    callback=_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "name of a group; write adm"),
+    callback=_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "a group name; write adm"),
     metavar="NAME",
-    help="A group that may read the logs. May be repeated.",
+    help="Group that may read the logs. May be repeated.",
 )
 @option(
     "--scrape-from",
@@ -69,22 +65,22 @@ def _networks(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> 
     multiple=True,
     callback=_networks,
     metavar="ADDRESS",
-    help="An address or network besides this host that may scrape. May be repeated.",
+    help="Address or network that may scrape, in addition to this host. May be repeated.",
 )
 @option(
     "--memory-max",
     default="2G",
-    callback=_matching("[0-9]+[KMGT]?|[0-9]+%|infinity", "amount of memory; write 500M or 2G"),
+    callback=_matching("[0-9]+[KMGT]?|[0-9]+%|infinity", "an amount of memory; write 500M or 2G"),
     metavar="BYTES",
-    help="How much memory the service may use.",
+    help="Memory limit of the service.",
 )
 @click.pass_context
 def systemd(ctx: click.Context, /, **options: Any) -> None:
     """
     Print a systemd unit that runs `extractor run` with these options.
 
-    The service has a user of its own, sees nothing but what it reads, and may write nothing but its
-    state, which is in /var/lib/extractor if no --state-dir is given.
+    The service runs as a dynamic user, can read only its inputs, and can write only its state directory,
+    /var/lib/extractor unless --state-dir is given.
 
     Example:
 

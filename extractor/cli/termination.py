@@ -1,7 +1,7 @@
 """
-SIGTERM in, an exception out: what a command has begun is undone by its `with` blocks, as on Ctrl-C.
+Turns SIGTERM into an exception, so that `with` blocks clean up as they do on Ctrl-C.
 
-Afterwards the process ends by the signal, so that whoever sent it sees that.
+Afterwards the process terminates itself with the signal, so that its exit status is that of SIGTERM.
 """
 
 import signal
