@@ -1,1 +1,1 @@
-"""Directories in, whole lines out, each exactly once, whatever happens to the files."""
+"""Read directories of log files; return whole lines, each exactly once, through rotation, truncation and copies."""

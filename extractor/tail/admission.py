@@ -1,11 +1,9 @@
 """
-Sources of which nothing was decided in, those that are to be read out.
+Identify the content of new and changed files, and select the sources to read.
 
-Here it is decided what a file is: one that holds what was counted of it, or what another one holds or held, or a new
-one; and what becomes of what was counted of a file when the file holds it no more. What was counted and still stands is
-never counted again.
-
-Knows nothing of how files are found.
+A file continues one that was counted, copies the content of another file, or is new. When a file no longer holds what
+was counted of it, the position is retired, so that another file with the same content can continue it. Content that was
+counted and still exists is never counted again.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,11 +20,11 @@ from extractor.tail.retired import Gone
 from extractor.tail.rotated_names import are_relatives, stem
 
 _ROUNDS = 10
-"""How often it is tried to decide what depends on what was decided: logs that grow meanwhile might keep it busy."""
+"""Maximum number of decision rounds: decisions depend on one another, and growing logs could keep the loop busy."""
 
 
 class Contents:
-    """What is in *files*, and what was in those that are *gone*; *ready* is told what may be read."""
+    """Match the content of *files*, and of the retired positions in *gone*; call *ready* with each source to read."""
 
     def __init__(self, files: Registry, gone: Gone, ready: Callable[[Source], None]) -> None:
         self._files = files
@@ -36,8 +34,8 @@ class Contents:
         self._losses = Losses()
 
     def weigh(self) -> None:
-        """Decide what the files are that are not decided yet, as far as that can be known."""
-        # What a file does not hold any more may be in any other one.
+        """Decide all undecided sources, as far as their content allows."""
+        # Lost content may be in any other file, so it is retired before files are matched.
         handles = self._files.handles
         handles.each([source for source in self.unweighed() if source.claim is not None], self._compare)
         handles.each([source for source in self.unweighed() if source.read_to], self._look)
@@ -50,7 +48,7 @@ class Contents:
             handles.each(sorted(new, key=_originals_first), self._decide)
 
     def must_weigh(self, source: Source) -> bool:
-        """Whether *source*, which is open, must be compared with others before it is read on, and can be."""
+        """Return whether the open *source* must be, and can be, compared with others before the next read."""
         if source.noted and source.noted == source.begin:  # as a rule
             return False
         source.look()
@@ -60,57 +58,57 @@ class Contents:
         return True
 
     def unweighed(self) -> Iterable[Source]:
-        """What is not decided yet."""
+        """Return the undecided sources."""
         return self._copies.undecided.values()
 
     def is_decided(self, source: Source) -> bool:
-        """Whether *source* is to be read."""
+        """Return whether *source* is decided, and not a copy."""
         return source.identity not in self._copies.undecided and source.state is not FileState.COPY
 
     def grown(self, source: Source) -> None:
-        """If there is enough of *source* now to be compared with others, that comes first."""
+        """Mark *source* as undecided if it now has enough content to be compared with others."""
         if not source.noted and source.has_news and source.size >= WINDOW and not source.packed:
             self._files.handles.each([source], lambda source: self.doubt(source) if source.first() else None)
 
     def doubt(self, source: Source) -> None:
-        """Nobody knows any more what *source* holds."""
+        """Mark *source* as undecided."""
         self._copies.undecided[source.identity] = source
 
     def may_hold_known(self, source: Source) -> bool:
-        """Whether *source* must be compared with others before it is read."""
+        """Return whether *source* must be compared with others before it is read."""
         return bool(source.packed) or source.size >= WINDOW or self._copies.may_hold_known(source)
 
     def restore(self, source: Source, position: Position) -> None:
-        """*source* was saved as a copy."""
+        """Restore *source* from *position*, which was saved as that of a copy."""
         self._copies.links.restore(source, position)
         self.doubt(source)
 
     def appeared(self, source: Source) -> None:
-        """*source* is read, and need not be compared with others."""
+        """Report *source* as a new log that needs no comparison."""
         source.is_told = True
         self._files.happenings.append(Appeared(source.path, source.offset))
 
     def vanished(self, position: Position) -> None:
-        """What *position* was saved of is not there any more."""
+        """Record that the file of the saved *position* no longer exists."""
         self._losses.add(position, None, Vanished)
 
     def saved(self, source: Source) -> Position | None:
-        """What must be saved of *source*, if anything is known of it."""
+        """Return the position to save for *source*; None if nothing is known of it."""
         if source.claim is not None or self.is_decided(source):
             return source.saved()
         copied = self._copies.links.saved(source)
         return source.saved() if copied is None and source.is_told else copied
 
     def happened(self) -> list[Happening]:
-        """What happened since this was asked last."""
+        """Return the changes since the last call."""
         happened, self._files.happenings = self._files.happenings, []
         return happened + self._losses.told()
 
     def content_lost(self, source: Source) -> bool:
         """
-        What was read of *source* is not there as it was: it is read on where it differs, or as a new file.
+        Handle content of *source* that differs from what was read: resume at the first difference, or at 0.
 
-        Whether anything of that was counted; else only a line without an end was taken back.
+        Return whether counted content was lost. If it was not, only an unfinished line was taken back.
         """
         kept = source.stands()
         if kept is None:
@@ -127,7 +125,7 @@ class Contents:
         return is_lost
 
     def forget(self, source: Source, fate: Fate) -> None:
-        """*source* is gone; its content may come back under another identity."""
+        """Drop *source*, which is gone; its content may return under another identity."""
         is_read = self.is_decided(source)
         self._copies.links.forget(source)
         self._copies.undecided.pop(source.identity, None)
@@ -149,7 +147,7 @@ class Contents:
         elif isinstance(verdict, Follows):
             self._follow(source, verdict)
         elif not source.is_told and not self._files.is_log(source.path) and self._files.may_follow(source.path):
-            self._files.remove(source)  # it only might have held more of a log
+            self._files.remove(source)  # it was a candidate only for continuing a known log
             self._copies.undecided.pop(source.identity)
         else:
             self._read_on(source, Appeared(source.path, source.offset))
@@ -167,13 +165,13 @@ class Contents:
         self._read_on(source, Continued(source.path, end.path, source.offset))
 
     def _replace(self, shorter: Source, source: Source) -> None:
-        """Read on in *source*, which holds more than *shorter*, in its place."""
+        """Continue reading in *source*, which holds more than *shorter*, in place of *shorter*."""
         self._hand_over(shorter, source)
         self._read_on(source, Continued(source.path, shorter.path, source.offset))
         self.doubt(shorter)
 
     def _compare(self, source: Source) -> None:
-        """Read on in *source* as far as it holds what was counted of it; else it is as good as new."""
+        """Resume *source* as far as it holds what was counted of it; otherwise leave it undecided, like a new file."""
         kept = source.stands()
         if kept == source.offset:
             source.go_on(kept)
@@ -184,11 +182,11 @@ class Contents:
 
     def _set_aside(self, copy: Source, original: Source) -> None:
         self._hand_over(copy, original)
-        self._files.kin.note(copy, "")  # what begins as it does is compared with its original
+        self._files.kin.note(copy, "")  # files that begin alike are compared with the original
         if copy.state is not FileState.COPY:
             copy.state = FileState.COPY
             copy.is_told = False
-            if self._copies.links.earlier(copy) is None:  # else it was told before a restart
+            if self._copies.links.earlier(copy) is None:  # otherwise it was reported before a restart
                 by_rotation = are_relatives(copy.path, original.path)
                 self._files.happenings.append(Duplicate(copy.path, original.path, by_rotation=by_rotation))
         if self._copies.links.is_settled(copy):
@@ -197,7 +195,7 @@ class Contents:
             self._files.handles.close(copy)  # an unpacker may hold megabytes
 
     def _hand_over(self, source: Source, to: Source) -> None:
-        """What was counted of *source* counts as read of the file that holds it, too."""
+        """Mark what was counted of *source* as read in *to*, which holds it, too."""
         if source.offset > to.offset and self._files.handles.open(to):
             to.go_on(source.offset)
             source.begin_again()
@@ -220,13 +218,13 @@ class Contents:
         return False
 
     def _lose(self, source: Source, kept: int) -> None:
-        """Remember what was counted of *source*, which holds no more of that than the first *kept* bytes."""
+        """Retire what was counted of *source*, which holds only the first *kept* bytes of it."""
         before = source.claim or source.saved()
         end = before.given_up(Fate.VANISHED if source.claim and not kept else Fate.REWRITTEN, reused=True)
         kind: Kind = Truncated if source.shrank else Rewritten
         if not kept and stem(before.path) != stem(source.path):
             kind = Vanished  # the inode was given to another file
-        # What it was called when that was counted says more of what it may have been copied to.
+        # Copies are named after the path that the file had when the content was counted.
         end = end if source.claim else end._replace(path=source.former)
         self._losses.add(end, source.unread, kind, kept, path=before.path)
         self._files.kin.note(source, "")
@@ -248,5 +246,5 @@ class Contents:
 
 
 def _originals_first(source: Source) -> tuple[str, int, int]:
-    # What is plain is easier to compare with, and of copies the one that has most is the original.
+    # Plain files are cheaper to compare with; among copies, the longest one is the original.
     return source.packed, -source.size, len(source.path)

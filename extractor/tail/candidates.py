@@ -1,7 +1,7 @@
 """
-Sources in, those out that are worth comparing with one: what begins alike, and of what is short what is named alike.
+Select the sources worth comparing with a given source.
 
-Knows nothing of what becomes of them.
+Candidates begin with the same bytes. For content shorter than `WINDOW`, candidates have related names.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,14 +12,16 @@ from extractor.tail.position import Identity
 from extractor.tail.rotated_names import are_near, is_rotation, origins, stem
 
 MOST = 64
-"""With how many files of one beginning, or of one family, a file is compared: those that came last."""
+"""
+Maximum number of files, with the same beginning or of the same family, that a file is compared with; latest first.
+"""
 
 _LOOKED_AT = 1000
-"""Of how many files of one beginning it is asked, without reading them, whether they are worth it."""
+"""Maximum number of files with the same beginning that are checked, without reading them, for being candidates."""
 
 
 class Kin:
-    """The sources that are known, by what they begin with and by family; *at* is the one at a path."""
+    """Index of the known sources by their first bytes and by name family; *at* returns the source at a path."""
 
     def __init__(self, at: Callable[[str], Source | None]) -> None:
         self._at = at
@@ -28,15 +30,15 @@ class Kin:
         self._more: dict[Identity, bytes] = {}
 
     def add(self, source: Source) -> None:
-        """*source* is known now, or has another name."""
+        """Add *source*, or index it under its new name."""
         self._families.setdefault(stem(source.path), {})[source.identity] = source
 
     def discard(self, source: Source) -> None:
-        """*source* is gone, or about to change its name."""
+        """Remove *source* from its family, before it is dropped or renamed."""
         _take(self._families, stem(source.path), source)
 
     def note(self, source: Source, begin: str) -> None:
-        """This stands for the first bytes of *source* now; empty if it is gone, or there are too few of them."""
+        """Set the digest of the first bytes of *source*; empty if the source is gone or too short."""
         if source.noted != begin:
             if source.noted:
                 _take(self._alike, source.noted, source)
@@ -46,12 +48,12 @@ class Kin:
             source.noted = begin
 
     def alike(self, source: Source, begin: str) -> list[Source]:
-        """Those that begin with *begin* as *source* does, if it is not known yet that they go on otherwise."""
+        """Return the sources that begin with *begin*, without those known to differ from *source* further on."""
         last = islice(reversed(self._alike.get(begin, {}).values()), _LOOKED_AT)
         return [other for other in last if other is not source and not self._differ(source, other)]
 
     def note_more(self, source: Source) -> None:
-        """Look at how *source*, which is open, goes on behind its beginning, unless that is known."""
+        """Store digests of the content of *source*, which is open, behind its beginning, unless they are stored."""
         if source.identity not in self._more:
             self._more[source.identity] = source.goes_on()
 
@@ -61,7 +63,7 @@ class Kin:
         return pair[0][:common] != pair[1][:common]
 
     def relatives(self, source: Source) -> Iterator[Source]:
-        """Those in whose place *source* may have come, or in its, going by their names."""
+        """Yield the sources whose names relate them to *source* by rotation."""
         direct = (self._at(origin) for origin in origins(source.path))
         family = islice(reversed(self._families.get(stem(source.path), {}).values()), MOST)
         for other in dict.fromkeys((*direct, *family)):
@@ -70,13 +72,13 @@ class Kin:
 
 
 def may_be_original(other: Source, source: Source) -> bool:
-    """Whether *source*, going by names and times, may be a copy of *other*."""
+    """Return whether *source*, by names and times, may be a copy of *other*."""
     is_beside = other.path.removesuffix(other.packed) == source.path.removesuffix(source.packed)
     if is_beside and other.packed != source.packed:
         return True
     if not are_near(other.path, source.path) or not (source.packed or is_rotation(source.path, other.path)):
         return False
-    # What was renamed may be like what is written now, but is older; what compresses keeps the time.
+    # A renamed file may begin like the current one, but is older; compression keeps the time.
     return other.since < source.since or other.modified <= source.modified
 
 

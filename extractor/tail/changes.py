@@ -1,10 +1,8 @@
 """
-What can happen to a log file, as values: a closed set, told to whoever counts.
+Changes of log files as values: a closed set, returned to the caller.
 
-Each has `lost`: how many bytes were, or may have been, taken away before anyone could read them; None if that cannot be
-known. `table` is the set for people.
-
-Knows nothing of how a happening is found out.
+Each change has `lost`: the number of bytes that were, or may have been, removed before they could be read; None if it
+cannot be determined. `table` lists the set with its documentation, which is taken from the docstrings of the classes.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,7 @@
 """
-Two open contents in, whether one is the beginning of the other out.
+Compare two open contents: determine whether one is the beginning of the other.
 
-Only whole lines count: of a line without an end nobody knows yet what it will be. All of it is compared, in pieces.
-
-Knows nothing of names or of what was read.
+Only whole lines count, because an unfinished line may still change. Contents are compared in full, piece by piece.
 """
 
 import sys
@@ -16,19 +14,19 @@ from extractor.tail.line_buffer import NEWLINE
 from extractor.tail.standing import line_start
 
 ALL = sys.maxsize
-"""Of what was not unpacked, because the compressed files are the same."""
+"""Length of a common beginning that was not unpacked, because the compressed files are identical."""
 
 _PIECE_BYTES = 1 << 15
 _ZEROS = bytes(_PIECE_BYTES)
 _LONGEST = 1 << 20
-"""What follows the last byte that is alike counts as a line if it is longer, though its end was not seen."""
+"""Bytes after the common beginning that count as a line even without a line end."""
 
 
 class Alike(NamedTuple):
     """
-    Two contents begin with *length* bytes that are alike; *whole* of them are whole lines.
+    Two contents share their first *length* bytes, of which *whole* are whole lines.
 
-    *is_inside* says whether the one holds no whole line but those, *is_around* whether the other does not.
+    *is_inside* is set if the first content has no further whole line, *is_around* if the second has none.
     """
 
     length: int
@@ -38,20 +36,20 @@ class Alike(NamedTuple):
 
 
 class _Text:
-    """*content* without the NULs at its end; of a hole nothing is read."""
+    """*content* without the NULs at its end; holes are not read."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
         self._end = text_end(content.fd, content.length()) if isinstance(content, Plain) else None
 
     def read_at(self, at: int, length: int) -> bytes:
-        """*length* bytes from *at* on; fewer if there are no more."""
+        """Return *length* bytes from offset *at*; fewer at the end of the text."""
         if self._end is not None:
             length = max(min(length, self._end - at), 0)
         return self._content.read_at(at, length)
 
     def ends_with(self, length: int, whole: int) -> bool:
-        """Whether no line follows its first *length* bytes, of which *whole* are lines."""
+        """Return whether no line follows the first *length* bytes, of which *whole* are whole lines."""
         if not length or (not whole and self.read_at(length, 1).strip(NUL)):
             return False
         return not self._has_line(length)
@@ -66,19 +64,19 @@ class _Text:
         return True
 
     def text_at(self, at: int) -> int:
-        """Where the next byte other than NUL is, if that can be known without reading; else *at*."""
+        """Return the offset of the next byte other than NUL, if known without reading; otherwise *at*."""
         if not isinstance(self._content, Plain):
             return at
         return min(self._content.next_text(at), self._end or 0)
 
 
 def compare(one: Content, other: Content, known: int = 0) -> Alike:
-    """How far *one* and *other* are alike; of *known* bytes that was found out before."""
+    """Compare *one* with *other*; the first *known* bytes were found to be equal before."""
     if isinstance(one, Packed) and isinstance(other, Packed) and one.is_as_packed_as(other):
         return Alike(ALL, ALL, is_inside=True, is_around=True)
     texts = _Text(one), _Text(other)
     length = _same(*texts, known if _are_as_known(texts, known) else 0)
-    # Going back in what is compressed may mean to unpack it again.
+    # Seeking back in a compressed file may unpack it again.
     whole = line_start(texts[isinstance(other, Plain)], length)
     return Alike(length, whole, *(text.ends_with(length, whole) for text in texts))
 

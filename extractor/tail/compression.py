@@ -1,11 +1,9 @@
 """
-An open file in, its content out, piece by piece, also if it is compressed.
+Read the content of an open file in pieces, compressed or not.
 
-A compressed file is read from front to back in bounded memory, whatever the ratio; going back a little is free, going
-back further begins again. One that is still being written is read as far as it goes, and on when it has grown. What is
-damaged raises nothing: `damage` says so, and what was before it can be read.
-
-Knows nothing of lines.
+A compressed file is read from front to back in bounded memory, whatever its ratio. Seeking back by up to `BACK_BYTES`
+is free; seeking back further starts over. A file that is still being written is read as far as it goes, and resumed
+when it has grown. Damaged data raise nothing: `damage` holds the error, and the content before it is readable.
 """
 
 import bz2
@@ -22,37 +20,37 @@ from extractor.tail.holes import MOST_BYTES, first_text, text_at, text_length
 RAW_BYTES = 65536
 STEP_BYTES = 131072
 BACK_BYTES = 32768
-"""How much of what was read last can be read again."""
+"""Number of bytes that can be read again after they were read."""
 
 HEAD_BYTES = 1024
-"""How much of the beginning can be read at any time."""
+"""Number of bytes at the beginning that can be read at any time."""
 
 MAX_WINDOW_BYTES = 1 << 27
-"""What xz and zstd may ask for to unpack a file; `xz -9` asks for half of it."""
+"""Memory limit for unpacking xz and zstd; `xz -9` needs half of it."""
 
 MAX_EMPTY = 1000
-"""How many streams without content may follow one another: a gigabyte of them would keep all else waiting for hours."""
+"""Maximum number of consecutive streams without content; a gigabyte of them would block all other files for hours."""
 
-_ZSTD_FEED = 256  # zstandard cannot be told how much to give: a few bytes in are at most some megabytes out
+_ZSTD_FEED = 256  # zstandard has no output limit: a few bytes of input yield at most some megabytes
 
 
 class Unpacker(Protocol):
-    """What `bz2` and `lzma` have, and the others are made to have: one compressed stream."""
+    """One compressed stream, with the interface of `bz2.BZ2Decompressor` and `lzma.LZMADecompressor`."""
 
     @property
     def eof(self) -> bool:
-        """Whether the stream was read to its end."""
+        """Whether the end of the stream was reached."""
 
     @property
     def needs_input(self) -> bool:
-        """Whether there is nothing more to get out without more input."""
+        """Whether more input is needed for more output."""
 
     @property
     def unused_data(self) -> bytes:
-        """What was put in after the end of the stream."""
+        """The input after the end of the stream."""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Put in *data*, and get out at most *max_length* bytes."""
+        """Add *data* to the input, and return at most *max_length* bytes of output."""
 
 
 class _Gzip:
@@ -112,7 +110,7 @@ _ERRORS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, V
 
 
 class Packed:
-    """What is in the open file *fd*, which was compressed by the program whose files end in *suffix*."""
+    """Content of the open file *fd*, compressed in the format of *suffix*."""
 
     def __init__(self, fd: int, suffix: str) -> None:
         self.fd = fd
@@ -121,22 +119,22 @@ class Packed:
 
     def _begin(self) -> None:
         self._unpacker: Unpacker | None = None
-        self._rest = b""  # read, and not yet given to an unpacker
+        self._rest = b""  # read, but not yet passed to an unpacker
         self._head = self._back = b""
-        self.raw_at = 0  # how much of the file itself was read
-        self.at = 0  # how much of its content was read
-        self._has_stream = False  # one was read to its end
-        self._empty = 0  # streams since the last content
+        self.raw_at = 0  # bytes read of the file itself
+        self.at = 0  # bytes read of its content
+        self._has_stream = False  # whether a stream was read to its end
+        self._empty = 0  # number of streams since the last content
         self.is_whole = False  # what was read ends where a compressed stream ends
         self.damage = ""
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is to be expected."""
+        """Whether no more content can follow."""
         return self.is_whole or bool(self.damage)
 
     def read_at(self, at: int, length: int) -> bytes:
-        """*length* bytes of the content from *at* on; fewer if there are no more."""
+        """Return *length* bytes of the content from offset *at*; fewer at its end."""
         if at + length <= len(self._head):
             return self._head[at : at + length]
         if at < self.at - len(self._back):
@@ -150,7 +148,7 @@ class Packed:
         return data
 
     def text_at(self, at: int, most: int) -> tuple[int, bool | None]:
-        """As `holes.text_at`, of the content."""
+        """Like `holes.text_at`, for the unpacked content."""
         while most > 0:
             piece = self.read_at(at, min(STEP_BYTES, most))
             if not piece:
@@ -162,7 +160,7 @@ class Packed:
         return at, None
 
     def is_as_packed_as(self, other: "Packed") -> bool:
-        """Whether the compressed files are the same, byte by byte."""
+        """Return whether the compressed files are equal byte by byte."""
         size = os.fstat(self.fd).st_size
         if size != os.fstat(other.fd).st_size:
             return False
@@ -172,13 +170,13 @@ class Packed:
         )
 
     def length(self) -> int:
-        """How long the content is, as far as there is any; reads all of it."""
+        """Return the length of the readable content in bytes; reads all of it."""
         while self._step(STEP_BYTES):
             pass
         return self.at
 
     def _step(self, length: int) -> bytes:
-        """The next bytes of the content, at most *length*."""
+        """Return the next bytes of the content, at most *length*."""
         data = b""
         while not data and not self.damage and self._feed():
             assert self._unpacker is not None
@@ -196,7 +194,7 @@ class Packed:
         return data
 
     def _feed(self) -> bool:
-        """Make the unpacker ready for a step; whether it has anything to work on."""
+        """Prepare the unpacker for a step; return whether it has input."""
         if self._unpacker is not None and self._unpacker.eof:
             # Streams may follow one another, with zeros between them.
             self._rest, self._unpacker = self._unpacker.unused_data.lstrip(b"\0"), None
@@ -220,7 +218,7 @@ class Packed:
 
 
 class Plain:
-    """What is in the open file *fd*, which is not compressed; the counterpart of `Packed`."""
+    """Content of the open file *fd*, which is not compressed; the counterpart of `Packed`."""
 
     has_ended = False
     damage = ""
@@ -230,22 +228,22 @@ class Plain:
         self.fd = fd
 
     def read_at(self, at: int, length: int) -> bytes:
-        """*length* bytes from *at* on; fewer if there are no more."""
+        """Return *length* bytes from offset *at*; fewer at the end."""
         return os.pread(self.fd, length, at)
 
     def text_at(self, at: int, most: int) -> tuple[int, bool | None]:
-        """As `holes.text_at`."""
+        """Like `holes.text_at`."""
         return text_at(self.fd, at, most)
 
     def next_text(self, at: int) -> int:
-        """Where the next byte other than NUL is, from *at* on; the end, or beyond it, if there is none."""
+        """Return the offset of the next byte other than NUL from *at* on; the end, or beyond it, if there is none."""
         found: bool | None = None
         while found is None:
             at, found = text_at(self.fd, at, MOST_BYTES)
         return at
 
     def length(self) -> int:
-        """How long it is."""
+        """Return the size of the file in bytes."""
         return os.fstat(self.fd).st_size
 
 

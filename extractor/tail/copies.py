@@ -1,10 +1,8 @@
 """
-A file of which nothing was decided in, what it holds out: something new, or what another file holds or held.
+Search for the content of an undecided file: it is new, or another file holds or held it.
 
-The rule and its limits are in docs/decisions/0012-copies-by-content.md. A file is what its bytes are. Names only help
-where there are less than `WINDOW` of them.
-
-Knows nothing of folders or of the order of reading.
+docs/decisions/0012-copies-by-content.md describes the rule and its limits. Content identifies a file. Names matter only
+for content shorter than `WINDOW`.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,27 +25,27 @@ _NOTHING = Alike(0, 0, is_inside=False, is_around=False)
 
 
 class Answer(Enum):
-    """What a file holds, if it is not what another file holds or held."""
+    """Result for a file whose content matches no other file."""
 
     NEW = "new"
     LATER = "later"
-    """It is compressed, and not enough of it is there yet to tell."""
+    """The file is compressed, and not enough of it exists yet to decide."""
 
 
 class CopyOf(NamedTuple):
-    """It holds nothing that *original* does not."""
+    """The file holds nothing beyond *original*."""
 
     original: Source
 
 
 class MoreThan(NamedTuple):
-    """It holds all that *shorter* does, which is there, and more."""
+    """The file holds all of *shorter*, which exists, and more."""
 
     shorter: Source
 
 
 class Follows(NamedTuple):
-    """It holds what was counted up to *offset* of a file that does not hold it any more; *end* was where, if known."""
+    """The file holds the first *offset* bytes counted of a file that lost them; *end* is its last position."""
 
     offset: int
     end: Position | None
@@ -58,9 +56,10 @@ Verdict = Answer | CopyOf | MoreThan | Follows
 
 class Copies:
     """
-    What is known of copies among the sources in *kin*, and of what is *gone*.
+    Search for copies among the sources in *kin* and the positions in *gone*.
 
-    *opened* opens a source, and *intact* says whether an open one still holds what was counted of it.
+    *opened* opens a source and returns whether it is open. *intact* returns whether an open source still holds what was
+    counted of it.
     """
 
     def __init__(
@@ -74,24 +73,24 @@ class Copies:
         self.undecided: dict[Identity, Source] = {}
 
     def may_hold_known(self, source: Source) -> bool:
-        """Whether *source*, of which there is little yet, must be compared before it is read, going by its name."""
+        """Return whether *source*, which is short so far, must be compared before it is read, judging by its name."""
         return self._gone.family(source.path) or next(self._kin.relatives(source), None) is not None
 
     def search(self, source: Source) -> Verdict:
-        """What *source* holds."""
+        """Return what *source* holds."""
         content = self._content(source)
         source.look()
         begin = source.first()
         self._kin.note(source, begin)
         if source.packed and not content.read_at(0, 1):
             return Answer.NEW if content.has_ended else Answer.LATER
-        if source.since > 1:  # else nothing of what else is there was read yet
+        if source.since > 1:  # otherwise no other file was read yet
             self._refresh(source)
         longest: Source | None = None
-        shared = 0  # of files that go on differently
+        shared = 0  # bytes in common with files that continue differently
         for other in self._alike(source, begin) if begin else self._named_alike(source):
             if other.identity in self.undecided:
-                return Answer.LATER  # it will be decided what it holds before anything is read
+                return Answer.LATER  # it is decided before anything is read
             alike = self._compare(source, other)
             if alike.length < WINDOW and begin and other is not self.links.original(source):
                 continue
@@ -107,7 +106,7 @@ class Copies:
         return verdict
 
     def _alike(self, source: Source, begin: str) -> Iterator[Source]:
-        """The other files that are read and begin as *source* does."""
+        """Yield the other sources that are read and begin as *source* does."""
         original = self.links.original(source)
         others = self._kin.alike(source, begin)
         if others:
@@ -120,13 +119,13 @@ class Copies:
             left -= 1
             if self._opened(other):
                 self._kin.note_more(other)
-                # What it held may be what this one holds.
+                # Lost content of *other* is retired, and may match *source*.
                 if not self._intact(other):
                     continue
             yield other
 
     def _named_alike(self, source: Source) -> Iterator[Source]:
-        """The other files that are or will be read, and that *source* may be a copy of, going by names."""
+        """Yield the other sources, read or to be read, that by name may be the original of *source*."""
         original = self.links.original(source)
         others = self._kin.relatives(source)
         for other in dict.fromkeys((*((original,) if original is not None else ()), *others)):
@@ -139,7 +138,7 @@ class Copies:
                 yield other
 
     def _refresh(self, source: Source) -> None:
-        """Look at the files whose place *source* may have taken: what they held may be what it holds."""
+        """Check the files that *source* may have replaced: it may hold what they held."""
         for other in self._kin.relatives(source):
             is_worth_it = other.has_news or may_be_original(other, source)
             if is_worth_it and self._is_read(other) and self._opened(other):
@@ -183,7 +182,7 @@ class Copies:
         link, end = self.links.link(source), self.links.end(source)
         best: Position | None = None
         later = False
-        # From front to back, as what is compressed is best read.
+        # From front to back: seeking back in a compressed file is expensive.
         short = (each for each in self._gone.short(source.path) if _may_go_on(source, each))
         found = dict.fromkeys((*self._gone.alike(begin), *short, *(() if end is None else (end,))))
         for position in sorted(found, key=lambda position: position.offset):
@@ -200,7 +199,7 @@ class Copies:
         return self._cut_short(source, content, begin, shared) or Answer.NEW
 
     def _cut_short(self, source: Source, content: Content, begin: str, shared: int) -> Follows | None:
-        """Where to read on in *source*, which may hold only a part of what was counted."""
+        """Return where to resume in *source* if it holds only a part of what was counted; None if it holds none."""
         link, end = self.links.link(source), self.links.end(source)
         is_settled = link is not None and link.is_settled and link.whole < ALL
         if link is not None and is_settled and end is not None and holds(content, link.own_position()):
@@ -210,7 +209,7 @@ class Copies:
             return Follows(earlier.offset, None)
         short = (each for each in self._gone.short(source.path) if _may_be_copy(source.path, each.path))
         positions = [*short, *self._gone.alike(begin)]
-        if not positions:  # as a rule: how long the text is may take long to find out
+        if not positions:  # the usual case; finding the length of the text may be slow
             return None
         length = _length(content, source.size)
         for position in reversed(positions):
@@ -221,7 +220,7 @@ class Copies:
 
 
 def _compare_counted(content: Content, size: int, position: Position) -> Alike:
-    """Compare with a file that cannot be opened. It may be gone, but what was counted up to *position* is known."""
+    """Compare with a file that cannot be opened, by the digests of what was counted up to *position*."""
     if not position.offset:
         return _NOTHING
     if holds(content, position):
@@ -236,33 +235,33 @@ def _length(content: Content, size: int) -> int:
 
 
 def _may_go_on(source: Source, position: Position) -> bool:
-    """Whether a file may hold what was counted up to *position*, too little to be known by itself, by its name."""
+    """Return whether *source* may, by its name, hold the content of *position*, too short for a match."""
     if source.packed:
         return True
     one, other = source.path, position.path
     is_rotated = _may_be_copy(one, other)
     if position.fate == Fate.VANISHED:
         return is_rotated or is_rotation(other, one) or plain_name(one) == plain_name(other)
-    # What was deleted may be made again, and begin alike; what was truncated may have been copied before.
+    # A deleted log may be created anew with the same beginning; a truncated one may have been copied first.
     return is_rotated and position.fate == Fate.REWRITTEN and are_near(one, other)
 
 
 def _may_be_part(source: Source, position: Position, length: int) -> bool:
-    """Whether another file may hold only the first *length* bytes of what was counted up to *position*."""
+    """Return whether another file may hold only the first *length* bytes counted up to *position*."""
     if position.head_length < WINDOW:
-        # A plain file that begins like one that was deleted may be that log, made again.
+        # A plain file that begins like a deleted log may be that log, created anew.
         return bool(source.packed) or position.fate in (Fate.VANISHED, Fate.REWRITTEN)
     compared = max((at for at, _ in climb(position.low, position.rungs) if at <= length), default=0)
     return 4 * compared >= 3 * length or length > position.offset - position.last_length
 
 
 def _may_be_copy(path: str, of: str) -> bool:
-    """Whether the name of *path* says that what was at *of* was copied there, or where that was before."""
+    """Return whether the name of *path* marks it as a rotation or compression of *of* or its predecessor."""
     return bool(packed_suffix(path)) or is_rotation(path, of) or is_rotation(path, unrotated(of))
 
 
 def _may_hold_yet(content: Content, position: Position) -> bool:
-    """Whether a file that grows may come to hold what was counted up to *position*."""
+    """Return whether a growing file may come to hold what was counted up to *position*."""
     length = content.length()
     if length < position.head_length:
         return True

@@ -1,10 +1,8 @@
 """
-The content of one file in, its whole lines out, and what makes known later what they were read from.
+Read the content of one file; return its whole lines, and the digests that identify what was read.
 
-Before anything is read, the bytes before it are compared with what they were. NULs at the end are not content: they are
-filled in place, or never.
-
-Knows nothing of names, of what a folder holds or of compression.
+Each read first compares the bytes before it with those read last. NULs at the end are not content: they are filled in
+place, or never.
 """
 
 from typing import NamedTuple
@@ -26,16 +24,16 @@ from extractor.tail.line_buffer import MAX_LINE_BYTES, NEWLINE, LineBuffer, Piec
 from extractor.tail.position import Position
 
 PEEK_BYTES = 16384
-"""How much is read ahead to find the first unread line."""
+"""Number of bytes read ahead to find the first unread line."""
 
 _GOES_ON_BYTES = 16 * WINDOW
 
 FILLED_BYTES = 8192
-"""How much is read at a time where NULs are filled in place."""
+"""Number of bytes per read where NULs are filled in place."""
 
 
 class Mark(NamedTuple):
-    """How far a content was read, and what makes that known again."""
+    """A reading position, with the digests that identify the content before it."""
 
     offset: int
     last: bytes
@@ -47,10 +45,10 @@ class Mark(NamedTuple):
 
 class Cursor:
     """
-    How far a content was read, of which no line may have more than *limit* bytes.
+    The reading position in a content whose lines have at most *limit* bytes.
 
-    *read_to* is where the next read begins, *search* what is known of NULs there. *is_done* says whether the last read
-    came to the end of what there was.
+    *read_to* is the offset of the next read, *search* the state of the search for text behind NULs. *is_done* is set if
+    the last read reached the end of the content.
     """
 
     __slots__ = ("_is_full", "_limit", "_lines", "_trace", "is_done", "read_to", "search")
@@ -64,17 +62,17 @@ class Cursor:
 
     @property
     def offset(self) -> int:
-        """Where the first line begins that was not handed out."""
+        """Offset of the first line that was not returned."""
         return self._lines.offset
 
     @property
     def pending(self) -> int:
-        """How many bytes of a line without an end were read."""
+        """Number of bytes read of an unfinished line."""
         return self._lines.pending
 
     @property
     def begin(self) -> str:
-        """What stands for the first `WINDOW` bytes, once they were read; empty until then."""
+        """Digest of the first `WINDOW` bytes; empty until they are read."""
         return self._trace.begin
 
     @property
@@ -83,27 +81,27 @@ class Cursor:
         return self._trace.last
 
     def is_padded(self, size: int) -> bool:
-        """Whether the text of a file of *size* was found to end before the file does."""
+        """Return whether the text of a file of *size* bytes is known to end before the file does."""
         return self.search.size == size
 
     def end(self, size: int) -> int:
-        """Where the text of a file of *size* ends, as far as is known."""
+        """Return the offset at which the text of a file of *size* bytes ends, as far as known."""
         return max(self.search.at, self.read_to) if self.is_padded(size) else size
 
     def first(self, content: Content, size: int) -> str:
-        """What stands for the first `WINDOW` bytes of *content*, of which nothing was read; empty if it has fewer."""
+        """Return the digest of the first `WINDOW` bytes of the unread *content*; empty if it is shorter."""
         data = content.read_at(0, WINDOW)
         is_text = len(data) == WINDOW and (not data.endswith(NUL) or self._has_text(content, size, WINDOW))
         return _begin(content, data) if is_text else ""
 
     def goes_on(self, content: Content, size: int) -> bytes:
-        """What stands for some windows of *content* behind the first `WINDOW` bytes, as far as there is text."""
+        """Return digests of some windows of *content* behind the first `WINDOW` bytes, as far as the text reaches."""
         data = content.read_at(0, min(_GOES_ON_BYTES, self.end(size)))
         ends = (end for end in (2 * WINDOW << step for step in range(4)) if end <= text_length(data))
         return b"".join(rung(data[end - WINDOW : end]) for end in ends)
 
     def position(self, found: tuple[str, int, int], read_size: int, modified: int) -> Position:
-        """What must be saved of the file that was *found*: its path, device and inode."""
+        """Return the position to save; *found* is path, device and inode of the file."""
         offset, trace = self.offset, self._trace
         head_length, head = trace.head(offset)
         last_length, last = len(trace.last), digest(trace.last)
@@ -112,25 +110,25 @@ class Cursor:
         return Position(*(*found, *counted, read_size, modified, "", low, rungs, ends))
 
     def mark(self) -> Mark:
-        """What `set_back` takes to read on again at the offset of now."""
+        """Return a mark for `set_back` at the current offset."""
         offset, trace = self.offset, self._trace
         begin = trace.begin if offset >= WINDOW else ""
         return Mark(offset, trace.last, begin, *trace.ladder.up_to(offset), self._lines.inside)
 
     def set_back(self, mark: Mark) -> None:
-        """Read on at *mark*, without reading anything now."""
+        """Resume at *mark*, without reading."""
         self.search.forget()
         self.is_done = self._is_full = False
         trace = Trace(mark.last, mark.begin, Ladder(mark.low, mark.rungs))
         self._start(mark.offset, trace, inside=mark.inside)
 
     def begin_again(self) -> None:
-        """Read from 0; what was read is not there any more."""
+        """Resume at 0, because the content that was read is gone."""
         self.search.forget()
         self._start(0, Trace())
 
     def go_on(self, content: Content, offset: int, claim: Position | None) -> None:
-        """Read on at *offset* of *content*, which is known up to there, as *claim* says if it is of there."""
+        """Resume at *offset* of *content*, known up to there; reuse the digests of *claim* if it ends there."""
         begin = _begin(content, content.read_at(0, WINDOW)) if offset >= WINDOW else ""
         if claim is not None and claim.offset == offset and (claim.low or claim.rungs or offset < STEP):
             ladder = Ladder(claim.low, claim.rungs)
@@ -140,20 +138,20 @@ class Cursor:
         self._start(offset, Trace(last, begin, ladder), inside=last[-1:] not in (b"", NEWLINE))
 
     def release(self) -> None:
-        """Do not hold a line without an end: it is read again."""
+        """Release the bytes of an unfinished line; they are read again."""
         self._lines.release()
         self.read_to = self._lines.end
         if self.read_to == self.offset:
             self._trace.release(self.offset)
 
     def restart_line(self) -> None:
-        """A line without an end was taken back, or is written anew."""
+        """Read an unfinished line anew, because it was taken back or rewritten."""
         self._lines.restart()
         self._trace.restart(self.offset)
         self.read_to = self.offset
 
     def peek(self, content: Content) -> bytes:
-        """The first unread line; empty if its end is not near, or if what was read before it is not there any more."""
+        """Return the first unread line; empty if its end is too far away, or if the content before it has changed."""
         before = self._trace.last
         data = content.read_at(self.offset - len(before), len(before) + PEEK_BYTES)
         if not data.startswith(before):
@@ -161,7 +159,7 @@ class Cursor:
         return data[len(before) : max(data.find(NEWLINE, len(before)), 0)].lstrip(NUL)
 
     def read(self, content: Content, size: int, max_bytes: int) -> list[Piece] | None:
-        """The lines in the next *max_bytes* of a file of *size*; None if what was read last is not there any more."""
+        """Return the lines in the next *max_bytes* of a file of *size*; None if what was read last has changed."""
         if not self.search.is_over and not isinstance(content, Plain):
             # Nothing fills it in place, and to go back would unpack everything before it again.
             return self._pass_nuls(content, size)
@@ -188,13 +186,13 @@ class Cursor:
         return pieces if chunk else self._end(content)
 
     def is_there(self, content: Content, size: int) -> bool:
-        """Whether a file of *size* still holds what was read last."""
+        """Return whether a file of *size* bytes still holds what was read last."""
         recent = self._trace.recent
         is_cut = size < self.read_to and isinstance(content, Plain)
         return not is_cut and content.read_at(self.read_to - len(recent), len(recent)) == recent
 
     def finish(self) -> Piece | None:
-        """The last line, when no newline will ever end it."""
+        """Return the unfinished last line, if no newline will follow."""
         last = self._lines.finish()
         if last is not None:
             self._trace.last = self._trace.recent
@@ -206,12 +204,12 @@ class Cursor:
         return self.search.is_over and bool(content.text_at(at, MOST_BYTES)[1])
 
     def _end(self, content: Content) -> list[Piece]:
-        """The last line, if nothing can follow it."""
+        """Return the last line, if nothing can follow it."""
         last = self.finish() if content.has_ended else None
         return [] if last is None else [last]
 
     def _pass_nuls(self, content: Content, size: int) -> list[Piece]:
-        """Go to the text behind the NULs that follow; if there is none, they are to be filled."""
+        """Skip to the text behind the NULs that follow; without such text, they are yet to be filled."""
         text = self.search.find(content.text_at, self.read_to, size)
         self.is_done = text is None and self.search.is_over
         if text is None:
@@ -228,7 +226,7 @@ class Cursor:
 
 
 def _begin(content: Content, data: bytes) -> str:
-    """What stands for *data*, the first `WINDOW` bytes of *content*, in which text follows."""
+    """Return the digest of *data*, the first `WINDOW` bytes of *content*, which contains text."""
     at, found = 0, True if data.strip(NUL) else None
     while found is None:
         at, found = content.text_at(at, MOST_BYTES)

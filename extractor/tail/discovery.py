@@ -1,12 +1,9 @@
 """
-Roots in, the regular files below them out.
+List the regular files below some roots.
 
-Only regular files are ever named, and a symbolic link below a root is not followed unless that was asked for: there
-are no loops, nothing outside is found, and no FIFO or device is touched. A root itself may be a link. That is true also
-while somebody puts links where folders were: a folder is opened step by step from its root, and its files are looked at
-through it.
-
-Knows nothing of what was read of a file.
+Only regular files are returned. A symbolic link below a root is followed only on request: there are no loops, nothing
+outside is found, and no FIFO or device is touched. A root itself may be a link. This holds even while folders are being
+replaced by links: a folder is opened step by step from its root, and its files are examined through its descriptor.
 """
 # ruff: noqa: PTH100, PTH116, PTH118, PTH120, PTH206  # paths are text: a `Path` costs more than the look itself
 
@@ -21,7 +18,7 @@ from extractor.tail.position import Found, Identity
 from extractor.tail.rotated_names import is_rotated, is_rotation, plain_name, unrotated
 
 MAX_DEPTH = 100
-"""How deep below its root a folder may lie: to come to it costs a step each."""
+"""Maximum depth of a folder below its root; each level costs one step to open."""
 
 _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -31,14 +28,14 @@ Key = tuple[int, int]
 
 class Folders:
     """
-    What is below *roots*, each a folder or a single file; none of them needs to exist.
+    The files below *roots*, each a folder or a single file; roots need not exist.
 
-    *wanted* says whether a file of this name, which is not that of a compression, is a log; a root that is a file
-    always is, and so is what it is rotated to. What has such a name when the root is first seen is none of ours, unless
-    it was written since the time in ns that *since* has for the root. With *follow* symbolic links are what they lead
-    to, and a folder to which several ways lead is listed once.
+    *wanted* returns whether a file name, without the suffix of a compression, is that of a log. A root that is a file
+    always is a log, and so are its rotations. A rotation that exists when the root is first looked for is ignored,
+    unless it was written since the time in ns that *since* holds for the root. With *follow*, symbolic links are
+    followed, and a folder that several paths lead to is listed once.
 
-    `passed_over` is how many regular files have no log's name, by the folder that holds them, as each was listed last.
+    `passed_over` is the number of regular files without the name of a log in the last listing, by folder.
     """
 
     def __init__(
@@ -57,17 +54,17 @@ class Folders:
         self.passed_over: dict[str, int] = {}
 
     def is_log(self, path: str) -> bool:
-        """Whether what is at *path* is to be read because of its name."""
+        """Return whether *path* has the name of a log to read."""
         if path in self.roots or self._is_sibling(path):
             return True
         return self._wanted(plain_name(path)) and self._is_inside(path)
 
     def may_follow(self, path: str) -> bool:
-        """Whether a root that is a file may have been rotated to *path*, whose name may also be that of another log."""
+        """Return whether *path* may be a rotation of a root that is a file, or another log, by its name."""
         return any(self._may_be_of(path, root) for root in self._older)
 
     def holds(self, path: str) -> bool:
-        """Whether a scan would come to *path*: it is below a root, and not through a link that is not followed."""
+        """Return whether a scan would find *path*: it is below a root, and not behind a link that is not followed."""
         folder = os.path.dirname(path)
         for root in self.roots:
             if path == root:
@@ -80,7 +77,7 @@ class Folders:
         return False
 
     def status(self, path: str) -> os.stat_result | None:
-        """What is at *path*, which is a link itself if that is not followed; None if it cannot be known."""
+        """Return the status of *path*, of the link itself if that is not followed; None if it is unavailable."""
         folder, name = os.path.split(path)
         with suppress(OSError, ValueError):
             if path in self.roots:
@@ -90,20 +87,20 @@ class Folders:
         return None
 
     def file(self, path: str) -> Found | None:
-        """The regular file at *path*, if there is one."""
+        """Return the regular file at *path*; None if there is none."""
         status = self.status(path)
         return Found.of(path, status) if status is not None and stat.S_ISREG(status.st_mode) else None
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder is at *path*."""
+        """Return whether *path* is a folder."""
         status = self.status(path)
         return status is not None and stat.S_ISDIR(status.st_mode)
 
     def walk(self, top: str, inodes: Container[int], closed: dict[str, OSError]) -> list[Found]:
         """
-        The logs in *top* and all folders below it, and what has another name but one of *inodes*.
+        Return the logs in *top* and all folders below it, and files of any name that have one of *inodes*.
 
-        What could not be listed is put into *closed*.
+        Errors of folders that could not be listed are added to *closed*.
         """
         found: list[Found] = []
         folders = [top]
@@ -113,7 +110,7 @@ class Folders:
         return found + (self._siblings(top, inodes) if top in self.roots else [])
 
     def listed(self, folder: str, inodes: Container[int]) -> list[Found]:
-        """As `walk`, for one folder without those in it."""
+        """Like `walk`, for one folder without its subfolders."""
         found = self._list(folder, inodes, {}, [], set()) if self._is_inside(os.path.join(folder, "")) else []
         for root in self.roots:
             if os.path.dirname(root) == folder:
@@ -162,7 +159,7 @@ class Folders:
 
     @contextmanager
     def _opened(self, folder: str, flags: int = os.O_RDONLY) -> Iterator[int]:
-        """The descriptor of *folder*, to which no link below a root leads, unless it is followed."""
+        """Yield a descriptor of *folder*, without following links below a root unless requested."""
         root = max((root for root in self.roots if is_below(folder, root)), key=len, default=folder)
         if self._follow:
             root = folder
@@ -180,7 +177,7 @@ class Folders:
             os.close(fd)
 
     def _siblings(self, root: str, inodes: Container[int]) -> list[Found]:
-        """What the file *root* was rotated to since it was first looked for, and what has one of *inodes*."""
+        """Return the rotations of *root* since it was first looked for, and files with one of *inodes*."""
         if self.is_folder(root):
             return []
         found: list[Found] = []
@@ -195,7 +192,7 @@ class Folders:
             since = self._since.get(root)
             older = [each for each in found if since is None or each.modified < since]
             self._older[root] = {each.identity for each in older}
-            # What an older one is compressed to keeps its time, but not its identity.
+            # The compressed copy of an older file keeps its time, but not its identity.
             self._since[root] = max((each.modified + 1 for each in older), default=0)
         return [each for each in found if each.identity.inode in inodes or self._is_newer(each, root)]
 
@@ -213,12 +210,12 @@ class Folders:
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Whether *path* is *folder* or in it, going by their names."""
+    """Return whether *path* is *folder* or in it, by their names."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _is_among(fd: int, listed: set[Key]) -> bool:
-    """Whether the open folder was listed; it is from now on."""
+    """Return whether the open folder is in *listed*, and add it."""
     status = os.fstat(fd)
     key = (status.st_dev, status.st_ino)
     known = key in listed

@@ -1,10 +1,8 @@
 """
-One file: what makes it the same file under any name, how far it was read, and reading on from there.
+One file: its identity under any name, how far it was read, and how to resume reading.
 
-A source is opened read-only, and only when it is a regular file. While it is open it can be read to its end, whatever
-becomes of its name.
-
-Knows nothing of folders, JSON or metrics.
+A source is opened read-only, and only if it is a regular file. While it is open, it can be read to its end even if it
+is renamed or deleted.
 """
 
 from contextlib import AbstractContextManager, suppress
@@ -22,24 +20,24 @@ from extractor.tail.standing import holds, stands
 
 
 class FileState(StrEnum):
-    """What is known of a source; a closed set, fit for a label."""
+    """State of a source; a closed set, suitable as a label value."""
 
     ACTIVE = "active"
-    """It has a log's name."""
+    """It has the name of a log."""
     RENAMED = "renamed"
-    """Its name is no log's, or out of sight; it is read as long as it exists."""
+    """Its name is not that of a log, or is unknown; it is read as long as it exists."""
     COPY = "copy"
-    """What it holds is read from another file."""
+    """Its content is read from another file."""
     DELETED = "deleted"
     """It has no name left and is read to its end."""
     MISSING = "missing"
-    """It was not found, and it was not open."""
+    """It was not found, and was not open."""
     UNREADABLE = "unreadable"
-    """It could not be opened or read; tried again."""
+    """It could not be opened or read; it is tried again."""
 
 
 class SourceMark(NamedTuple):
-    """Where a source was read on, and what was known of its end."""
+    """The reading position of a source, and the state that depends on it."""
 
     cursor: Mark
     claim: Position | None
@@ -53,12 +51,13 @@ class Source:
     """
     One file and how far it was read.
 
-    *path* is where it was last seen; it is only used to open the file, and the open file must have the same identity.
-    *former* is where it was before it was renamed. *claim* is the position that was saved of it, until its content was
-    compared with it. *since* says which files were seen earlier than others, *noted* by what beginning it is found,
-    *is_told* that it was said that it is read. *time* is the event time of a line that
-    was first in it when it waited among others, None if it had none. Offsets are in the content, which of a compressed
-    file is what was compressed; sizes are those of the file.
+    *path* is where the file was last found. It is only used to open the file, and the opened file must have the same
+    identity. *former* is its path before it was renamed. *claim* is its saved position, until the content is compared
+    with it. *since* is the number of the scan that found the file. *noted* is the digest under which the file is
+    indexed. *is_told* is set once the file was reported as being read. *time* is the event time of its first unread
+    line when it last waited to be read; None if it had none.
+
+    Offsets are in bytes of the content, which is uncompressed for a compressed file. Sizes are those of the file.
     """
 
     __slots__ = (
@@ -91,8 +90,8 @@ class Source:
         self.identity = found.identity
         self.packed = packed_suffix(found.path)
         self.size = self.largest = found.size
-        self._cut_from = 0  # how large it was when it became smaller
-        self._verified = 0  # how large it was when it held what was read
+        self._cut_from = 0  # size before the file shrank
+        self._verified = 0  # size when the content last matched
         self.modified = found.modified
         self.state = FileState.ACTIVE
         self.since = 0
@@ -109,42 +108,42 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The file name, as it would be if the file were not compressed."""
+        """File name without the suffix of a compression."""
         return plain_name(self.path)
 
     @property
     def offset(self) -> int:
-        """Where the first line begins that was not handed out."""
+        """Offset of the first line that was not returned."""
         return self._cursor.offset
 
     @property
     def begin(self) -> str:
-        """What stands for the first `WINDOW` bytes, once they were read; empty until then."""
+        """Digest of the first `WINDOW` bytes; empty until they are read."""
         if self.claim is not None:
             return self.claim.head if self.claim.head_length == WINDOW else ""
         return self._cursor.begin
 
     def has_reached(self, size: int) -> bool:
-        """Whether all was read, or cannot be read here, of what was there when the file had this *size*."""
+        """Return whether everything up to *size* bytes of the file was read, or cannot be read here."""
         if self.state in (FileState.COPY, FileState.UNREADABLE) or not self.has_news:
             return True
         return self._raw_read_to() >= size
 
     @property
     def unread(self) -> int | None:
-        """How much was seen after the offset, and is not there any more; None if that cannot be known."""
+        """Number of bytes after the offset that were found and are gone; None if unknown."""
         if self.packed or (self.claim is not None and not self._verified):
             return None
         return max((self._cut_from or self._verified) - self.offset, 0)
 
     @property
     def read_to(self) -> int:
-        """Where the next read begins."""
+        """Offset of the next read."""
         return self._cursor.read_to
 
     @property
     def shrank(self) -> bool:
-        """Whether the file is smaller than what was read of it; or than it was, if nothing was."""
+        """Whether the file is smaller than what was read of it; if nothing was read, smaller than it was."""
         return not self.packed and self.size < (self.read_to or self.largest)
 
     @property
@@ -154,32 +153,32 @@ class Source:
 
     @property
     def has_news(self) -> bool:
-        """Whether there may be something to read; a file that was written to without growing has news, too."""
+        """Whether there may be something to read; also after a write that did not grow the file."""
         return (self.size, self.modified) != self._spent
 
     @property
     def is_due(self) -> bool:
-        """Whether to read on; NULs may be filled within one tick of the clock that tells when."""
+        """Whether to read on; NULs may be filled without a change of the modification time."""
         return self.has_news or self._looks_again
 
     @property
     def is_searching(self) -> bool:
-        """Whether what follows is NULs, of which the end was not found yet."""
+        """Whether NULs follow whose end was not found yet."""
         return not self._cursor.search.is_over
 
     @property
     def behind(self) -> int:
-        """How many bytes were not read yet, as far as the file was looked at; of a compressed file, its own."""
+        """Number of bytes not read yet, as of the last look; of a compressed file, compressed bytes."""
         return max(self.end - self._raw_read_to(), 0) if self.has_news else 0
 
     @property
     def pending(self) -> int:
-        """How many bytes there are of a line that has no end yet."""
+        """Number of bytes in an unfinished line."""
         closed = not self.is_open and not self.packed and not self.has_news
         return max(self.end - self.offset, 0) if closed else self._cursor.pending
 
     def saved(self) -> Position:
-        """What `Tail` must be given to read on from here."""
+        """Return the position that `Tail` needs to resume here."""
         if self.claim is not None:
             return self.claim
         key = (self.path, self.offset, self._spent, self.has_news)
@@ -190,24 +189,24 @@ class Source:
         return self._saved
 
     def open(self) -> None:
-        """Open the file; FileNotFoundError if another one, or none, has its name by now."""
+        """Open the file; raise FileNotFoundError if another file, or none, has its name by now."""
         self._file = OpenFile(self.path, self.identity, self.packed)
 
     def close(self) -> None:
-        """Close the file; a partial line is not held meanwhile, but read again."""
+        """Close the file; a partial line is released, and read again later."""
         if self._file is not None:
             self._file.close()
             self._file = None
             self._cursor.release()
 
     def look(self) -> bool:
-        """Look at the open file, which needs no name; whether it still has one."""
+        """Update size and time from the open file; return whether it still has a name."""
         status = self._opened().status()
         self.note(status.st_size, status.st_mtime_ns)
         return status.st_nlink > 0
 
     def note(self, size: int, modified: int) -> None:
-        """The file was seen to have this *size*, and to be written at *modified*."""
+        """Update the *size* in bytes and the time *modified*, in ns."""
         if size < self.size:
             self._cut_from = self._cut_from or self.largest
             self._cursor.search.forget()
@@ -216,18 +215,18 @@ class Source:
             self.largest = max(self.largest, size)
 
     def look_again(self) -> None:
-        """Something may have happened to the file, though neither its size nor its time need say so."""
+        """Mark the file as possibly changed, even if neither its size nor its time shows it."""
         self._looks_again = self._cursor.is_padded(self.size) and self.is_open
 
     def peek(self) -> bytes:
-        """The first unread line; empty if its end is not near, or if what was read before it is not there any more."""
+        """Return the first unread line; empty if its end is too far away, or if the content before it has changed."""
         return b"" if self.claim is not None else self._cursor.peek(self.content())
 
     def head(self) -> bytes:
-        """The first bytes of the content, whatever of it was read; nothing if they cannot be had."""
+        """Return the first bytes of the content, read or not; empty if they are unavailable."""
         if self._file is None:
             return b""
-        # Of a compressed file anew: what is unpacked so far is read on.
+        # A separate reader, because seeking back would disturb the current unpacker.
         with suppress(OSError), self._file.apart() as content:
             return content.read_at(0, PEEK_BYTES)
         return b""
@@ -254,7 +253,7 @@ class Source:
         return self.claim is not None or (not self.shrank and self._cursor.is_there(self.content(), self.size))
 
     def stands(self) -> int | None:
-        """How much of what was counted the open file still holds, up to the end of a line; None if it holds another."""
+        """Return how many counted bytes the open file still holds, up to a line end; None if it holds other content."""
         self.look()
         if not self.offset:
             return None if self.shrank and not self.read_to else 0
@@ -263,17 +262,17 @@ class Source:
         return stands(self.content(), self.size, self.saved(), b"" if self.claim else self._cursor.last)
 
     def go_on(self, offset: int) -> None:
-        """Read on at *offset*, of content that is known up to there."""
-        self._cursor.go_on(self.content(), offset, self.claim)  # if it fails, nothing has changed
+        """Resume at *offset* of content that is known up to there."""
+        self._cursor.go_on(self.content(), offset, self.claim)  # first: if it raises, nothing has changed
         self.claim = self._saved = None
 
     def restart_line(self) -> None:
-        """Read the line again that has no end yet; it was taken back, or is written anew."""
+        """Read the unfinished line anew, because it was taken back or rewritten."""
         self._cursor.restart_line()
         self.largest, self._cut_from = self.size, 0
 
     def begin_again(self) -> None:
-        """Read from 0; what was read is not there any more."""
+        """Resume at 0, because the content that was read is gone."""
         self.claim = self._saved = None
         self.time = None
         self._cursor.begin_again()
@@ -282,11 +281,11 @@ class Source:
         self._cut_from = 0
 
     def mark(self) -> SourceMark:
-        """What `set_back` takes to read on again where it is read on now."""
+        """Return a mark for `set_back` at the current position."""
         return SourceMark(self._cursor.mark(), self.claim, self._spent, self._verified, self._cut_from, self.largest)
 
     def set_back(self, mark: SourceMark) -> None:
-        """Read on at *mark*, of the content as it is then: reading on failed, or what came of it was lost."""
+        """Resume at *mark* with the current content, after a failed read or a loss of its results."""
         self._cursor.set_back(mark.cursor)
         _, self.claim, self._spent, self._verified, self._cut_from, self.largest = mark
         self._saved = None
@@ -294,7 +293,7 @@ class Source:
             self._file.renew()
 
     def read(self, max_bytes: int) -> list[Piece] | None:
-        """Read on, at most *max_bytes*: the lines they end; None if what was read is not there as it was."""
+        """Read at most *max_bytes*; return the lines ending in them, or None if earlier content has changed."""
         self._looks_again = False
         self.look()
         if self.claim is not None:
@@ -311,12 +310,12 @@ class Source:
         return pieces
 
     def finish(self) -> Piece | None:
-        """The last line, when no newline will ever end it."""
+        """Return the unfinished last line, if no newline will follow."""
         return self._cursor.finish()
 
     @property
     def end(self) -> int:
-        """Where the text ends, as far as is known; NULs may follow."""
+        """Offset at which the text ends, as far as known; NULs may follow."""
         return self._cursor.end(self.size)
 
     def _raw_read_to(self) -> int:

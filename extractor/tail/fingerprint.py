@@ -1,61 +1,60 @@
 """
-Bytes of a file in, what makes its content known again out.
+Compute digests that identify the content of a file.
 
-A `Trace` follows what is read and keeps the bytes just before the end of it: before the next read they are read again
-and compared. Digests of what is before the offset, of the head of the file and of windows in between are saved, and
-tell how much of the content still stands, here or in another file. They cover only what was handed out.
-
-Knows nothing of files.
+A `Trace` follows the reading and keeps the last bytes that were read; the next read compares them first. Digests of the
+head of the file, of the bytes before the offset and of windows in between are saved. They show how much of the content
+still exists, here or in another file, and cover only lines that were returned.
 """
 
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 WINDOW = 1024
-"""How much of the head, and of what is before the offset, is compared."""
+"""Number of bytes compared at the head, and before the offset."""
 
 STEP = 512
-"""The least distance of two rungs; it doubles when there are more than `RUNGS`."""
+"""Minimum distance of two rungs in bytes; it doubles when there are more than `RUNGS`."""
 
 RUNGS = 16
 RUNG_BYTES = 6
 
 ENDS = 16
-"""How many line ends before the offset are remembered."""
+"""Maximum number of line ends before the offset that are stored."""
 
 _DISTANCE_BYTES = 2
 
 ReadAt = Callable[[int, int], bytes]
-"""Bytes of a content: from where on, and how many at most."""
+"""Return bytes of a content, from an offset and up to a length."""
 
 
 def digest(data: bytes) -> str:
-    """What stands for *data*."""
+    """Return the digest of *data*: BLAKE2b, 16 bytes, as hex."""
     return blake2b(data, digest_size=16).hexdigest()
 
 
 def begin_of(data: bytes, hole: int) -> str:
-    """What stands for *data*, the first bytes of a content; if they are NULs, for how many of them there are, too."""
+    """Return the digest of *data*, the first bytes of a content; for NULs, with the number of NULs appended."""
     return f"{digest(data)}+{hole}" if hole else digest(data)
 
 
 def rung(window: bytes) -> bytes:
-    """What stands for the window before a rung."""
+    """Return the digest of the window before a rung: BLAKE2b, `RUNG_BYTES` bytes."""
     return blake2b(window, digest_size=RUNG_BYTES).digest()
 
 
 def window_before(read_at: ReadAt, at: int) -> bytes:
-    """The bytes before *at*, at most `WINDOW`."""
+    """Return the bytes before *at*, at most `WINDOW`."""
     start = max(at - WINDOW, 0)
     return read_at(start, at - start)
 
 
 class Ladder:
     """
-    Digests of windows of a content: one before each of some places that were reached.
+    Digests of windows of a content, one before each rung.
 
-    They tell how much of another content is the same without reading all of it. Below a power of two there is one at
-    each smaller one, from `STEP` on; from there on at its multiples. There are few, however long the content is.
+    They show how much of another content is equal without reading all of it. The distance of rungs is a power of two
+    times `STEP`. Above it rungs lie at its multiples, and below it at each smaller power of two times `STEP`. Their
+    number grows only with the logarithm of the length.
     """
 
     __slots__ = ("_low", "_rungs")
@@ -66,7 +65,7 @@ class Ladder:
 
     @classmethod
     def of(cls, read_at: ReadAt, offset: int) -> "Ladder":
-        """That of the first *offset* bytes of a content."""
+        """Return the ladder of the first *offset* bytes of a content."""
         ladder = cls()
         while offset // ladder._step > RUNGS:
             ladder._low += rung(window_before(read_at, ladder._step))
@@ -76,11 +75,11 @@ class Ladder:
 
     @property
     def next(self) -> int:
-        """Where the next rung is."""
+        """Offset of the next rung."""
         return (len(self._rungs) // RUNG_BYTES + 1) * self._step
 
     def add(self, window: bytes) -> None:
-        """*window* is before `next`."""
+        """Add the rung at `next`, which ends *window*."""
         self._rungs += rung(window)
         if len(self._rungs) > RUNGS * RUNG_BYTES:
             places = range(RUNG_BYTES, len(self._rungs), 2 * RUNG_BYTES)
@@ -88,12 +87,12 @@ class Ladder:
             self._rungs = bytearray().join(self._rungs[at : at + RUNG_BYTES] for at in places)
 
     def up_to(self, offset: int) -> tuple[bytes, bytes]:
-        """What `climb` takes, of the first *offset* bytes."""
+        """Return the rungs within the first *offset* bytes, as `climb` takes them."""
         low = len([at for at, _ in climb(bytes(self._low), b"") if at <= offset])
         return bytes(self._low[: low * RUNG_BYTES]), bytes(self._rungs[: offset // self._step * RUNG_BYTES])
 
     def cut(self, offset: int) -> None:
-        """What is after *offset* is not there any more."""
+        """Drop the rungs after *offset*."""
         low, rungs = self.up_to(offset)
         self._low, self._rungs = bytearray(low), bytearray(rungs)
 
@@ -103,7 +102,7 @@ class Ladder:
 
 
 def climb(low: bytes, rungs: bytes) -> Iterator[tuple[int, bytes]]:
-    """Where each rung is, and what stands for the window before it."""
+    """Yield the offset of each rung, and the digest of the window before it."""
     at = STEP
     for start in range(0, len(low), RUNG_BYTES):
         yield at, low[start : start + RUNG_BYTES]
@@ -113,7 +112,7 @@ def climb(low: bytes, rungs: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def line_ends(last: bytes) -> bytes:
-    """The last line ends within *last*, which are kept as `find_ends` gives them."""
+    """Return the last line ends within *last*, encoded for `find_ends`."""
     found = b""
     at = len(last) - 1
     while len(found) < ENDS * (_DISTANCE_BYTES + RUNG_BYTES) and (at := last.rfind(b"\n", 0, max(at, 0)) + 1):
@@ -123,7 +122,7 @@ def line_ends(last: bytes) -> bytes:
 
 
 def find_ends(ends: bytes) -> Iterator[tuple[int, bytes]]:
-    """How far each line end is before the offset, the nearest first, and the rung of what is before it."""
+    """Yield the distance of each line end from the offset, nearest first, and the digest of the bytes before it."""
     for start in range(0, len(ends), _DISTANCE_BYTES + RUNG_BYTES):
         middle = start + _DISTANCE_BYTES
         yield int.from_bytes(ends[start:middle], "big"), ends[middle : middle + RUNG_BYTES]
@@ -131,10 +130,10 @@ def find_ends(ends: bytes) -> Iterator[tuple[int, bytes]]:
 
 class Trace:
     """
-    What is known of the bytes before *offset*, the end of the last line, and before the end of what was read.
+    The bytes before *offset*, the end of the last line, and before the end of what was read.
 
-    *recent* are the last bytes that were read, *last* those before the offset; neither is longer than `WINDOW`. *begin*
-    is the digest of the first `WINDOW` bytes, once they were read.
+    *recent* holds the last bytes that were read, *last* those before the offset; each has at most `WINDOW` bytes.
+    *begin* is the digest of the first `WINDOW` bytes, empty until they are read.
     """
 
     __slots__ = ("begin", "ladder", "last", "recent")
@@ -146,7 +145,7 @@ class Trace:
         self.ladder = ladder or Ladder()
 
     def extend(self, data: bytes, start: int, offset: int) -> None:
-        """*data*, which is `recent` and what follows it, was read at *start*; the last line ends at *offset*."""
+        """Add *data*, which is `recent` and the bytes after it, read at *start*; the last line ends at *offset*."""
         if not self.begin and start == 0 and len(data) >= WINDOW:
             self.begin = digest(data[:WINDOW])
         end = start + len(data)
@@ -158,7 +157,7 @@ class Trace:
         self.recent = self.last if offset == end else data[-WINDOW:]
 
     def skip(self, nuls: int, start: int) -> None:
-        """So many NULs were found at *start*, where what was read ends."""
+        """Add *nuls* NULs at *start*, the end of what was read."""
         before = self.recent
         end = start + nuls
         while (at := self.ladder.next) <= end:
@@ -168,16 +167,16 @@ class Trace:
             self.begin = begin_of(before + bytes(WINDOW - start), 0 if start else end)
 
     def release(self, offset: int) -> None:
-        """What was read after *offset* is read again."""
+        """Drop what was read after *offset*; it is read again."""
         self.recent = self.last
         self.ladder.cut(offset)
 
     def restart(self, offset: int) -> None:
-        """What was read after *offset* is not there any more."""
+        """Drop what was read after *offset*; it is gone."""
         self.release(offset)
         if offset < WINDOW:
             self.begin = ""
 
     def head(self, offset: int) -> tuple[int, str]:
-        """Length and digest of the head of the file, of which everything before *offset* was handed out."""
+        """Return length and digest of the head of a file whose lines before *offset* were returned."""
         return (WINDOW, self.begin.partition("+")[0]) if offset >= WINDOW else (len(self.last), digest(self.last))

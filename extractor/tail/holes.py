@@ -1,8 +1,8 @@
 """
-Open files in, where there is text in them out.
+Find the text in open files that contain NULs.
 
-A file may be longer than its text: preallocated, or grown by zeros that are filled in place. NULs at its end are no
-content, however many. Holes of a sparse file and what was only allocated are not read, whatever their size.
+A file may be longer than its text: it may be preallocated, or extended by zeros that are filled in place. NULs at the
+end are not content. Holes of a sparse file and allocated but unwritten blocks are not read, whatever their size.
 """
 
 import errno
@@ -13,25 +13,27 @@ BLOCK_BYTES = 1 << 18
 NUL = b"\0"
 
 MOST_BYTES = 1 << 23
-"""How much is read at a time in search of text: some milliseconds."""
+"""Number of bytes searched for text at a time, which takes some milliseconds."""
 
 AGAIN_BYTES = 1 << 18
-"""The same where there was none, in a file that was written to: as a rule where the text ended."""
+"""The same for a file without text there when it was last searched; a write usually starts where the text ended."""
 
 _PAGE = 1 << 12
 _ZEROS = bytes(BLOCK_BYTES)
 
 
 TextAt = Callable[[int, int], tuple[int, bool | None]]
-"""Where text is again from a place on, looking at so many bytes; whether there is any, or None if that is not known."""
+"""
+Search from an offset, through at most so many bytes; return where text follows and whether it does, None if unknown.
+"""
 
 
 class Search:
     """
-    Looks for text behind the NULs at which the text of a file ends, which may be gigabytes.
+    Search for text behind the NULs that end the text of a file; there may be gigabytes of them.
 
-    *size* is that of the file if it was found to have none behind *at*. Only what was added to the file is looked at
-    then, and a little of the rest each time. With *is_over* there is nothing to do until the file changes.
+    *size* is the file size if no text was found behind *at*. Later searches then read only what was added to the file,
+    and a little of the rest each time. *is_over* is set if there is nothing to do until the file changes.
     """
 
     __slots__ = ("_is_at_end", "_looked_to", "at", "is_over", "size")
@@ -40,7 +42,7 @@ class Search:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Reset the search."""
         self.at = self.size = -1
         self.is_over = True
         self._looked_to = 0
@@ -48,9 +50,9 @@ class Search:
 
     def find(self, look: TextAt, at: int, size: int) -> int | None:
         """
-        Where there is text behind *at* in a file of *size*; None if there is none, or it was not found yet.
+        Return the offset of text behind *at* in a file of *size* bytes; None if there is none, or none was found yet.
 
-        *look* is `text_at` of what is in the file.
+        *look* is `text_at` of the content.
         """
         again = self.size == size
         start = at if again and self._is_at_end else max(at, self._looked_to)
@@ -67,9 +69,9 @@ class Search:
 
 
 def text_length(data: bytes) -> int:
-    """How long *data* is without the NULs at its end."""
+    """Return the length of *data* without the NULs at its end."""
     end = len(data)
-    # To strip byte by byte takes hundreds of times as long as to compare.
+    # Comparing pages is hundreds of times faster than stripping bytes.
     while end and data[max(end - _PAGE, 0) : end] == _ZEROS[: min(end, _PAGE)]:
         end = max(end - _PAGE, 0)
     start = max(end - _PAGE, 0)
@@ -78,11 +80,11 @@ def text_length(data: bytes) -> int:
 
 def text_at(fd: int, at: int, most: int) -> tuple[int, bool | None]:
     """
-    Where the next byte other than NUL is, from *at* on, and whether there is one; None if that is not known yet.
+    Return the offset of the next byte other than NUL from *at* on, and whether there is one; None if unknown yet.
 
-    At most about *most* bytes are read. If none of them is one, the answer is how far there is none.
+    Reads about *most* bytes at most. If they are all NULs, the offset is where the search stopped.
     """
-    # What the kernel has read, or reads ahead, of what was only allocated cannot be told from what was written.
+    # Cached pages of unwritten blocks look like data to SEEK_DATA, so the kernel must neither read ahead nor keep them.
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
     if most > AGAIN_BYTES:
         os.posix_fadvise(fd, at + _PAGE, 0, os.POSIX_FADV_DONTNEED)
@@ -100,12 +102,12 @@ def text_at(fd: int, at: int, most: int) -> tuple[int, bool | None]:
 
 
 def text_end(fd: int, size: int) -> int:
-    """Where the text ends in the first *size* bytes of a file: behind the last of them that is not NUL."""
-    if not size or os.pread(fd, 1, size - 1) != NUL:  # as a rule
+    """Return the offset behind the last byte other than NUL within the first *size* bytes of a file."""
+    if not size or os.pread(fd, 1, size - 1) != NUL:  # the usual case
         return size
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
     end, step = size, BLOCK_BYTES
-    while end:  # ever farther back, so that not all stretches of a long file are asked for
+    while end:  # in growing steps, to avoid listing all ranges of a long file
         begin = max(end - step, 0)
         for start, at in reversed(_stretches(fd, begin, end)):
             while at > start:
@@ -118,7 +120,7 @@ def text_end(fd: int, size: int) -> int:
 
 
 def first_text(block: bytes) -> int:
-    """Where the first byte of *block* is that is not NUL; there is one."""
+    """Return the index of the first byte of *block* other than NUL; there must be one."""
     at = 0
     while block[at : at + _PAGE] == _ZEROS[: min(_PAGE, len(block) - at)]:
         at += _PAGE
@@ -127,7 +129,7 @@ def first_text(block: bytes) -> int:
 
 
 def _stretches(fd: int, at: int, end: int) -> list[tuple[int, int]]:
-    """Where there may be data between *at* and *end*: from, to."""
+    """Return the ranges between *at* and *end* that may hold data."""
     found = []
     while at < end and (start := _seek(fd, at, os.SEEK_DATA)) is not None and start < end:
         at = min(_seek(fd, start, os.SEEK_HOLE) or end, end)
@@ -136,7 +138,7 @@ def _stretches(fd: int, at: int, end: int) -> list[tuple[int, int]]:
 
 
 def _seek(fd: int, at: int, how: int) -> int | None:
-    """Where the next data are, or the next hole; None if there are none, or that cannot be known."""
+    """Return the offset of the next data or hole; None if there is none, or it is unknown."""
     try:
         return os.lseek(fd, at, how)
     except OSError as error:

@@ -1,10 +1,7 @@
 """
-Files as they were found in, sources under their names out.
+Match the files that a scan found with the known sources.
 
-A file that was known is the same under whatever name; of one that was saved the position is waited for until it is
-found.
-
-Knows nothing of what a folder holds; it is told.
+A known file remains the same source under any name. A saved position waits until its file is found.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,9 +17,10 @@ from extractor.tail.rotated_names import packed_suffix
 
 class Known:
     """
-    The *files* as they are found, those of *gone* among them, and what is in them, which *contents* knows.
+    The sources in *files* and the retired positions in *gone*, matched with what is found.
 
-    *file_at* looks what is at a path, *ready* is told what may be read.
+    *contents* decides what a file holds, *file_at* returns the file at a path, *ready* is called with each source to
+    read.
     """
 
     def __init__(  # noqa: PLR0913  # what a file is known by
@@ -43,11 +41,11 @@ class Known:
         self._max_line_bytes = max_line_bytes
 
     def inodes(self) -> set[int]:
-        """What must be found whatever its name."""
+        """Return the inodes of files that must be found whatever their name."""
         return {identity.inode for known in (self._files.sources, self._gone.identities()) for identity in known}
 
     def settle(self, found: Iterable[Found], is_away: Callable[[str], bool] = lambda _: True) -> None:
-        """Take note of files where they were found; what was saved and is not found is gone, unless it *is_away*."""
+        """Update the sources from *found*; a saved position without a file vanishes, unless it *is_away*."""
         self._files.turn += 1
         claimed, new = list[Found](), list[Found]()
         for each in found:
@@ -65,15 +63,15 @@ class Known:
         self._add_all(new)
 
     def positions(self) -> Iterable[Position]:
-        """What must be saved of all files."""
-        self._contents.weigh()  # an original may hold something else by now
+        """Yield the positions to save of all files."""
+        self._contents.weigh()  # an original may have changed
         yield from self._gone.positions()
         for source in self._files.sources.values():
             if (position := self._contents.saved(source)) is not None:
                 yield position
 
     def forget(self, source: Source) -> None:
-        """Let go of *source*."""
+        """Drop *source*."""
         is_copy = source.state is FileState.COPY
         self._files.remove(source)
         if not is_copy:
@@ -84,7 +82,7 @@ class Known:
         there = found if source.path == found.path else self._file_at(source.path)
         is_moved = there is None or there.identity != source.identity
         changed = (source.size, source.modified) != (found.size, found.modified)
-        # Another file may have got the inode. If it has the name, too, what was read is compared before it is read on.
+        # Another file may have taken the inode. If it also has the name, the next read compares the content anyway.
         if changed and not source.is_open and self._contents.is_decided(source) and (is_moved or not source.offset):
             source.claim = source.saved() if source.offset else None
             source.since = self._files.turn
@@ -124,7 +122,7 @@ class Known:
         if copied is not None:
             self._contents.restore(source, copied)
         elif claim is not None and source.packed and not source.has_news:
-            # It is compared when there is something to read in it: that means unpacking all of it.
+            # Comparing unpacks all of it, so it waits until there is something to read.
             self._contents.appeared(source)
         elif claim is not None or self._contents.may_hold_known(source):
             self._contents.doubt(source)
@@ -135,6 +133,6 @@ class Known:
     def _enter(self, source: Source) -> None:
         if self._contents.is_decided(source):
             self._ready(source)
-        # Opened at first sight, to be read even when its name is gone by then; but not at the price of another one.
+        # Opened at once, to be readable even after it is deleted, but only if no other file must be closed for it.
         if not source.is_open and self._files.handles.has_room and source.state is not FileState.COPY:
             self._files.handles.open(source)

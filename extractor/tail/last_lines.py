@@ -1,10 +1,8 @@
 """
-Files that end within a line in, those whose last line is to be handed out as it is out.
+Select the files whose unfinished last line is to be returned as it is.
 
-The last line of a file that was rotated away is waited for, so long without a change; that of a deleted file is not.
-What was decided is true of the file as it was then: if anything has changed since, its inode may hold another file.
-
-Knows nothing of folders.
+The last line of a rotated file waits for a period without a change; that of a deleted file does not. A decision holds
+only as long as the file is unchanged, because its inode may be given to another file.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +14,7 @@ _Seen = tuple[int, int, int]
 
 
 class LastLines:
-    """Waits for *seconds* of *clock*."""
+    """Select unfinished lines of files that were unchanged for *seconds* of *clock*."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -25,7 +23,7 @@ class LastLines:
         self._ending: dict[Identity, tuple[Source, _Seen]] = {}
 
     def wait(self, sources: Iterable[Source], is_replaced: Callable[[Source], bool]) -> None:
-        """Look at all *sources*; one that *is_replaced* was rotated away."""
+        """Check all *sources*; a source that *is_replaced* was rotated."""
         now = self._clock()
         waiting: dict[Identity, tuple[_Seen, float]] = {}
         for source in sources:
@@ -38,11 +36,11 @@ class LastLines:
         self._waiting = waiting
 
     def give_up(self, source: Source) -> None:
-        """Nobody will end the last line of *source*."""
+        """Return the last line of *source* as it is, if the file does not change before."""
         self._ending[source.identity] = source, _seen(source)
 
     def next(self, is_decided: Callable[[Source], bool]) -> Source | None:
-        """One whose last line is to be handed out, which is as it was and *is_decided* to be read."""
+        """Return a source whose last line is to be returned, is unchanged and *is_decided*; None if there is none."""
         for source, seen in list(self._ending.values()):
             if seen == _seen(source) and is_decided(source):
                 return source
@@ -50,11 +48,11 @@ class LastLines:
         return None
 
     def take(self, source: Source) -> bool:
-        """Whether the last line of *source* is to be handed out; it is asked once."""
+        """Return whether the last line of *source* is to be returned; true only once."""
         return self._ending.pop(source.identity, None) is not None
 
     def discard(self, source: Source) -> None:
-        """*source* is gone, or another file."""
+        """Drop *source*, which is gone or replaced."""
         self._ending.pop(source.identity, None)
 
 

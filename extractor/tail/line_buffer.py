@@ -1,30 +1,28 @@
 """
-Bytes in, whole lines out.
+Split chunks of bytes into whole lines.
 
-A writer may be caught in the middle of a line; a reader must never parse half of one. However the bytes are cut into
-chunks, `LineBuffer` hands out the same lines. A line over *limit* bytes is never held in memory: it comes out as one
-`TooLong`, once its end was seen. A hole, `HOLE` or more NULs between two lines, is skipped.
-
-Knows nothing of files, JSON or metrics.
+A chunk may end within a line, and a partial line must not be parsed. `LineBuffer` returns the same lines however the
+bytes are cut into chunks. A line over *limit* bytes is never held in memory: it is returned as one `TooLong` once its
+end is found. A hole, that is `HOLE` or more NULs between two lines, is skipped.
 """
 
 import re
 from dataclasses import dataclass
 
 MAX_LINE_BYTES = 1 << 20
-"""The longest line, without its newline, that is handed out."""
+"""Maximum length of a line in bytes, without its newline."""
 
 HEAD_BYTES = 200
-"""How much of an over-long line is kept, so that a person can recognise it."""
+"""Number of bytes kept of an over-long line, to identify it."""
 
 NEWLINE = b"\n"
 NUL = b"\0"
 
 HOLE = 32
 """
-NULs before a line that are a hole: what a writer leaves whose file was emptied under its hands, or was preallocated.
+Minimum number of NULs before a line that make a hole, as left by truncation or preallocation of an open file.
 
-Fewer are content, as are those before a newline and within a line. No event is as short as that, so no hole is.
+Fewer NULs are content, as are those before a newline and within a line. No event is that short, so no hole is one.
 """
 
 _NULS = re.compile(rb"\0*")
@@ -33,7 +31,7 @@ _HOLE_AFTER_LINE = NEWLINE + NUL * HOLE
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Whole lines in one piece, each ending in a newline; *offset* is where in the file the first one begins."""
+    """Consecutive whole lines, each ending in a newline; *offset* is that of the first one in the file."""
 
     data: bytes
     offset: int
@@ -41,7 +39,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A line over the limit: where it begins, its *length* with the newline, and its first bytes."""
+    """A line over the limit: its offset, its *length* in bytes with the newline, and its first bytes."""
 
     offset: int
     length: int
@@ -50,7 +48,7 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """The last line of a file, which no newline will end: where it begins and what there is of it."""
+    """The last line of a file, which no newline will end: its offset and its bytes."""
 
     offset: int
     data: bytes
@@ -61,11 +59,11 @@ Piece = Blob | TooLong | Unfinished
 
 class LineBuffer:
     """
-    Holds the partial line between two chunks of one file.
+    Buffer for the partial line between two chunks of one file.
 
-    *offset* is where to feed it from if it is lost: everything before that was handed out. It is the start of the
-    partial line, or of the hole in front of it. With *inside* the line at *offset* was already handed out in part, as
-    `Unfinished`, and the rest of it is dropped.
+    *offset* is where to feed it from if it is lost: everything before was returned. It is the start of the partial
+    line, or of the hole before it. With *inside* the line at *offset* was already returned in part, as `Unfinished`,
+    and the rest of it is dropped.
     """
 
     __slots__ = ("_at", "_head", "_head_bytes", "_hole", "_inside", "_limit", "_nuls", "_partial", "_skipped")
@@ -83,26 +81,26 @@ class LineBuffer:
 
     @property
     def offset(self) -> int:
-        """Where the first byte is that was neither handed out nor followed by what was."""
+        """Offset of the first byte that must be fed again if the buffer is lost."""
         return self._at - self._hole
 
     @property
     def end(self) -> int:
-        """Where what was fed ends."""
+        """Offset of the end of the bytes that were fed."""
         return self._at + self.pending
 
     @property
     def inside(self) -> bool:
-        """Whether the rest of a line is dropped that was handed out in part."""
+        """Whether the rest of a line that was returned in part is dropped."""
         return self._inside
 
     @property
     def pending(self) -> int:
-        """How many bytes of the partial line were fed, held or skipped."""
+        """Number of bytes fed of the partial line, held or skipped."""
         return self._skipped or len(self._partial) or self._nuls
 
     def feed(self, chunk: bytes) -> list[Piece]:
-        """The lines that *chunk* ends, in their order; it begins where the last one stopped."""
+        """Return the lines that *chunk* ends, in order; it starts where the previous chunk ended."""
         if not self._nuls and NUL not in chunk:
             return self._feed(chunk)
         pieces: list[Piece] = []
@@ -123,7 +121,7 @@ class LineBuffer:
         return pieces
 
     def pad(self, nuls: int) -> None:
-        """Feed so many NULs, however many, at the cost of none."""
+        """Feed *nuls* NULs, in constant time."""
         if self._inside:
             self._at += nuls
         elif self._is_between_lines:
@@ -155,20 +153,20 @@ class LineBuffer:
 
     def release(self) -> None:
         """
-        Let go of the bytes held for the partial line, which must then be fed again from *offset*.
+        Release the bytes of the partial line, which must then be fed again from *offset*.
 
-        What was skipped of an over-long line stays skipped, and so do NULs that nothing follows.
+        Skipped bytes of an over-long line stay skipped, and so do NULs that nothing follows.
         """
         self._partial = bytearray()
         if not self._skipped:
             self._at, self._hole = self.offset, 0
 
     def restart(self) -> None:
-        """Forget the partial line: its writer took it back, and what is at *offset* now is fed again."""
+        """Drop the partial line, which its writer took back; the bytes at *offset* are fed again."""
         self._start_line(self.offset)
 
     def finish(self) -> TooLong | Unfinished | None:
-        """The last line when no newline will follow; if one does in the end, the bytes up to it are dropped."""
+        """Return the last line when no newline will follow; if one follows anyway, the bytes up to it are dropped."""
         if self._nuls:
             self._end_nuls(is_hole=self._nuls >= HOLE)
         pending = self.pending
@@ -251,6 +249,6 @@ class LineBuffer:
 
 
 def _without_hole(last: bytes) -> bytes:
-    """*last*, but for a hole at its end."""
+    """Return *last* without a hole at its end."""
     text = last.rstrip(NUL)
     return text if len(last) - len(text) >= HOLE else last

@@ -1,9 +1,7 @@
 """
-Content that is no longer where it was in, what was lost of it out.
+Compute how many bytes of vanished, truncated or rewritten content were lost.
 
-That can only be said once it was looked for: what was copied before it was truncated is not lost.
-
-Knows nothing of how content is looked for.
+The result is known only after a search for copies: content that was copied before a truncation is not lost.
 """
 
 from typing import NamedTuple
@@ -24,7 +22,7 @@ class _Loss(NamedTuple):
 
 
 class Losses:
-    """What was lost since it was told last."""
+    """Losses since the last report."""
 
     def __init__(self) -> None:
         self._losses: list[_Loss] = []
@@ -32,18 +30,18 @@ class Losses:
 
     def add(self, end: Position, unread: int | None, kind: Kind, kept: int = 0, path: str = "") -> None:
         """
-        A file was read up to *end*, and *unread* bytes were seen after it.
+        Add a loss of a file that was read up to *end*, with *unread* bytes found after it.
 
-        Now it is at *path*, if not where it was, and holds no more of that than the first *kept* bytes.
+        The file is now at *path*, unless it has not moved, and holds only the first *kept* bytes.
         """
         self._losses.append(_Loss(end, unread, kind, kept, path or end.path))
 
     def inherit(self, end: Position, heir: Source) -> None:
-        """*heir* holds what was read up to *end*."""
+        """Record that *heir* holds what was read up to *end*."""
         self._heirs[end] = heir
 
     def told(self) -> list[Truncated | Rewritten | Vanished]:
-        """What was lost; a file that is found elsewhere did not vanish."""
+        """Return the losses; a file that is found elsewhere has not vanished."""
         told = []
         for loss in self._losses:
             heir = self._heirs.get(loss.end)
@@ -56,7 +54,7 @@ class Losses:
 
 
 def _lost(loss: _Loss, heir: Source | None) -> int | None:
-    """How much of what was seen is not in *heir*, which has the rest of it."""
+    """Return how many of the unread bytes are not in *heir*, which holds the rest of them."""
     if heir is None:
         return loss.unread
     return max((loss.unread or 0) - (heir.size - loss.end.offset), 0) if not heir.packed else 0

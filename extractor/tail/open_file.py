@@ -1,8 +1,4 @@
-"""
-Paths of regular files in, open ones out, read-only and whatever becomes of their names.
-
-Knows nothing of what was read.
-"""
+"""Open regular files read-only; they stay readable whatever happens to their names."""
 
 import os
 import stat
@@ -13,14 +9,14 @@ from extractor.tail.compression import Content, Packed, Plain
 from extractor.tail.position import Found, Identity
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""Without O_NONBLOCK the open would hang if a FIFO took the file's name since it was looked at."""
+"""Without O_NONBLOCK, opening would hang if a FIFO had replaced the file."""
 
 
 class OpenFile:
     """
-    The file *identity* at *path*, which was compressed by the program whose files end in *packed*, if by any.
+    The file *identity* at *path*, compressed in the format of the suffix *packed* if not empty.
 
-    FileNotFoundError if another file, or none, has the name by now.
+    Raises FileNotFoundError if another file, or none, has the name by now.
     """
 
     __slots__ = ("_fd", "_packed", "content")
@@ -35,12 +31,12 @@ class OpenFile:
         self.content = self._content(self._fd)
 
     def status(self) -> os.stat_result:
-        """What the system knows of it."""
+        """Return the status of the open file."""
         return os.fstat(self._fd)
 
     @contextmanager
     def apart(self) -> Iterator[Content]:
-        """What is in it, to be read beside `content` from its beginning, also if it is closed meanwhile."""
+        """Yield a second reader of the content, independent of `content` and of `close`."""
         fd = os.dup(self._fd)
         try:
             yield self._content(fd)
@@ -48,11 +44,11 @@ class OpenFile:
             os.close(fd)
 
     def renew(self) -> None:
-        """Read `content` anew: what is known of it, and what was unpacked, is forgotten."""
+        """Reset `content`, dropping what was unpacked."""
         self.content = self._content(self._fd)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         os.close(self._fd)
 
     def _content(self, fd: int) -> Content:

@@ -1,8 +1,4 @@
-"""
-Sources in, open ones out, and never too many of them.
-
-Knows nothing of folders or of what is read.
-"""
+"""Keep sources open, up to a maximum number."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -14,9 +10,11 @@ _LOOKED_AT = 8
 
 class Handles:
     """
-    The open files, at most *most* as long as one can be closed that *has_name*, by which it can be opened again.
+    The open files, at most *most* of them.
 
-    *refuse* is told of a file that cannot be opened, or with which a step failed.
+    To stay within the limit, a file that *has_name* is closed, since it can be opened again by its name. Without such a
+    file the limit is exceeded. *refuse* is called with a source that cannot be opened, or whose step failed, and the
+    error.
     """
 
     def __init__(
@@ -25,10 +23,10 @@ class Handles:
         self._most = most
         self._has_name = has_name
         self._refuse = refuse
-        self._open: dict[Source, None] = {}  # unused for longest first
+        self._open: dict[Source, None] = {}  # least recently used first
 
     def __iter__(self) -> Iterator[Source]:
-        """The open files, unused for longest first, as they are now."""
+        """Iterate over a copy of the open files, least recently used first."""
         return iter(list(self._open))
 
     @property
@@ -37,7 +35,7 @@ class Handles:
         return len(self._open) < self._most
 
     def open(self, source: Source) -> bool:
-        """Whether *source* is open now."""
+        """Open *source*, unless it is open; return whether it is open now."""
         if source.is_open:
             self._open[source] = self._open.pop(source, None)
             return True
@@ -46,7 +44,7 @@ class Handles:
         try:
             source.open()
         except FileNotFoundError:
-            # Renamed or deleted since it was seen; the next scan finds out which.
+            # Renamed or deleted since it was found; the next scan determines which.
             return False
         except OSError as error:
             self._refuse(source, error)
@@ -57,24 +55,24 @@ class Handles:
         return True
 
     def each(self, sources: Iterable[Source], step: Callable[[Source], None]) -> None:
-        """Take *step* with all *sources* that can be opened and read now."""
+        """Call *step* with each of *sources* that can be opened and read."""
         for source in sources:
             if self.open(source):
                 try:
                     step(source)
                 except FileNotFoundError:
-                    continue  # another one had to be closed, and has no name: it is looked for by the next scan
-                except Exception as error:  # noqa: BLE001  # what is wrong with one file is no other file's concern
+                    continue  # closed for another file, and its name is gone: the next scan searches for it
+                except Exception as error:  # noqa: BLE001  # an error in one file must not affect others
                     self._refuse(source, error)
 
     def close(self, source: Source) -> None:
-        """Let go of *source*."""
+        """Close *source*."""
         self._open.pop(source, None)
         source.close()
 
     def _close_one(self) -> bool:
-        """Close the file that was unused for longest among those that can be opened again by their name."""
-        # Rather one without news, but to look at all of them each time would cost more than to open one again.
+        """Close the least recently used file that can be opened again by its name; return whether there was one."""
+        # Prefer a file without news; checking all of them would cost more than opening one again.
         named = list(islice((source for source in self._open if self._has_name(source)), _LOOKED_AT))
         victim = next((source for source in named if not source.has_news), named[0] if named else None)
         if victim is not None:

@@ -1,8 +1,4 @@
-"""
-What a file is known by, in plain values that can be saved.
-
-Knows nothing of how a file is read.
-"""
+"""Identity of files and reading positions, as plain values that can be saved."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Identity(NamedTuple):
-    """What makes a file the same file under any name."""
+    """Identity of a file under any name."""
 
     device: int
     inode: int
@@ -21,28 +17,28 @@ NO_FILE = Identity(0, 0)
 
 
 class Fate(StrEnum):
-    """Why a position is no place to read on at."""
+    """Reason why reading cannot resume at a position."""
 
     COPY = "copy"
-    """So much of it was read from another file, which still holds it."""
+    """The content was read from another file, which still holds it."""
     VANISHED = "vanished"
-    """It, or what was read of it, was not there when reading began again after a restart."""
+    """The file, or the content read of it, was missing after a restart."""
     HIDDEN = "hidden"
-    """It went out of sight and was let go."""
+    """The path of the file became unknown, and the file was dropped."""
     DELETED = "deleted"
-    """It was seen to have no name left."""
+    """The file has no name left."""
     REWRITTEN = "rewritten"
-    """It holds something else now."""
+    """The file holds other content now."""
 
 
 class Position(NamedTuple):
     """
-    What must be saved to read on later, in plain values: *offset* is the end of the last line handed out.
+    A position to resume reading at, in plain values: *offset* is the end of the last line that was returned.
 
-    *head* and *last* are digests of the first bytes of the content and of those before the offset. *read_size* is the
-    size of the file if it was read to its end, else -1; *modified* is when it was written, in ns. *fate* is empty as
-    long as it is a place to read on at. *low*, *rungs* and *ends* tell how much of the content still stands where not
-    all of it does; an older version did not save them.
+    *head* and *last* are digests of the first *head_length* bytes of the content and of the *last_length* bytes before
+    the offset. *read_size* is the size of the file in bytes if it was read to its end, otherwise -1; *modified* is its
+    modification time in ns. *fate* is empty as long as reading can resume here. *low*, *rungs* and *ends* show how much
+    of the content still exists where it was partly changed; older versions did not save them.
     """
 
     path: str
@@ -62,26 +58,26 @@ class Position(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        """The file that this is a position in."""
+        """Identity of the file."""
         return Identity(self.device, self.inode)
 
     def plain(self) -> list[object]:
-        """What `of_plain` takes; the path is bytes, as a name of the file system is, which need not be UTF-8."""
+        """Return the values that `of_plain` takes; the path is bytes, because it need not be UTF-8."""
         return [os.fsencode(self.path), *self[1:]]
 
     @classmethod
     def of_plain(cls, plain: Sequence[Any]) -> "Position":
-        """The position that *plain* was made of; also of an older one, whose path was text."""
+        """Return the position for *plain*; also for that of an older version, whose path was text."""
         return cls(os.fsdecode(plain[0]), *plain[1:])
 
     def given_up(self, fate: Fate, *, reused: bool = False) -> "Position":
-        """The same when the file is gone; no file has its identity and its content any more if that was *reused*."""
+        """Return the position with *fate*; without an identity if it was *reused* or the file was deleted."""
         device, inode = NO_FILE if reused or fate is Fate.DELETED else self.identity
         return self._replace(device=device, inode=inode, fate=fate.value)
 
 
 class Found(NamedTuple):
-    """A regular file as it was when it was looked at; *modified* in ns."""
+    """A regular file as it was when it was found: *size* in bytes, *modified* in ns."""
 
     path: str
     identity: Identity
@@ -90,5 +86,5 @@ class Found(NamedTuple):
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> "Found":
-        """What *status* says of the file at *path*."""
+        """Return the file at *path* that has *status*."""
         return cls(path, Identity(status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)

@@ -1,10 +1,8 @@
 """
-Sources that have something to read in, the one whose next line is the oldest out.
+Order the sources that have something to read by the event time of their next line.
 
-Files are read interleaved by the time of their events: while each of them is in order, what comes of all of them, or of
-a file and those it was rotated to, is out of order by a chunk at most. A time that cannot be had only costs order.
-
-Knows nothing of folders or JSON; the time of a line is told to it.
+Files are read interleaved by event time. As long as each file is in order, the merged lines of all files, including
+rotated ones, are out of order by at most a chunk. A missing time affects only the order.
 """
 
 import heapq
@@ -17,11 +15,11 @@ from extractor.tail.position import Identity
 
 class ReadingOrder:
     """
-    A heap by the event time of each source's next line; of two alike the file that was written earlier goes first.
+    Heap of sources by the event time of the next line; equal times are ordered by the modification time of the file.
 
-    *time_of* is the event time of a line, None if it has none: then the time the source had before is taken, or when
-    the file was written. *first_line* reads ahead in a source: one small read for every chunk, and none while only one
-    source waits.
+    *time_of* returns the event time of a line in seconds, None if it has none; then the last known time of the source
+    is used, or else the modification time. *first_line* reads ahead in a source: one small read per chunk, and none
+    while only one source waits.
     """
 
     def __init__(self, time_of: Callable[[bytes], float | None], first_line: Callable[[Source], bytes | None]) -> None:
@@ -32,17 +30,17 @@ class ReadingOrder:
         self._timed: dict[Identity, Source] = {}
 
     def add(self, source: Source) -> None:
-        """*source* may have something to read."""
+        """Add *source* if it may have something to read."""
         if source.is_due and source.identity not in self._timed:
             self._waiting[source.identity] = source
 
     def discard(self, source: Source) -> None:
-        """*source* is gone."""
+        """Remove *source*, which is gone."""
         self._waiting.pop(source.identity, None)
         self._timed.pop(source.identity, None)
 
     def next(self) -> Source | None:
-        """The source to read from now, which is then no longer waiting; None if none has anything to read."""
+        """Remove and return the source to read next; None if none has anything to read."""
         if len(self._waiting) == 1 and not self._timed:
             return self._waiting.popitem()[1]
         self._time_all()
@@ -53,16 +51,16 @@ class ReadingOrder:
                 continue
             if due == _due(source, modified):
                 return source
-            # It was emptied while it waited: its next line is another one, and newer than what is in its copy.
+            # It was truncated while it waited: its next line has changed, and is newer than those in its copy.
             self._waiting[identity] = source
             self._time_all()
         return None
 
     def oldest(self, undecided: Iterable[Source]) -> float:
         """
-        No line that is to be read is older; infinite if there is none, minus that if it cannot be known.
+        Return a lower bound of the times of unread lines; inf if there is none, -inf if it is unknown.
 
-        *undecided* are sources that may come to be read, and do not wait here.
+        *undecided* are sources that may still be read, and do not wait here.
         """
         self._time_all()
         if any(source.behind for source in undecided) or any(source.time is None for source in self._timed.values()):
@@ -72,7 +70,7 @@ class ReadingOrder:
         return self._heap[0][0] if self._heap else inf
 
     def bytes_behind(self) -> int:
-        """How much is known to be unread in all of them."""
+        """Return the number of bytes known to be unread in all sources."""
         return sum(source.behind for known in (self._waiting, self._timed) for source in known.values())
 
     def _time_all(self) -> None:

@@ -1,8 +1,4 @@
-"""
-Sources in, where they are out: by identity, by path, open or not, and by what they may be compared with.
-
-Knows nothing of what is in them.
-"""
+"""Index the known sources by identity, path, open state, and what they may be compared with."""
 
 from collections.abc import Callable
 
@@ -15,10 +11,10 @@ from extractor.tail.position import Identity
 
 class Registry:
     """
-    The files that are known, at most *max_open* of them open.
+    The known files, at most *max_open* of them open.
 
-    *is_log* says whether a name is a log's, *may_follow* whether it may be one only if it holds more of a known log.
-    *contain* takes an exception that nobody foresaw, and the path at which it was raised; it may raise it.
+    *is_log* returns whether a path has the name of a log, *may_follow* whether it is a log only if it continues a known
+    one. *contain* is called with an unexpected exception and the path of the file; it may raise the exception.
     """
 
     def __init__(
@@ -35,33 +31,33 @@ class Registry:
         self.handles = Handles(max_open, self.in_sight, self.refuse)
         self.kin = Kin(self.at)
         self.happenings: list[Happening] = []
-        self.turn = 0  # how often files were found
+        self.turn = 0  # number of calls of `Known.settle`
         self._by_path: dict[str, Source] = {}
 
     def at(self, path: str) -> Source | None:
-        """The source that was last seen at *path*."""
+        """Return the source that was last found at *path*."""
         return self._by_path.get(path)
 
     def in_sight(self, source: Source) -> bool:
-        """Whether *source* was last seen at its path."""
+        """Return whether *source* is the file last found at its path."""
         return self._by_path.get(source.path) is source
 
     def add(self, source: Source) -> None:
-        """*source* is new."""
+        """Add the new *source*."""
         self.sources[source.identity] = source
         self.kin.add(source)
         self.found(source)
 
     def found(self, source: Source) -> None:
-        """*source* was seen at its path."""
+        """Record that *source* was found at its path."""
         self._by_path[source.path] = source
 
     def named(self, source: Source) -> None:
-        """*source* is read for what its name is."""
+        """Set the state of *source* by its name."""
         source.state = FileState.ACTIVE if self.is_log(source.path) else FileState.RENAMED
 
     def rename(self, source: Source, path: str | None) -> None:
-        """*source* is at *path* now, or out of sight."""
+        """Record that *source* moved to *path*, or that its path is unknown (None)."""
         self.happenings.append(Renamed(source.path, path))
         self.unname(source)
         if path is not None:
@@ -70,12 +66,12 @@ class Registry:
             self.kin.add(source)
 
     def unname(self, source: Source) -> None:
-        """*source* is not at its path any more."""
+        """Record that *source* is no longer at its path."""
         if self.in_sight(source):
             del self._by_path[source.path]
 
     def remove(self, source: Source) -> None:
-        """Let go of *source*."""
+        """Close *source* and remove it."""
         self.unname(source)
         self.kin.discard(source)
         self.kin.note(source, "")
@@ -83,7 +79,7 @@ class Registry:
         del self.sources[source.identity]
 
     def refuse(self, source: Source, error: Exception) -> None:
-        """*source* cannot be read now; it is tried again when it is found the next time."""
+        """Mark *source* as unreadable because of *error*; it is tried again when it is next found."""
         why = str(error)
         if not isinstance(error, OSError):
             self.contain(error, source.path)

@@ -1,10 +1,9 @@
 """
-Positions that nothing is read at in, what was read of content that may come back out.
+Store positions without a file, whose content may return.
 
-What was saved waits here until its file is found. A file that is deleted, truncated or not found leaves its position
-here: whatever holds the same content later, moved across file systems, copied or compressed, is read on from there.
-
-Knows nothing of how contents are compared.
+Saved positions wait here until their files are found. A file that is deleted, truncated or not found leaves its
+position here. A file that later holds the same content, because it was moved across file systems, copied or compressed,
+resumes there.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -15,10 +14,10 @@ from extractor.tail.position import NO_FILE, Fate, Found, Identity, Position
 from extractor.tail.rotated_names import origins, packed_suffix, stem
 
 KEPT = 1000
-"""How many are remembered; of more, those that went first are forgotten."""
+"""Maximum number of positions of gone files; the oldest are dropped first."""
 
 _MOST = 64
-"""Of how many with one beginning, or of one family, a file is compared with."""
+"""Maximum number of positions, with the same beginning or of the same family, that a file is compared with."""
 
 
 class Gone:
@@ -38,12 +37,12 @@ class Gone:
                 self.add(position)
 
     def is_saved(self, found: Found) -> bool:
-        """Whether a position in the file that is *found* was saved, and the file was not found yet."""
+        """Return whether a saved position in the file *found* still waits for it."""
         position = self._saved.get(found.identity)
         return position is not None and _may_be_of(position, found)
 
     def claim(self, found: Found) -> Position | None:
-        """The position in the file that is *found*, as far as its identity says; it is no longer waited for."""
+        """Remove and return the position with the identity of *found*; None if there is none."""
         position = self._saved.get(found.identity) or self._by_identity.get(found.identity)
         if position is None or not _may_be_of(position, found):
             return None
@@ -52,22 +51,22 @@ class Gone:
         return position
 
     def misses(self, seen: Container[Identity], is_away: Callable[[str], bool]) -> bool:
-        """Whether there are saved positions in files that are not among those *seen*, and not away for a while."""
+        """Return whether a saved position has no file among those *seen*, and its path is not temporarily away."""
         return any(each not in seen and not is_away(position.path) for each, position in self._saved.items())
 
     def vanish(self, is_away: Callable[[str], bool]) -> list[Position]:
-        """Give up what was saved and not found, unless it *is_away* only for a while."""
+        """Retire the saved positions that were not found, unless their path *is_away*; return those that were lost."""
         missing = [position for position in self._saved.values() if not is_away(position.path)]
         for position in missing:
             del self._saved[position.identity]
-        # A copy says nothing that its original does not say, and of what was not read there is nothing to say.
+        # The original covers its copies, and a file that was not read loses nothing.
         gone = [position.given_up(Fate.VANISHED) for position in missing if position.offset and not position.fate]
         for position in gone:
             self.add(position)
         return gone
 
     def add(self, position: Position) -> None:
-        """Remember *position*, if anything was read there."""
+        """Store *position*, if anything was read before it."""
         if not position.offset:
             return
         self._positions[position] = None
@@ -79,7 +78,7 @@ class Gone:
             self.discard(next(iter(self._positions)))
 
     def discard(self, position: Position) -> None:
-        """Forget *position*: its content is there again."""
+        """Drop *position*, whose content was found."""
         if position not in self._positions:
             return
         del self._positions[position]
@@ -93,11 +92,11 @@ class Gone:
             del self._by_identity[position.identity]
 
     def alike(self, begin: str) -> list[Position]:
-        """Those whose content has the beginning *begin*; what was read furthest comes last."""
+        """Return the positions whose content has the beginning *begin*, by ascending offset."""
         return sorted(self._last(begin.partition("+")[0]), key=lambda position: position.offset) if begin else []
 
     def short(self, path: str) -> list[Position]:
-        """Those too short for that whose content the file at *path* may hold by its name; in the same order."""
+        """Return the positions too short for a match that *path* may continue by its name, by ascending offset."""
         if not self._positions:
             return []
         direct = (self._by_path.get(origin) for origin in (path, *origins(path)))
@@ -106,16 +105,16 @@ class Gone:
         return sorted(found, key=lambda position: position.offset)
 
     def family(self, path: str) -> bool:
-        """Whether any of them may be of what the file at *path* holds by its name."""
+        """Return whether any position may, by name, be in content that the file at *path* holds."""
         return bool(self.short(path)) or any(origin in self._by_path for origin in origins(path))
 
     def identities(self) -> Iterator[Identity]:
-        """Those of files that may come back."""
+        """Yield the identities of files that may return."""
         yield from self._saved
         yield from self._by_identity
 
     def positions(self) -> list[Position]:
-        """All of them, those that went first first."""
+        """Return all positions, in the order in which they were added."""
         return [*self._positions, *self._saved.values()]
 
     def _last(self, key: str) -> Iterator[Position]:
@@ -123,10 +122,10 @@ class Gone:
 
 
 def _key(position: Position) -> str:
-    """What is alike in all positions of one content: how it begins, or of what family it is if it is too short."""
+    """Return the key shared by all positions in one content: its beginning, or its family if it is too short."""
     return position.head if position.head_length == WINDOW else stem(position.path)
 
 
 def _may_be_of(position: Position, found: Found) -> bool:
-    # A plain file and a compressed one are never the same file: the inode was given away.
+    # A plain file and a compressed one are never the same file: the inode was reused.
     return packed_suffix(position.path) == packed_suffix(found.path)

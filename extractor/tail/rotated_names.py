@@ -1,11 +1,8 @@
 """
-Names in, what they say of rotation out: which files may hold what another one held.
+Derive from file names which files may hold rotated content of which others.
 
-`app.jsonl`, `app.jsonl.1`, `app.1.jsonl`, `app-20261121.jsonl.gz` and `old/app.jsonl.2.gz` are one family. A name never
-proves anything. It says what to compare where contents are too short to be known by themselves, and what was written
-before what.
-
-Knows nothing of files.
+`app.jsonl`, `app.jsonl.1`, `app.1.jsonl`, `app-20261121.jsonl.gz` and `old/app.jsonl.2.gz` are one family. A name
+proves nothing. It selects what to compare where contents are too short for a match, and orders rotated files by age.
 """
 # ruff: noqa: PTH118, PTH119, PTH120, PTH122  # paths are text
 
@@ -20,32 +17,32 @@ _MARK_AT_END = re.compile(rf"(?<=.)(?:{_PART})+$")
 _PART_AT_END = re.compile(rf"(?<=.){_PART}$")
 
 _DATE_DIGITS = 6
-"""How many digits make a mark a date, which only rotation puts before the extension of a name."""
+"""Number of digits from which a mark is a date; only rotation puts one before the extension."""
 
 _ABOVE = 3
-"""In how many folders, from its own upwards, it is looked for what a file may have been rotated from."""
+"""Number of folders, from its own upwards, searched for the origin of a rotated file."""
 
 
 def packed_suffix(path: str) -> str:
-    """How the file at *path* is compressed, going by its name; empty if it is not."""
-    if not path.endswith(PACKED_SUFFIXES):  # as a rule
+    """Return the suffix of the compression of *path*; empty if its name has none."""
+    if not path.endswith(PACKED_SUFFIXES):  # the usual case
         return ""
     return next(suffix for suffix in PACKED_SUFFIXES if path.endswith(suffix))
 
 
 def plain_name(path: str) -> str:
-    """The file name of *path* as it would be if the file were not compressed."""
+    """Return the file name of *path* without the suffix of a compression."""
     return os.path.basename(path).removesuffix(packed_suffix(path))
 
 
 def stem(path: str) -> str:
-    """What all names have in common that a file may get when it is rotated and compressed, in whatever folder."""
+    """Return what the names of a file have in common before and after rotation and compression, in any folder."""
     main, extension = os.path.splitext(_MARK_AT_END.sub("", plain_name(path)))
     return _MARK_AT_END.sub("", main) + extension
 
 
 def bases(path: str) -> list[str]:
-    """The names that the file at *path* may have had before it was rotated, the likeliest first."""
+    """Return the names that the file at *path* may have had before rotation, likeliest first."""
     name = plain_name(path)
     found = list(_stripped(name))
     for each in (name, *found):
@@ -56,7 +53,7 @@ def bases(path: str) -> list[str]:
 
 
 def origins(path: str) -> Iterator[str]:
-    """Where what the file at *path* holds may have been, compressed or not: in its folder, or in one above it."""
+    """Yield where the content of *path* may have been, compressed or not: in its folder or in one above."""
     names = [plain_name(path), *bases(path)]
     folder = os.path.dirname(path)
     for _ in range(_ABOVE):
@@ -68,17 +65,17 @@ def origins(path: str) -> Iterator[str]:
 
 
 def is_rotation(path: str, of: str) -> bool:
-    """Whether the name of *path* is one that the file named *of* may get when it is rotated, compressed or not."""
+    """Return whether the name of *path* is one that *of* may get by rotation, compressed or not."""
     return plain_name(of) in bases(path)
 
 
 def is_rotated(path: str) -> bool:
-    """Whether the name of *path* is, without doubt, one that is given to older content."""
+    """Return whether the name of *path* is certainly one of older content."""
     return bool(packed_suffix(path)) or unrotated(path) != path
 
 
 def unrotated(path: str) -> str:
-    """Where the file at *path* was before it was rotated within its folder, if its name leaves no doubt of that."""
+    """Return the path before rotation within the folder; without a clear mark, *path* without compression."""
     name = plain_name(path)
     before = _MARK_AT_END.sub("", name)
     if before == name:
@@ -90,13 +87,13 @@ def unrotated(path: str) -> str:
 
 
 def are_near(one: str, other: str) -> bool:
-    """Whether two paths are in one folder, in two beside each other, or one in a folder below the other's."""
+    """Return whether two paths are in the same or in sibling folders, or one below the folder of the other."""
     folders = sorted((os.path.dirname(one) + os.sep, os.path.dirname(other) + os.sep), key=len)
     return folders[1].startswith(folders[0]) or len({os.path.dirname(each[:-1]) for each in folders}) == 1
 
 
 def are_relatives(one: str, other: str) -> bool:
-    """Whether the names say that one of two files was rotated or compressed to the other."""
+    """Return whether, by their names, one of two files was rotated or compressed to the other."""
     if plain_name(one) == plain_name(other) and packed_suffix(one) != packed_suffix(other):
         return True
     if is_rotation(one, other) or is_rotation(other, one):

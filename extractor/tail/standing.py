@@ -1,7 +1,7 @@
 """
-What was counted of a content, and a content in; how much of what was counted still stands there out.
+Determine how much of the counted content still exists in a file.
 
-It is known by digests: of the head, of windows in between, and of what is before the offset.
+The content is compared by digests: of its head, of windows in between, and of the bytes before the offset.
 """
 
 from typing import Protocol
@@ -12,26 +12,26 @@ from extractor.tail.position import Position
 
 _BACK_BYTES = 1 << 14
 _LONGEST = 1 << 24
-"""How far back the start of a line is looked for."""
+"""Maximum distance in bytes to search back for the start of a line."""
 
 
 class Readable(Protocol):
-    """A content, whatever holds it."""
+    """Content that can be read at any offset."""
 
     def read_at(self, at: int, length: int) -> bytes:
-        """*length* bytes from *at* on; fewer if there are no more."""
+        """Return *length* bytes from offset *at*; fewer at the end."""
 
 
 def holds(content: Readable, position: Position) -> bool:
-    """Whether *content*, of the file that *position* is in, still begins with what was read up to there."""
+    """Return whether *content*, of the file of *position*, still begins with what was read up to there."""
     if digest(content.read_at(0, position.head_length)) != position.head:
         return False
     return digest(content.read_at(position.offset - position.last_length, position.last_length)) == position.last
 
 
 def continues(content: Readable, position: Position) -> bool:
-    """Whether *content*, of whatever file, begins with what was read up to *position*."""
-    # From front to back, as what is compressed is best read.
+    """Return whether *content*, of any file, begins with what was read up to *position*."""
+    # From front to back: seeking back in a compressed file is expensive.
     return (
         digest(content.read_at(0, position.head_length)) == position.head
         and _climbs(content, position.offset, position)
@@ -41,9 +41,9 @@ def continues(content: Readable, position: Position) -> bool:
 
 def begins(content: Readable, length: int, position: Position) -> bool:
     """
-    Whether the first *length* bytes of *content* are the beginning of what was read up to *position*.
+    Return whether the first *length* bytes of *content* are the beginning of what was read up to *position*.
 
-    What is after the last rung within them is not compared.
+    Bytes after the last rung within them are not compared.
     """
     if length < STEP or not (position.low or position.rungs) or not _climbs(content, length, position):
         return False
@@ -53,10 +53,10 @@ def begins(content: Readable, length: int, position: Position) -> bool:
 
 def stands(content: Readable, size: int, position: Position, last: bytes = b"") -> int | None:
     """
-    How much still stands of what was read up to *position* of a file of *size*; None if the file holds something else.
+    Return how many bytes read up to *position* still exist in a file of *size* bytes; None if its content differs.
 
-    It is all of it, or ends where a line does: what followed was cut off, or was taken back and written anew. *last*
-    are the bytes before the offset, if they are known.
+    The result is the offset of *position*, or a line end before it, if the rest was cut off or rewritten. *last* holds
+    the bytes before the offset, if known.
     """
     if size >= position.offset and holds(content, position):
         return position.offset
@@ -65,7 +65,7 @@ def stands(content: Readable, size: int, position: Position, last: bytes = b"") 
     alike = _lines_alike(now, last) if last else _ends_alike(now, position)
     if alike:
         end = start + alike
-        if start and now.find(NEWLINE) + 1 == alike:  # many lines end alike: the rest of one alone says nothing
+        if start and now.find(NEWLINE) + 1 == alike:  # many lines end alike: the rest of one alone proves nothing
             compared = max(end, min(size, STEP))
             is_known = compared >= STEP and bool(position.low or position.rungs)
         else:
@@ -77,7 +77,7 @@ def stands(content: Readable, size: int, position: Position, last: bytes = b"") 
 
 
 def line_start(content: Readable, at: int) -> int:
-    """Where the line of *content* begins that *at* is in; 0 if that is too far away."""
+    """Return the offset of the line of *content* that contains *at*; 0 if it is too far away."""
     lowest = max(at - _LONGEST, 0)
     while at > lowest:
         begin = max(at - _BACK_BYTES, lowest)
@@ -93,21 +93,21 @@ def _climbs(content: Readable, length: int, position: Position) -> bool:
 
 
 def _is_as_it_was(content: Readable, end: int, position: Position) -> bool:
-    """Whether the first *end* bytes are as they were, as far as digests tell."""
+    """Return whether the first *end* bytes are unchanged, as far as the digests show."""
     if end >= position.head_length and digest(content.read_at(0, position.head_length)) != position.head:
         return False
     return _climbs(content, end, position)
 
 
 def _lines_alike(now: bytes, last: bytes) -> int | None:
-    """How many bytes of *now* are whole lines that were in *last*; None if there is none, and it was not only cut."""
+    """Return the length of the whole lines that *now* shares with *last*; None if the first line differs."""
     alike = next((at for at, pair in enumerate(zip(now, last, strict=False)) if pair[0] != pair[1]), len(now))
     whole = now.rfind(NEWLINE, 0, alike) + 1
     return None if not whole and alike < len(now) else whole
 
 
 def _ends_alike(now: bytes, position: Position) -> int | None:
-    """The same, going by what was saved of the ends of lines."""
+    """Like `_lines_alike`, with the saved line ends in place of the bytes."""
     first = position.last_length
     for distance, one in find_ends(position.ends):
         first = position.last_length - distance

@@ -1,11 +1,9 @@
 """
-Folders in, chunks of whole lines out, in about the order of their events.
+Read the logs below some folders; return chunks of whole lines, approximately in the order of their events.
 
-Every log below the roots is read once, from its first byte to its last, under whatever name: a file is known by its
-identity and its content, and a renamed or deleted one is read to its end through the open file. `scan` looks at
-everything, `look` only at what was hinted: ten thousand files of which ten are written cost what ten cost.
-
-Knows nothing of JSON or metrics; the time of a line is told to it.
+Every log is read once, from its first byte to its last, under any name: a file is identified by inode and content. A
+renamed or deleted file is read to its end through its descriptor. `scan` checks all files, `look` only hinted paths:
+ten thousand files of which ten are written cost as much as ten.
 """
 # ruff: noqa: PTH120  # paths are text: a `Path` costs more than the look itself
 
@@ -29,13 +27,13 @@ from extractor.tail.retired import Gone
 from extractor.tail.rotated_names import is_rotated, packed_suffix, unrotated
 
 CHUNK_BYTES = 131072
-"""How much is read of one file before another one may be due."""
+"""Number of bytes read of one file before another file may be due."""
 
 MAX_OPEN = 256
-"""How many files are kept open: a quarter of what a process may have unless it asks for more."""
+"""Maximum number of open files: a quarter of the usual limit of a process."""
 
 ROTATE_WAIT = 60.0
-"""How long the last line of a file that was rotated away is waited for, in seconds without a change."""
+"""Seconds without a change after which the unfinished last line of a rotated file is given up."""
 
 
 def _raise(error: Exception, _path: str) -> None:
@@ -43,7 +41,7 @@ def _raise(error: Exception, _path: str) -> None:
 
 
 class Chunk(NamedTuple):
-    """What one read of one file gave."""
+    """The result of one read of one file."""
 
     source: Source
     pieces: list[Piece]
@@ -54,12 +52,12 @@ class Tail:
     """
     The logs below *roots*, each a folder or a single file, which may appear later.
 
-    *wanted* says whether a file of this name is a log; a root that is a file always is. *time_of* is the event time of
-    a line, None if it has none. *positions* are what `positions` gave, to read on from there. Of the *max_open* files
-    that are kept open half may be out of sight; of more, those that were quiet for longest are let go. The last line of
-    a file that was rotated away is given up after *rotate_wait* seconds of *clock* without a change. *contain* takes an
-    exception that nobody foresaw, and the path of the file in which it was raised; that file is put aside, unreadable,
-    and tried again from where it was read on. By default it is raised.
+    *wanted* returns whether a file name is that of a log; a root that is a file always is one. *time_of* returns the
+    event time of a line, None if it has none. *positions* are those that `positions` returned, to resume there. At most
+    *max_open* files are kept open; half of them may be without a known path, and beyond that the least recently used
+    are dropped. The unfinished last line of a rotated file is given up after *rotate_wait* seconds of *clock* without a
+    change. *contain* is called with an unexpected exception and the path of its file; that file is set aside as
+    unreadable, and tried again from where reading last resumed. By default the exception is raised.
     """
 
     def __init__(  # noqa: PLR0913  # options, given by name
@@ -96,7 +94,7 @@ class Tail:
         self._last_lines = LastLines(rotate_wait, clock)
 
     def scan(self) -> list[Happening]:
-        """Look at everything. Only here a file that is gone is forgotten, when two scans in a row miss it."""
+        """Check all files and return the changes; a file that two consecutive scans miss is dropped."""
         known, contents, files = self._known, self._contents, self._files
         before, self._closed = self._closed, {}
         found = self._walk()
@@ -119,11 +117,11 @@ class Tail:
         return contents.happened()
 
     def look(self, hints: Iterable[str]) -> list[Happening]:
-        """Look at the hinted paths only, and for the files that are no longer there."""
+        """Check the hinted paths, and search for files that are no longer there; return the changes."""
         known, contents, files = self._known, self._contents, self._files
         found: list[Found] = []
         strays: dict[Identity, Source] = {}
-        # Who hears of a compressed file first must look for the plain one, too, before taking it for new.
+        # A hint for a compressed file includes the plain one, so that the copy is not taken for a new file.
         for path in sorted({plain for hint in hints for plain in (hint, hint.removesuffix(packed_suffix(hint)))}):
             source, file = files.at(path), self._folders.file(path)
             if source is not None and (file is None or file.identity != source.identity):
@@ -144,14 +142,14 @@ class Tail:
         return contents.happened()
 
     def next_chunk(self, max_bytes: int = CHUNK_BYTES) -> Chunk | None:
-        """Read on in the file whose next line is the oldest; None once everything that was seen has been read."""
+        """Read the file whose next line is the oldest; return None once all known content is read."""
         while (source := self._next()) is not None:
             pieces: list[Piece] = []
             ending = self._last_lines.take(source)
             if self._handles.open(source):
                 try:
                     pieces = self._read(source, max_bytes, ending=ending)
-                except Exception as error:  # noqa: BLE001  # other files go on, whatever is wrong with this one
+                except Exception as error:  # noqa: BLE001  # an error in one file must not affect others
                     self._files.refuse(source, error)
                 else:
                     if source.state is FileState.UNREADABLE:
@@ -162,16 +160,16 @@ class Tail:
         return None
 
     def read(self, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
-        """All chunks until everything that was seen has been read."""
+        """Yield all chunks until all known content is read."""
         while (chunk := self.next_chunk(max_bytes)) is not None:
             yield chunk
 
     def sources(self) -> list[Source]:
-        """Every file that is known."""
+        """Return all known files."""
         return list(self._files.sources.values())
 
     def without_logs(self) -> dict[str, int | None]:
-        """The roots in which no log is known: how many other files are there, None if nothing is at the path."""
+        """Return the roots without a known log, and their number of other files; None if a root is missing."""
         paths = {source.path for source in self._files.sources.values()}
         counts = self._folders.passed_over
         return {
@@ -183,11 +181,11 @@ class Tail:
         }
 
     def positions(self) -> list[Position]:
-        """What must be saved to read on later; it is true of the chunks handed out so far."""
+        """Return the positions to save to resume later; they match the chunks returned so far."""
         return list(self._known.positions())
 
     def states(self) -> Mapping[str, int]:
-        """How many files there are by `FileState`; folders that cannot be listed count as unreadable."""
+        """Return the number of files by `FileState`; folders that cannot be listed count as unreadable."""
         counts = {state.value: 0 for state in FileState}
         for source in self._files.sources.values():
             counts[source.state] += 1
@@ -195,15 +193,15 @@ class Tail:
         return counts
 
     def bytes_behind(self) -> int:
-        """How many bytes were seen and not read yet."""
+        """Return the number of bytes that were found but not read yet."""
         return self._order.bytes_behind() + sum(source.behind for source in self._undecided())
 
     def oldest(self) -> float:
-        """No line is older that was seen and not read yet, if files are in order; infinite if there is none."""
+        """Return a lower bound of the times of unread lines, if files are in order; infinite if there is none."""
         return self._order.oldest(self._undecided())
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
         for source in self._handles:
             self._handles.close(source)
 
@@ -213,7 +211,7 @@ class Tail:
         return [each for root in self._folders.roots for each in self._folders.walk(root, inodes, self._closed)]
 
     def _undecided(self) -> Iterator[Source]:
-        # What cannot be read keeps nobody waiting, whether it was decided what it is or not.
+        # Unreadable files must not hold back others, decided or not.
         left = (FileState.COPY, FileState.UNREADABLE)
         return (source for source in self._contents.unweighed() if source.state not in left)
 
@@ -222,7 +220,7 @@ class Tail:
             return last
         source = self._next_ready()
         if source is None and any(self._contents.unweighed()):
-            # What was read meanwhile may show what they are.
+            # Content read meanwhile may decide them.
             self._contents.weigh()
             source = self._next_ready()
         return source
@@ -243,7 +241,7 @@ class Tail:
             source.set_back(mark)
             raise
         if self._contents.content_lost(source):
-            # Whoever empties a file has copied it before, or so we hope.
+            # A file is usually copied before it is truncated: search for the copy.
             paths = (source.path, *(each.path for each in self._files.kin.relatives(source)))
             for folder in dict.fromkeys(os.path.dirname(path) for path in paths):
                 self._known.settle(self._folders.listed(folder, self._known.inodes()))
@@ -251,7 +249,7 @@ class Tail:
         return []
 
     def _go_on(self, source: Source, pieces: list[Piece], *, ending: bool) -> list[Piece]:
-        """What is to be handed out after a read of *source* that gave *pieces*."""
+        """Return the pieces to return after a read of *source* that gave *pieces*."""
         if ending and not pieces and not source.has_news:
             pieces = self._end(source)
         elif source.identity in self._files.sources:
@@ -262,7 +260,7 @@ class Tail:
         return pieces
 
     def _end(self, source: Source) -> list[Piece]:
-        """Hand out the last line of *source* as it is, and let go of it if it is gone."""
+        """Return the last line of *source* as it is; drop the source if it is deleted."""
         offset, last = source.offset, source.finish()
         if source.state is FileState.DELETED:
             self._forget(source)
@@ -271,7 +269,7 @@ class Tail:
         return [] if last is None else [last]
 
     def _is_deleted(self, source: Source) -> bool:
-        """Whether *source* is open and has no name left; what is new in an open file waits to be read."""
+        """Return whether *source* is open and has no name left; queue it if it has unread content."""
         if not source.is_open:
             return False
         try:
@@ -290,9 +288,9 @@ class Tail:
         return deleted
 
     def _miss(self, source: Source) -> None:
-        """A scan did not find *source*."""
+        """Update *source*, which a scan did not find."""
         before = source.state
-        # Its folder may be away only for a while; then its name still stands.
+        # If its folder is temporarily unavailable, the path remains valid.
         out_of_reach = self._files.in_sight(source) and self._is_away(source.path)
         if self._is_deleted(source):
             if before is FileState.DELETED and not source.has_news:
@@ -305,7 +303,7 @@ class Tail:
                 self._files.rename(source, None)
             source.state = FileState.RENAMED
         elif before is not FileState.MISSING:
-            # Missed once says little: what is renamed while its folder is being listed may not be listed at all.
+            # A single miss proves little: a file renamed during the listing of its folder may be omitted.
             source.state = FileState.MISSING
         elif not out_of_reach:
             self._forget(source)
@@ -314,7 +312,7 @@ class Tail:
         return any(is_below(path, folder) for folder in self._closed)
 
     def _is_replaced(self, source: Source) -> bool:
-        """Whether another file has the name that *source* had when it was written."""
+        """Return whether another file has the name that *source* had when it was written."""
         names = {source.former, unrotated(source.path) if is_rotated(source.path) else source.path}
         return any(self._files.at(name) not in (None, source) for name in names)
 
@@ -326,8 +324,8 @@ class Tail:
     def _first_line(self, source: Source) -> bytes | None:
         try:
             return source.peek() if self._handles.open(source) else None
-        except OSError:  # what is wrong with the file shows when it is read
+        except OSError:  # the error shows again when the file is read
             return None
-        except Exception as error:  # noqa: BLE001  # without it only the order is worse
+        except Exception as error:  # noqa: BLE001  # a missing line affects only the order
             self._files.contain(error, source.path)
             return None

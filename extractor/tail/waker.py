@@ -1,11 +1,9 @@
 """
-Folders in, hints out: blocks until files *may* have changed.
+Wait for changes in folders; return hints.
 
-A hint is a reason to look, never the truth: paths may be missing from it, and what is in it may not have changed. Where
-nothing can be watched (no inotify, too many folders, a root that does not exist yet) `wait` lasts its whole timeout, so
-that looking goes on by polling.
-
-Knows nothing of what changed, or of what a log is.
+A hint only means that files *may* have changed: it may omit paths, or name unchanged ones. Where nothing can be watched
+(no inotify, too many folders, a root that does not exist yet), `wait` lasts for its whole timeout, so that the caller
+polls.
 """
 # ruff: noqa: PTH100, PTH112, PTH114, PTH116, PTH120  # hints are text; `Path.is_dir` raises where it may not look
 
@@ -21,29 +19,29 @@ from watchfiles import Change, watch
 from extractor.tail.discovery import MAX_DEPTH
 
 STEP_MS = 10
-"""How often watchfiles asks for changes; it returns after the first step that brings no new path."""
+"""Interval in ms at which watchfiles collects changes; it returns after the first step without a new path."""
 
 DEBOUNCE_MS = 20
 """
-The longest that changes are gathered before `wait` returns.
+Maximum time in ms for which changes are collected before `wait` returns.
 
-Measured at 1000 lines a second: `wait` returns 10 ms after a line was written (p50), 21 ms at most; idle, it costs
-0.4 % of a core.
+Measured at 1000 lines a second: `wait` returns 10 ms after a line was written (p50), and at most 21 ms after it. Idle,
+it costs 0.4 % of a core.
 """
 
 ARMING_ATTEMPTS = 10
-"""How often the folders are listed again because they changed while they were being armed."""
+"""Maximum number of times the folders are listed because they changed while watches were added."""
 
 Identity = tuple[int, int]
-"""Device and inode of a folder: one that was replaced by another of its name must be watched anew."""
+"""Device and inode of a folder; a folder that replaced another of its name must be watched anew."""
 
 
 class Waker:
     """
-    Watches *roots*, each a folder with all folders below it, or a single file.
+    Watch *roots*, each a folder with all folders below it, or a single file.
 
-    Every folder is watched for itself, not by watchfiles' recursion: that follows symbolic links, and one to `/` would
-    use up the watches of the whole machine. *problem* says why nothing is watched; it is empty while all is well.
+    Every folder is watched on its own, without watchfiles' recursion: that follows symbolic links, and a link to `/`
+    would exhaust the watches of the machine. *problem* holds the reason why nothing is watched; it is empty otherwise.
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
@@ -58,32 +56,32 @@ class Waker:
         self._hints = self._arm()
 
     def wait(self, timeout: float) -> frozenset[str]:
-        """Block until something may have changed, `stop` was called or *timeout* seconds passed; the hinted paths."""
+        """Block until a change, `stop`, `wake` or *timeout* seconds have passed; return the hinted paths."""
         hints, self._hints = self._hints, set()
         if self._tops != self._identities():
             hints |= self._arm().union(self._roots)
         hints |= self._changes(0 if hints else timeout)
         if self._stop.woken and not self._stop.stopped:
-            os.read(self._stop_reader, 1)  # first: whoever wakes in between has its say in what this wait ends
+            os.read(self._stop_reader, 1)  # before the reset: this wait covers a concurrent `wake`
             self._stop.woken = False
         if any(hint in self._armed or _is_folder(hint) for hint in hints):
-            # What happened in a new folder before it was armed is found by looking at it: its own path is a hint.
+            # Changes in a new folder before it was watched are covered by the hint of its own path.
             hints |= self._arm()
         return frozenset(hint for hint in hints if hint in self._roots or hint.startswith(self._below))
 
     def stop(self) -> None:
-        """End the running wait and every later one at once; may be called from a signal handler or another thread."""
+        """End the current and every later wait at once; safe to call from a signal handler or another thread."""
         self._stop.stopped = True
         os.write(self._stop_writer, b"\0")
 
     def wake(self) -> None:
-        """End the running wait at once, or else the next one; may be called from where `stop` may."""
+        """End the current wait, or else the next one, at once; safe to call where `stop` is."""
         if not self._stop.woken:
             self._stop.woken = True
             os.write(self._stop_writer, b"\0")
 
     def close(self) -> None:
-        """Let go of all watches; nothing can be waited for afterwards."""
+        """Remove all watches; `wait` must not be called afterwards."""
         self._disarm()
         os.close(self._stop_reader)
         os.close(self._stop_writer)
@@ -101,14 +99,14 @@ class Waker:
                     break
         except (OSError, RuntimeError) as error:
             self._give_up(error)
-        except BaseException:  # of a signal handler; it has ended the generator as well
+        except BaseException:  # raised by a signal handler; it has ended the generator as well
             self._disarm()
             self._tops = []
             raise
         return {path for _, path in found}
 
     def _arm(self) -> set[str]:
-        """Watch all folders that exist now; what the watches until now still had to say."""
+        """Watch all folders that exist now; return the changes that the previous watches still reported."""
         self._tops = self._identities()
         for _ in range(ARMING_ATTEMPTS):
             folders = self._folders()
@@ -128,12 +126,12 @@ class Waker:
         return set()
 
     def _folders(self) -> dict[str, Identity]:
-        """All folders to watch; a root that is no folder, or not there, is watched through the folder it is in."""
+        """Return all folders to watch; a root that is no folder, or missing, is watched through its parent folder."""
         folders = {}
         for root in self._roots:
             for folder in _below(root) if os.path.isdir(root) else (_top(root),):
                 identity = _identity(folder)
-                # watchfiles knows no names that are not UTF-8: what is in such a folder is found by looking.
+                # watchfiles supports only UTF-8 names; other folders are covered by polling.
                 if identity is not None and _is_text(folder):
                     folders[folder] = identity
         return folders
@@ -142,7 +140,7 @@ class Waker:
         return [_identity(_top(root)) for root in self._roots]
 
     def _give_up(self, why: object) -> None:
-        # Tried again when a root is replaced, not on every wait: finding out that there are too many folders is dear.
+        # Retried when a root is replaced, not on every wait: detecting too many folders is expensive.
         self._disarm()
         self.problem = f"cannot watch for changes, looking by time only: {why}"
 
@@ -154,7 +152,7 @@ class Waker:
 
 
 def _watch(folders: Iterable[str]) -> tuple[Generator[set[tuple[Change, str]]], set[str]]:
-    """Watch each of *folders* by itself; the changes from now on, a set every step, and the paths of the first step."""
+    """Watch each of *folders* on its own; return the stream of changes, and the paths of its first step."""
     events = watch(
         *folders,
         watch_filter=None,
@@ -166,11 +164,11 @@ def _watch(folders: Iterable[str]) -> tuple[Generator[set[tuple[Change, str]]], 
         force_polling=False,
         recursive=False,
     )
-    return events, {path for _, path in next(events)}  # it watches from its first step on
+    return events, {path for _, path in next(events)}  # watching starts with the first step
 
 
 class _Stop:
-    """Asked on every step. Plain flags: the thread that a signal interrupts may be holding a lock."""
+    """Flags that watchfiles checks on every step; no lock, because the interrupted thread may hold it."""
 
     def __init__(self) -> None:
         self.stopped = self.woken = False
@@ -186,8 +184,8 @@ def _is_text(name: str) -> bool:
 
 
 def _below(root: str) -> Iterator[str]:
-    """*root* and the folders below it; not those to which a link leads."""
-    waiting = [(root, 0)]  # `os.walk` of Python 3.11 calls itself, and a deep tree would end the program
+    """Yield *root* and the folders below it, without following links."""
+    waiting = [(root, 0)]  # `os.walk` of Python 3.11 is recursive, and fails on a deep tree
     while waiting:
         folder, depth = waiting.pop()
         yield folder
