@@ -1,1 +1,1 @@
-"""Updates in, everything that was counted out: a value that is fed, merged, read and dumped."""
+"""Apply updates to series and runs; merge, read and dump the result."""

@@ -1,8 +1,8 @@
 """
-Which of two events of one time came first: by writer and number, then by file and offset.
+Order of events with equal times: by writer and number, then by file rank and offset.
 
-There is one order of events for everything that depends on order (docs/numbers.md). It is in the lines and the files'
-contents, so it is the same however the files are named, cut or read.
+All order-dependent results use this order (docs/numbers.md). It depends only on lines and file contents, so it is the
+same however the files are named, cut or read.
 """
 
 from array import array
@@ -20,21 +20,21 @@ from extractor.state.sequences import numbered
 Integers = NDArray[np.int64]
 
 Order = tuple[str, int, int, int]
-"""The writer (empty without one), its number, the rank of the file, and the offset in it."""
+"""Writer (empty without one), sequence number, rank of the file, offset in the file in bytes."""
 
 _DIGEST_BITS = 10
-_LAST_MICROSECOND = (1 << 53) - 1  # that leaves room for a digest in 63 bits; in the year 2255
+_LAST_MICROSECOND = (1 << 53) - 1  # leaves room for a digest in 63 bits; in the year 2255
 
 FIRST: Order = ("", 0, 0, 0)
-"""Before every event."""
+"""Sorts before every event."""
 
 
 def rank(head: bytes, time_of: Callable[[bytes], float | None]) -> int:
     """
-    The rank among all files of one that begins with *head*; *time_of* is the event time of a line, if it has one.
+    Return the rank of a file that begins with *head*; *time_of* returns the event time of a line, if any.
 
-    It is the time of the first line in microseconds, and 10 bits of a digest of that line, so that files that begin at
-    one time have an order, too.
+    The rank orders all files. It is the time of the first line in microseconds, followed by 10 bits of a digest of that
+    line to order files that begin at the same time.
     """
     first = head[: max(head.find(b"\n"), 0)]
     time = time_of(first) if first else None
@@ -44,7 +44,7 @@ def rank(head: bytes, time_of: Callable[[bytes], float | None]) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Orders:
-    """The orders of events, a column each; *writers* are places among *names*."""
+    """The orders of events, in int64 columns of equal length; *writers* holds indexes into *names*."""
 
     names: list[str]
     writers: Integers
@@ -53,7 +53,7 @@ class Orders:
     offsets: Integers
 
     def __getitem__(self, chosen: Any) -> "Orders":  # noqa: ANN401  # as numpy has it
-        """Those at the *chosen* places."""
+        """Return the orders at the *chosen* indexes."""
         return Orders(self.names, *(column[chosen] for column in self.columns))
 
     @property
@@ -62,8 +62,8 @@ class Orders:
         return self.writers, self.numbers, self.ranks, self.offsets
 
     def sorted(self, groups: Integers, times: Floats) -> Integers:
-        """The places of all events group by group, within one by time, and of one time in this order."""
-        if (times[1:] > times[:-1]).all():  # one file mostly is: then a radix sort of the groups does
+        """Return the indexes that sort all events by group, then by time, then by this order."""
+        if (times[1:] > times[:-1]).all():  # usual for a single file: a radix sort of the groups suffices
             small = len(groups) and groups.max() < 1 << 16
             return np.argsort(groups.astype(np.uint16) if small else groups, kind="stable")
         order = np.lexsort((times, groups))
@@ -75,12 +75,12 @@ class Orders:
         return np.lexsort((self.offsets, self.ranks, self.numbers, rank_of[self.writers], times, groups))
 
     def values(self) -> list[Order]:
-        """Each as one value."""
+        """Return each order as one value."""
         names = [self.names[place] for place in self.writers.tolist()]
         return list(zip(names, self.numbers.tolist(), self.ranks.tolist(), self.offsets.tolist(), strict=True))
 
     def dump(self) -> list[Any]:
-        """All of them, as plain values."""
+        """Return all orders as plain values."""
         used = sorted(set(self.writers.tolist()))
         place_of = np.zeros(len(self.names), dtype=np.int64)
         place_of[used] = np.arange(len(used))
@@ -89,17 +89,17 @@ class Orders:
 
     @classmethod
     def load(cls, dumped: Sequence[Any]) -> "Orders":
-        """What `dump` gave."""
+        """Return the orders that `dump` returned."""
         return cls(list(dumped[0]), *(np.frombuffer(column, dtype=np.int64) for column in dumped[1:]))
 
 
 def nothing(size: int = 0) -> Orders:
-    """So many orders that are all `FIRST`."""
+    """Return *size* orders that are all `FIRST`."""
     return Orders([""], *(np.zeros(size, dtype=np.int64) for _ in range(4)))
 
 
 def joined(parts: Iterable[Orders]) -> Orders:
-    """All orders of *parts*, one behind the other."""
+    """Return the concatenated orders of *parts*."""
     places: dict[str, int] = {"": 0}
     columns: list[tuple[Integers, ...]] = []
     for part in parts:
@@ -111,7 +111,7 @@ def joined(parts: Iterable[Orders]) -> Orders:
 
 
 class OrderColumns:
-    """The orders of rows while they are read."""
+    """Builder of `Orders`, extended while lines are read."""
 
     __slots__ = ("_names", "_numbers", "_offsets", "_ranks", "_writers")
 
@@ -121,7 +121,7 @@ class OrderColumns:
         self._ranks, self._offsets = array("q"), array("q")
 
     def extend(self, lines: Sequence[tuple[object, object]], rank: int, offsets: Sequence[int]) -> None:
-        """Add lines: what each says of its writer and its number, the *rank* of their file, and their *offsets*."""
+        """Add lines by their raw writer and number, the *rank* of their file, and their *offsets* in bytes."""
         for line in lines:
             name, number = numbered(*line) or ("", 0)
             self._writers.append(self._names.setdefault(name, len(self._names)))
@@ -130,12 +130,12 @@ class OrderColumns:
         self._offsets.extend(offsets)
 
     def orders(self) -> Orders:
-        """All of them as they are now."""
+        """Return all orders added so far."""
         columns = (self._writers, self._numbers, self._ranks, self._offsets)
         return Orders(list(self._names), *(np.array(column, dtype=np.int64) for column in columns))
 
     def clear(self) -> None:
-        """Forget them."""
+        """Remove all orders."""
         self._names = {"": 0}
         for column in (self._writers, self._numbers, self._ranks, self._offsets):
             del column[:]

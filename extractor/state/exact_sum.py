@@ -1,10 +1,9 @@
 """
-Numbers in, their exact sum out.
+Sum floats exactly.
 
-Float addition is not associative, so a sum would depend on how the log was cut and merged. Every float is a fraction
-with a power of two below it, and those add up exactly: a sum is an int or a `Fraction`, rounded once, when it is shown.
-
-Knows nothing of metrics.
+Float addition is not associative, so a float sum would depend on how the log was cut and merged. Every float is a
+fraction whose denominator is a power of two, and such fractions add up exactly. A sum is an int or a `Fraction`,
+rounded once, when it is exposed.
 """
 
 import sys
@@ -23,22 +22,22 @@ Floats = NDArray[np.float64]
 
 _WIDE = 2**63
 _HIGHEST = sys.float_info.max
-_POWERS = 1000  # of 2; those are floats
+_POWERS = 1000  # of 2; these powers are floats
 
 
 class TinyError(ValueError):
-    """A number is smaller than `SMALLEST`, and is not 0."""
+    """A nonzero number is smaller than `SMALLEST`."""
 
 
 def refuse_tiny(values: Floats) -> None:
-    """Raise `TinyError` if one of *values* is; NaN stands for no number."""
+    """Raise `TinyError` if any of *values* is nonzero and smaller than `SMALLEST`; NaN means no number."""
     sizes = np.abs(values)
     if ((sizes < SMALLEST) & (sizes > 0)).any():
         raise TinyError
 
 
 def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exact]:
-    """The exact sum of the finite *values* of each of *size* groups; *groups* has the group of each value."""
+    """Return the exact sum of the finite *values* of each of *size* groups; *groups* holds the group of each value."""
     sums, unit = [0] * size, 0
     for weights, at in _cuts(values, groups, size):
         finer = max(unit - at, 0)
@@ -53,17 +52,17 @@ def exact_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[Exa
 
 
 def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[float]:
-    """The same sums, each rounded once: to a finite number, which is the largest where there is none."""
+    """Return the same sums, each rounded once to a finite number, and clamped to the largest float."""
     with np.errstate(over="ignore"):
         parts = [_scaled(weights, at) for weights, at in _cuts(values, groups, size)]
     if not parts:
         return [0.0] * size
-    # Mostly there are integers alone; and what is left of the others is a sum of a few floats, which fsum rounds once.
+    # Usually all values are integers; the others leave a sum of a few floats, which fsum rounds once.
     sums: list[float] = (parts[0] + 0.0).tolist()
     try:
         for group in np.flatnonzero(np.any(parts[1:], axis=0)).tolist() if parts[1:] else ():
             sums[group] = fsum([float(part[group]) for part in parts])
-    except (OverflowError, ValueError):  # on the way; or two parts that no float can hold
+    except (OverflowError, ValueError):  # in an intermediate sum, or for a result beyond the float range
         sums = [inf]
     if not all(map(isfinite, sums)):
         exact = map(as_float, exact_sums(values, groups, size))
@@ -73,10 +72,10 @@ def rounded_sums(values: Floats, groups: NDArray[np.int64], size: int) -> list[f
 
 def _cuts(values: Floats, groups: NDArray[np.int64], size: int) -> Iterator[tuple[Floats, int]]:
     """
-    Sums that are exact as floats, of each group and of 2 to some power, and that power; they add up to all.
+    Yield sums by group that are exact as floats, with the power of 2 that scales them; together they are all sums.
 
-    The values are cut, from their leading bits down, into integers so short that the sums of all of them are exact.
-    What is left of a value after some cuts is 0: it has 53 bits.
+    The values are cut, from their leading bits down, into integers short enough for exact sums. After a few cuts
+    nothing is left of a value, which has 53 bits.
     """
     bits = 52 - len(values).bit_length()
     # Zeros and integers, the common case, need one cut; other values need three or so.
@@ -91,9 +90,9 @@ def _cuts(values: Floats, groups: NDArray[np.int64], size: int) -> Iterator[tupl
 
 
 def _scaled(values: Floats, power: int) -> Floats:
-    """*values* times 2 to some *power*."""
+    """Return *values* times 2 to the *power*."""
     if abs(power) < _POWERS:
-        return values * 2.0**power  # as exact, and not a call of the C library for each
+        return values * 2.0**power  # as exact as ldexp, without a C call per value
     return np.asarray(np.ldexp(values, power), dtype=np.float64)
 
 
@@ -103,7 +102,7 @@ def _are_small(values: Floats, bits: int) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
-    """Finite numbers and their exact sum."""
+    """Finite float64 numbers and their exact sum."""
 
     array: Floats
     total: Exact = 0
@@ -113,24 +112,24 @@ class Numbers:
 
 
 def as_exact(number: float) -> Exact:
-    """*number*, exactly."""
+    """Return *number* exactly."""
     return int(number) if number == int(number) else Fraction(number)
 
 
 def as_float(exact: Exact, per_unit: int = 1) -> float:
-    """*exact* in base units, rounded once; *per_unit* of its own unit are one base unit."""
+    """Return *exact* in base units, rounded once; *per_unit* of its own unit are one base unit."""
     try:
-        return exact.numerator / (exact.denominator * per_unit)  # integers are divided exactly, and rounded once
+        return exact.numerator / (exact.denominator * per_unit)  # int division is exact, and rounds once
     except OverflowError:  # a sum of numbers that were accepted before there were limits
         return _HIGHEST if exact > 0 else -_HIGHEST
 
 
 def dump_exact(exact: Exact) -> int | str:
-    """*exact* as a plain value: an int of 64 bits, else its digits."""
+    """Return *exact* as a plain value: an int of 64 bits, or else its digits."""
     whole = int(exact)
     return whole if exact == whole and abs(whole) < _WIDE else str(exact)
 
 
 def load_exact(dumped: int | str) -> Exact:
-    """What `dump_exact` was given."""
+    """Return the number that `dump_exact` was given."""
     return dumped if isinstance(dumped, int) else Fraction(dumped)

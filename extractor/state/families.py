@@ -1,10 +1,8 @@
 """
-The series of one metric: which exist, and which label values are told apart.
+The series of one metric, with limits on label values and series.
 
-A family that is not limited tells all values apart, and remembers when each label set was first touched; `limit` then
-folds them in that order. So it does not matter in what order the events came, or how they were cut.
-
-Knows nothing of events, updates or text formats.
+A family without limits keeps all label values apart, and stores when each label set was first touched. `limit` then
+folds them in that order, so the result does not depend on how the events were ordered or cut.
 """
 
 from collections import Counter as Tally
@@ -21,7 +19,7 @@ Labels = tuple[str, ...]
 
 
 class Touch(NamedTuple):
-    """The earliest slot of event time in which a label set was touched, and by how many events it was."""
+    """The earliest slot of event time that touched a label set, and the number of events that did."""
 
     first: int
     events: int
@@ -29,16 +27,16 @@ class Touch(NamedTuple):
 
 class Family:
     """
-    The series of one metric, with the label values that are told apart.
+    The series of one metric, by label set.
 
-    `seen` says whether an event had what the metric is made of, so that a 0 is a number.
+    `seen` is set if an event had the metric's value, so that a 0 is a number.
     """
 
     def __init__(self, metric: Metric, window: int, *, limited: bool) -> None:
         self.metric = metric
         self.series: dict[Labels, Series] = {}
         self.seen = False
-        self.overflow: Tally[str] = Tally()  # events folded, by label; "" where the series limit did it
+        self.overflow: Tally[str] = Tally()  # events folded, by label; "" for the series limit
         self._window = window
         self._limited = limited
         self._open = [place for place, values in enumerate(metric.label_values) if values is None]
@@ -49,14 +47,15 @@ class Family:
             self._begin()
 
     def open_labels(self) -> list[str]:
-        """The names of the labels whose values are limited."""
+        """Return the names of the labels whose values are limited."""
         return [self.metric.label_names[place] for place in self._open]
 
     def find(self, labels: Labels, events: int, first: int) -> Series:
         """
-        The series of *labels*, made with its siblings if new.
+        Return the series of *labels*, created with its siblings if new.
 
-        *events* is how many are folded if they must be, *first* the earliest slot of any that touches the series.
+        *events* is added to the overflow if the labels are folded; *first* is the earliest slot that touches the
+        series.
         """
         if not self._limited:
             return self._touch(labels, Touch(first, events))
@@ -64,7 +63,7 @@ class Family:
         return series if series is not None else self._admit(labels, events)
 
     def folded(self, labels: Labels) -> Labels:
-        """*labels* as they are told apart now, without admitting any."""
+        """Return *labels* as folded by the current limits, without admitting any value."""
         if not self._limited:
             return labels
         return tuple(
@@ -77,7 +76,7 @@ class Family:
         return value in admitted or len(admitted) < self.metric.label_limits[place]
 
     def merge(self, other: "Family", newest: int) -> None:
-        """Add the series of *other*; if it is not limited and this one is, in the order in which they were touched."""
+        """Add the series of *other*; if only this family is limited, in the order in which they were touched."""
         for labels, touch in self._admitted_order(other.in_order()):
             theirs = other.series[labels]
             _add(self.find(labels, touch.events, touch.first), theirs, newest)
@@ -85,7 +84,7 @@ class Family:
         self.seen |= other.seen
 
     def limit(self, newest: int) -> None:
-        """Apply the limits from now on, and to what there is in the order in which it was touched."""
+        """Apply the limits from now on, and to the existing series in the order in which they were touched."""
         if self._limited:
             return
         parts, touched = self.series, list(self.in_order())
@@ -103,7 +102,7 @@ class Family:
                 taken.add(target)
 
     def in_order(self) -> Iterable[tuple[Labels, Touch]]:
-        """The label sets in the order in which they were first touched; of those in one slot, in that of the text."""
+        """Return the label sets in the order in which they were first touched; within a slot, in text order."""
         if self._limited:
             return [(labels, Touch(0, _events(series))) for labels, series in self.series.items()]
         return sorted(self._touched.items(), key=lambda item: (item[1].first, item[0]))
@@ -112,7 +111,7 @@ class Family:
         before = self._touched.get(labels)
         if before is None:
             self._touched[labels] = touch
-            # Its siblings are born when it is limited.
+            # Its siblings are created when the family is limited.
             self.series[labels] = self._new()
         else:
             # A gauge of runs has no events: each label set of runs is folded once, however often it was named.
@@ -129,10 +128,9 @@ class Family:
 
     def _admitted_order(self, touched: Iterable[tuple[Labels, Touch]]) -> Sequence[tuple[Labels, Touch]]:
         """
-        *touched* in the order in which label sets get series of their own, with the values of their labels admitted.
+        Return *touched* in the order in which label sets get series of their own; admit the values of their labels.
 
-        First values are admitted, in the order of the slot in which they came, and in one slot of their text. Then
-        label sets as they are told apart, in the same order.
+        Values are admitted first, by slot, and within a slot by text. Folded label sets follow in the same order.
         """
         order = list(touched)
         if not self._limited:
@@ -149,7 +147,7 @@ class Family:
         return sorted(order, key=lambda item: (item[1].first, opens[item[0]], folded[item[0]]))
 
     def _place(self, labels: Labels, events: int) -> Labels:
-        """The label set that *labels* are counted under, whose series is there then."""
+        """Return the label set that *labels* are counted under; create its series if missing."""
         folded = list(labels)
         for place in self._open:
             value, admitted = labels[place], self._admitted[place]
@@ -170,8 +168,8 @@ class Family:
         return labels
 
     def _bear(self, labels: Labels) -> None:
-        # A new series brings its siblings, the other values of the closed labels, so that the first error is seen as an
-        # increase from 0. A state set has none to bring: a state nobody reported is not known to be off.
+        # A new series brings its siblings, the other values of the closed labels, so that the first error is an
+        # increase from 0. A state set has no siblings: a state without a report is not known to be off.
         if self.metric.kind is Kind.STATESET:
             self.series[labels] = Latest()
             return
@@ -194,7 +192,7 @@ class Family:
                 return Latest()
 
     def dump(self) -> dict[str, Any]:
-        """Everything that was counted, as plain values."""
+        """Return the whole content as plain values."""
         return {
             "series": [(labels, series.dump()) for labels, series in self.series.items()],
             "admitted": [sorted(self._admitted[place]) for place in self._open],
@@ -212,15 +210,15 @@ class Family:
         }
 
     def load(self, dumped: dict[str, Any], newest: int) -> None:
-        """Take over what `dump` gave of the same metric; *newest* is the latest slot seen."""
+        """Restore what `dump` returned for the same metric; *newest* is the latest slot."""
         for place, values in zip(self._open, dumped["admitted"], strict=True):
             self._admitted[place].update(restored(values))
         self.overflow.update(dumped["overflow"])
-        # Before this was kept, it was told by what had been added up.
+        # Older checkpoints lack the key; any amount then implies it.
         self.seen = dumped.get("seen", any(_is_more_than_nothing(series) for _, series in dumped["series"]))
         touched = dumped.get("touched", ())
         names_of_texts, exemplars = dumped.get("exemplars", ((), ()))
-        # Of other texts than are shown now, the ones that are kept would be taken for those.
+        # With other exemplar labels, the stored texts would be misinterpreted.
         noted = dict(exemplars) if tuple(names_of_texts) == self.metric.exemplar else {}
         loaded: set[Labels] = set()
         for place, (names, series) in enumerate(dumped["series"]):
@@ -229,13 +227,13 @@ class Family:
                 self._touch(labels, Touch(*touched[place]))
             elif labels not in self.series:
                 self._bear(labels)
-            if labels not in self.series:  # a value that has left its closed set; what was counted stays
+            if labels not in self.series:  # a value that left its closed set; its counts stay
                 self.series[labels] = self._new()
             mine = self._new() if labels in loaded else self.series[labels]
             mine.load(series, newest)
             if place in noted and isinstance(mine, Counter | Histogram):
                 mine.exemplars.load(noted[place])
-            if labels in loaded:  # two label sets that were told apart by what cannot be served
+            if labels in loaded:  # two label sets that differed only in characters that cannot be served
                 _add(self.series[labels], mine, newest)
             loaded.add(labels)
 
@@ -248,7 +246,7 @@ def _add(mine: Series, theirs: Series, newest: int) -> None:
 
 
 def _events(series: Series) -> int:
-    # At least so many events; a counter of tokens does not know how many events brought them.
+    # A lower bound: a counter of tokens does not store its number of events.
     match series:
         case Histogram():
             return sum(series.buckets)

@@ -1,12 +1,10 @@
 """
-Values in base units in, HDR counts out; quantiles from counts.
+Count values in HDR buckets, and compute quantiles from the counts.
 
-The layout is HdrHistogram's with two significant digits over 1e-9 to 4.6e9 base units (a nanosecond to 146 years), the
-same for every series, so that any two counts can be added. A quantile is the highest value that HdrHistogram counts
-together with the one asked for: never below the true one, and at most `RELATIVE_ERROR` above it (from 1e-7 upwards;
-below, at most 1e-9 above). Counts are kept sparse: a series pays for the values it saw, not for the range.
-
-Knows nothing of labels, metrics or clocks.
+The layout is that of HdrHistogram (hdrhistogram.org) with two significant digits over 1e-9 to 4.6e9 base units (a
+nanosecond to 146 years). It is the same for every series, so any two counts can be added. A quantile is the highest
+value in the bucket of the exact quantile: never below it, and at most `RELATIVE_ERROR` above it (from 1e-7 upwards;
+below, at most 1e-9 above). Counts are sparse: memory depends on the values in a series, not on the range.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,15 +22,15 @@ Indexes = NDArray[np.uint16]
 Integers = NDArray[np.int64]
 
 RELATIVE_ERROR = 1 / 128
-"""How far a quantile may lie above the true one: the width of a bucket over its lowest value."""
+"""Maximum relative error of a quantile: the width of a bucket divided by its lowest value."""
 
 _STEPS = 10**9  # of one base unit: the resolution is a billionth
 _HIGHEST = 2**62
-_ROUNDING = 2.0**-50  # of a number that was multiplied
+_ROUNDING = 2.0**-50  # relative error of a product
 _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits need
-_MANY = 1000  # values: more than there are indexes to fall on, as a rule
+_MANY = 1000  # values: usually more than there are distinct indexes
 _COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
-_INDEX, _COUNT = np.dtype("<u2"), np.dtype("<i8")  # as they are kept, and saved
+_INDEX, _COUNT = np.dtype("<u2"), np.dtype("<i8")  # in memory and in checkpoints
 _NO_SLOT = -1 << 62  # earlier than any
 _NO_INDEXES: Indexes = np.zeros(0, dtype=_INDEX)
 _NO_COUNTS: Integers = np.zeros(0, dtype=_COUNT)
@@ -45,16 +43,17 @@ def _histogram() -> Any:  # noqa: ANN401  # hdrh has no types
 
 @cache
 def _highest(index: int) -> float:
-    """The highest value, in base units, that *index* counts: HdrHistogram's own answer."""
+    """Return the highest value, in base units, of the bucket *index*, as computed by HdrHistogram."""
     value = _histogram().get_value_from_index(index)
     return float(_histogram().get_highest_equivalent_value(value)) / _STEPS
 
 
 def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1) -> tuple[Indexes, int]:
     """
-    The HDR index of each of *values* (not negative, *per_unit* of theirs are one base unit), and how many were clamped.
+    Return the HDR index of each of *values* as uint16, and the number of clamped values.
 
-    Clamped, not dropped: a summary whose worst calls are missing looks healthiest exactly when it is not.
+    *values* are not negative; *per_unit* of their unit are one base unit. Out-of-range values are clamped, not dropped:
+    a summary without its slowest calls would look healthiest exactly when it is not.
     """
     with np.errstate(over="ignore"):  # infinity is clamped as well
         scaled = np.asarray(values, dtype=np.float64) * (_STEPS / per_unit)
@@ -62,7 +61,7 @@ def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1)
     clamped = int(np.count_nonzero(outside))
     if clamped:
         scaled = np.where(scaled > 0, np.clip(scaled, 1, _HIGHEST), scaled)
-    # Up, as a quantile is never below the true one; but not for what only a float is above a whole number.
+    # Round up, since a quantile is never below the exact one, but ignore float error above a whole number.
     nearest = np.rint(scaled)
     whole = np.where(np.abs(scaled - nearest) <= scaled * _ROUNDING, nearest, np.ceil(scaled)).astype(np.int64)
     # HdrHistogram's index: the bucket is the power of two above the value, the sub-bucket its leading bits. frexp gives
@@ -76,10 +75,9 @@ def indexes_of(values: Sequence[float] | NDArray[np.float64], per_unit: int = 1)
 
 def rank(quantile: float, count: int) -> int:
     """
-    Which of *count* values in ascending order is the *quantile*, from 1: the smallest that so many do not exceed.
+    Return the rank, from 1, of the *quantile* among *count* ascending values: their product, rounded up.
 
-    That is the product rounded up. HdrHistogram rounds it to the nearest, and so says 1 ms for the 0.9 of six calls of
-    1 ms and one of a minute.
+    HdrHistogram rounds to nearest instead, and so reports 1 ms for the 0.9 of six calls of 1 ms and one of a minute.
     """
     part = _as_written(quantile)
     return max(1, -(-part.numerator * count // part.denominator))
@@ -87,11 +85,11 @@ def rank(quantile: float, count: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _as_written(quantile: float) -> Fraction:
-    return Fraction(repr(quantile))  # 0.55 is a little more than 55 of 100
+    return Fraction(repr(quantile))  # as a float, 0.55 is slightly more than 55/100
 
 
 class Counts:
-    """How many values fell on each HDR index; only indexes that were hit are kept."""
+    """Number of values per HDR index; only indexes with values are stored."""
 
     __slots__ = ("_counts", "_indexes", "_parts", "_recent")
 
@@ -99,7 +97,7 @@ class Counts:
         self._indexes: Indexes = _NO_INDEXES
         self._counts: Integers = _NO_COUNTS
         self._recent: list[Indexes] = []
-        self._parts: list[tuple[Indexes, Integers]] = []  # of others, not yet added to ours
+        self._parts: list[tuple[Indexes, Integers]] = []  # merged, but not yet added up
 
     def add(self, indexes: Indexes) -> None:
         """Count one value at each of *indexes*."""
@@ -109,7 +107,7 @@ class Counts:
 
     def merge(self, other: "Counts") -> None:
         """Add the counts of *other*."""
-        # To add them up can wait: of most nobody ever asks for a quantile.
+        # Add them up lazily: quantiles of most series are never read.
         parts, recent = other.unadded()
         self._parts += parts
         self._recent += recent
@@ -117,18 +115,18 @@ class Counts:
             self.pairs()
 
     def unadded(self) -> tuple[list[tuple[Indexes, Integers]], list[Indexes]]:
-        """Everything as it is kept: pairs of indexes and their counts, and indexes; arrays that are never changed."""
+        """Return the stored parts: pairs of indexes and counts, and indexes of single values; all immutable."""
         return [(self._indexes, self._counts), *self._parts], self._recent
 
     def put(self, counted: list[tuple[Indexes, Integers]], recent: list[Indexes]) -> None:
-        """The same, but for pairs of nothing, behind what is in *counted* and *recent*."""
+        """Append the stored parts, without empty pairs, to *counted* and *recent*."""
         if self._indexes.size:
             counted.append((self._indexes, self._counts))
         counted += self._parts
         recent += self._recent
 
     def pairs(self) -> tuple[Indexes, Integers]:
-        """The indexes that were hit, ascending, and their counts."""
+        """Return the indexes with values, ascending, and their counts."""
         if self._recent or self._parts:
             parts = [(self._indexes, self._counts), *self._parts]
             if self._recent:
@@ -140,11 +138,11 @@ class Counts:
 
     def dump(self) -> list[bytes]:
         """
-        The indexes and the counts, and the indexes of values not yet added to them, as bytes.
+        Return the indexes, the counts, and the indexes of values not yet added to them, as bytes.
 
-        To add few of them up now would take ten times as long, and many would take up ten times the room.
+        Adding few values up now would take ten times as long; leaving many would take ten times the space.
         """
-        if len(self._recent) == 1 and not self._parts:  # as in most slots, of which there may be many
+        if len(self._recent) == 1 and not self._parts:  # the case of most slots, which may be many
             return [self._indexes.tobytes(), self._counts.tobytes(), self._recent[0].tobytes()]
         if self._parts or sum(map(len, self._recent)) >= _MANY:
             self.pairs()
@@ -153,7 +151,7 @@ class Counts:
 
     @classmethod
     def load(cls, dumped: list[bytes]) -> "Counts":
-        """What `dump` was asked of."""
+        """Return the counts that `dump` returned."""
         loaded = cls()
         loaded._indexes = np.frombuffer(dumped[0], dtype=_INDEX)
         loaded._counts = np.frombuffer(dumped[1], dtype=_COUNT)
@@ -180,22 +178,18 @@ def _added(parts: Sequence[tuple[Indexes, Integers]]) -> tuple[Indexes, Integers
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """Counts put together as they are at this moment: the arrays are not copied, for they are never changed."""
+    """A snapshot of combined counts; the arrays are shared, because they are never changed."""
 
     counted: list[tuple[Indexes, Integers]]
     recent: list[Indexes]
 
     def count(self) -> int:
-        """How many values there are."""
+        """Return the number of values."""
         return sum(map(len, self.recent)) + sum(int(counts.sum()) for _, counts in self.counted)
 
     def quantiles(self, wanted: Sequence[float]) -> list[float] | None:
-        """
-        The *wanted* quantiles, in base units; None when there are no values.
-
-        The rank of each is `rank`.
-        """
-        # As the sum of dense counts: to add the parts up sparsely takes twice as long for a window of 30 slots.
+        """Return the *wanted* quantiles, in base units, by `rank`; None without values."""
+        # Dense counts: adding the parts up sparsely takes twice as long for a window of 30 slots.
         dense = np.bincount(np.concatenate([_NO_INDEXES, *self.recent]))
         if self.counted:
             # Weights are floats in bincount: exact up to 2**53 values, more than a series can see.
@@ -211,7 +205,7 @@ class Pile:
 
 
 def pile(parts: Iterable[Counts]) -> Pile:
-    """All values in *parts*; what is counted later is not in it."""
+    """Return a snapshot of all values in *parts*."""
     counted: list[tuple[Indexes, Integers]] = []
     recent: list[Indexes] = []
     for part in parts:
@@ -220,21 +214,21 @@ def pile(parts: Iterable[Counts]) -> Pile:
 
 
 def joined(piles: Sequence[Pile]) -> Pile:
-    """All values of all *piles*."""
+    """Return all values of all *piles*."""
     return Pile([pair for each in piles for pair in each.counted], [some for each in piles for some in each.recent])
 
 
 def quantiles(parts: Sequence[Counts], wanted: Sequence[float]) -> list[float] | None:
-    """The *wanted* quantiles, in base units, of all values in *parts*; None when there are none."""
+    """Return the *wanted* quantiles, in base units, of all values in *parts*; None without values."""
     return pile(parts).quantiles(wanted)
 
 
 class Window:
     """
-    Counts per slot of event time, of which only the last *size* slots matter.
+    Counts per slot of event time, for the last *size* slots.
 
-    Slots are numbered: slot n holds the times from n to n + 1 slot widths after the epoch. What is older than the
-    window never comes back, so that windows of the same series can be merged in any order.
+    Slot n holds the times from n to n + 1 slot widths after the epoch. Slots older than the window never return, so
+    windows of the same series can be merged in any order.
     """
 
     __slots__ = ("_dumped", "_latest", "_newest", "_slots", "size")
@@ -247,10 +241,10 @@ class Window:
         self._dumped: dict[int, list[Any]] = {}  # the slots as `dump` gives them, until they change
 
     def add(self, indexes: Indexes, slots: Integers, newest: int) -> None:
-        """Count a value at each of *indexes*, each in the slot beside it; *newest* is the latest slot seen anywhere."""
+        """Count a value at each of *indexes*, in its slot of *slots*; *newest* is the latest slot of all series."""
         self._slide(newest)
         oldest = newest - self.size + 1
-        # Of few values, in few slots, each call of numpy costs more than what it does.
+        # Few values are usual, so the overhead of numpy calls dominates.
         ends = [*((slots[1:] != slots[:-1]).nonzero()[0] + 1).tolist(), len(slots)]
         found = slots[[end - 1 for end in ends]].tolist()
         if any(after < before for before, after in pairwise(found)):
@@ -272,29 +266,29 @@ class Window:
             self._dumped.pop(slot, None)
 
     def since(self, oldest: int) -> Iterable[tuple[int, "Counts"]]:
-        """Every slot from *oldest* on, also those that are not in the window yet."""
+        """Return all slots from *oldest* on, including those later than the window."""
         return ((slot, counts) for slot, counts in self._slots.items() if slot >= oldest)
 
     def counts(self, newest: int) -> list[Counts]:
-        """The counts of the slots that are in the window."""
+        """Return the counts of the slots in the window."""
         return list(self.slots(newest).values())
 
     def slots(self, newest: int) -> dict[int, Counts]:
-        """The slots that are in the window, by number; later ones, from when a clock was ahead, are not in it yet."""
+        """Return the slots in the window, by number; later slots, from a clock that was ahead, are left out."""
         self._slide(newest)
         if self._latest <= newest:
             return self._slots
         return {slot: counts for slot, counts in self._slots.items() if slot <= newest}
 
     def dump(self) -> list[list[Any]]:
-        """Every slot with its counts, as plain values."""
+        """Return every slot with its counts, as plain values."""
         for slot, counts in self._slots.items():
             if slot not in self._dumped:
                 self._dumped[slot] = [slot, counts.dump()]
         return list(self._dumped.values())
 
     def load(self, dumped: list[list[Any]], newest: int) -> None:
-        """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
+        """Restore what `dump` returned, as far as it is in the window that ends with slot *newest*."""
         self._slots = {slot: Counts.load(counts) for slot, counts in dumped}
         self._latest = max(self._slots, default=_NO_SLOT)
         self._dumped = {}

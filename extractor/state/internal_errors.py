@@ -1,8 +1,8 @@
 """
-Exceptions that nobody foresaw in, a count by place and one report of each kind out.
+Contain unexpected exceptions: count them by place, and report each kind once.
 
-A log, a schema or a request must not be able to end the process. Where such an exception can be contained it ends here:
-it is counted, and reported once with its traceback, so that it can be mended.
+A log, a schema or a request must not end the process. An exception that can be contained ends here: it is counted, and
+reported once with its traceback.
 """
 
 import threading
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from extractor.state.stats import Stats
 
-_KINDS = 100  # that are told apart; an exception's place is in our code, so there are few
+_KINDS = 100  # reported at most; a kind is a type and a place in our code, so there are few
 
 
 class InternalErrors:
-    """Counts in *stats* what is contained; *report* gets a sentence, and the lines of the traceback."""
+    """Count contained exceptions in *stats*; *report* is called with a sentence and the lines of the traceback."""
 
     def __init__(self, stats: Stats, report: Callable[[str, list[str]], None] = lambda _text, _lines: None) -> None:
         self._stats = stats
@@ -39,7 +39,7 @@ class InternalErrors:
 
 
 def origin(error: BaseException) -> str:
-    """The kind of *error*, its message and the place in the code that raised it, in one line."""
+    """Return the type of *error*, its message and its place in the code, in one line."""
     message = " ".join(str(error).split())[:200]
     where = _place(error)
     return f"{type(error).__name__}{f': {message}' if message else ''}{f' at {where}' if where else ''}"

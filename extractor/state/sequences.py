@@ -1,11 +1,11 @@
 """
-The numbers that writers give their lines in, gaps and repeats out.
+Find gaps and repeats in the sequence numbers of log lines.
 
-A writer numbers its lines 1, 2, 3, …; so a number that is left out is a line that was lost, and one that comes again
-is a line that was written or delivered twice. Lines may be read in any order: a number is missing if it has not come by
-the time of a greater one and a linger. So is decided what is old enough, and never changed again (docs/numbers.md).
+A writer numbers its lines 1, 2, 3, … A number that is left out is a lost line; a number that repeats is a line written
+or delivered twice. Lines may be read in any order: a number is missing if it has not come by the time of a greater one
+plus a linger. Old numbers are decided by this rule, and never changed again (docs/numbers.md).
 
-Times are slots. What is kept of a writer are spans: numbers that follow each other, in one slot, a line each.
+Times are slots. Numbers are stored as spans: consecutive numbers in one slot, one line each.
 """
 
 import heapq
@@ -16,18 +16,18 @@ from math import floor
 from typing import Any, NamedTuple
 
 MOST_WRITERS = 10_000
-"""Remembered; past that the one longest silent is decided and forgotten."""
+"""Maximum number of writers; beyond it, the one that was silent for longest is decided and dropped."""
 
-_NAME_LENGTH = 256  # of a writer; a longer one is no name, and ten thousand of a megabyte each would be ten gigabytes
-_BEYOND = 2**63  # is no number of a line
-_MOST = 2**64 - 1  # that a checkpoint can hold
+_NAME_LENGTH = 256  # of a writer; bounds memory: ten thousand names of a megabyte each would be ten gigabytes
+_BEYOND = 2**63  # exclusive upper bound of numbers
+_MOST = 2**64 - 1  # in a checkpoint
 _SPANS = 50_000  # of one writer; past that the older half is decided at once
-_GAPS = 1000  # of one writer that are remembered; what fills an older one counts as a repeat
-_UNTIMED = -1 << 62  # before every slot: a line without a time has come at any, and none has to come by then
+_GAPS = 1000  # stored per writer; a line that fills an older one counts as a repeat
+_UNTIMED = -1 << 62  # before every slot: a line without a time is never late, and makes no other one late
 
 
 class Span(NamedTuple):
-    """The numbers from *begin* to before *end*, a line each, all in one *slot*."""
+    """The numbers from *begin* to before *end*, one line each, all in *slot*."""
 
     begin: int
     end: int
@@ -37,10 +37,10 @@ class Span(NamedTuple):
 @dataclass(slots=True)
 class _Writer:
     """
-    What is known of one writer: *spans* that are not decided, in the order in which they were read.
+    State of one writer: *spans* that are not decided, in the order in which they were read.
 
-    All numbers below *decided* are, and the last of them is there. *lowest* is the smallest that came in time;
-    *missing* are ranges of those that were decided.
+    All numbers below *decided* are decided, and the last of them exists. *lowest* is the smallest number that came in
+    time; *missing* holds the ranges missing among the decided ones.
     """
 
     spans: list[Span] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Sequences:
     """
     The numbers of all writers, at most *most* of them.
 
-    `gaps` and `repeats` are what was decided so far.
+    `gaps` and `repeats` count the decided ones since the last `take`.
     """
 
     def __init__(self, most: int = MOST_WRITERS) -> None:
@@ -64,7 +64,7 @@ class Sequences:
         self._writers: dict[str, _Writer] = {}
 
     def see(self, lines: Iterable[tuple[object, object]], slot: int | None) -> None:
-        """Take lines of one *slot* into account, None without a time: the writer and the number of each, if any."""
+        """Add lines of one *slot*, None without a time, as pairs of raw writer and raw number."""
         for name, numbers in by_writer(lines).items():
             first = numbers[0]
             in_order = numbers == list(range(first, first + len(numbers)))
@@ -72,28 +72,28 @@ class Sequences:
             self._add(name, [Span(*each, _UNTIMED if slot is None else slot) for each in found])
 
     def settle(self, slot: int, reach: int) -> None:
-        """Decide what nothing can change any more that lies after *slot*; a number may come *reach* slots late."""
+        """Decide the numbers up to *slot*, which can no longer change; a number may come *reach* slots late."""
         if slot == self._settled:
-            return  # what came since is decided with the next slot
+            return  # later lines are decided with the next slot
         self._settled = slot
         for writer in self._writers.values():
             self._decide(writer, slot, reach)
 
     def finish(self, reach: int) -> None:
-        """Decide everything: nothing comes any more."""
+        """Decide all numbers, at the end of input."""
         for writer in self._writers.values():
             self._decide(writer, None, reach)
 
     def take(self) -> tuple[int, int]:
-        """The gaps and the repeats that were decided since this was asked last."""
+        """Return and reset the numbers of gaps and repeats."""
         taken = self.gaps, self.repeats
         self.gaps = self.repeats = 0
         return taken
 
     def merge(self, other: "Sequences") -> None:
-        """Take into account what *other* saw."""
+        """Add the numbers of *other*."""
         self._count(other.gaps, other.repeats)
-        for name, theirs in other._writers.items():  # noqa: SLF001  # it is one of us
+        for name, theirs in other._writers.items():  # noqa: SLF001  # an object of the same class
             self._add(name, theirs.spans)
             mine = self._writers[name]
             if theirs.decided is not None and theirs.lowest is not None:
@@ -102,7 +102,7 @@ class Sequences:
                 mine.missing = sorted({*mine.missing, *theirs.missing})[-_GAPS:]
 
     def dump(self) -> list[Any]:
-        """Everything known, as plain values."""
+        """Return the whole content as plain values."""
         known = {
             name: [[*each.spans], each.decided, each.lowest, [*each.missing]] for name, each in self._writers.items()
         }
@@ -110,9 +110,9 @@ class Sequences:
 
     def load(self, dumped: list[Any] | dict[str, int], slots: float = 1) -> None:
         """
-        Take over what `dump` gave; a slot was as long as so many *slots* are now.
+        Restore what `dump` returned; one slot of it spans *slots* current slots.
 
-        Once, the last number of each writer was all that was kept.
+        The oldest format is a mapping from writer to its last number.
         """
         if isinstance(dumped, dict):
             self._writers = {name: _Writer(decided=last + 1, lowest=0) for name, last in dumped.items()}
@@ -133,7 +133,7 @@ class Sequences:
 
     def _add(self, name: str, spans: Iterable[Span]) -> None:
         writer = self._writers.pop(name, None) or _Writer()
-        self._writers[name] = writer  # as the last: it is not silent
+        self._writers[name] = writer  # last, as the most recently active
         for span in spans:
             rest = self._late(writer, span)
             if rest is None:
@@ -149,7 +149,7 @@ class Sequences:
             self._decide(self._writers.pop(next(iter(self._writers))), None, 0)
 
     def _late(self, writer: _Writer, span: Span) -> Span | None:
-        """What of *span* is not decided yet; the rest is a repeat, or fills a gap that was counted."""
+        """Return the undecided rest of *span*; count the decided part as repeats, unless it fills gaps."""
         if writer.decided is None or writer.lowest is None or span.begin >= writer.decided:
             return span
         end = min(span.end, writer.decided)
@@ -159,7 +159,7 @@ class Sequences:
         return span._replace(begin=end) if end < span.end else None
 
     def _decide(self, writer: _Writer, slot: int | None, reach: int) -> None:
-        """Decide the numbers of *writer* up to the greatest that lies in *slot* or before; all if that is None."""
+        """Decide the numbers of *writer* up to the greatest in *slot* or before; all of them if *slot* is None."""
         if slot is None:
             upto = max((span.end for span in writer.spans), default=None)
         else:
@@ -190,12 +190,12 @@ class Sequences:
         writer.missing = [*writer.missing, *gaps][-_GAPS:]
 
     def _count(self, gaps: int, repeats: int) -> None:
-        # A writer can number two lines 1 and 2**63 - 1, ever again.
+        # Two lines numbered 1 and 2**63 - 1 make a huge gap, and may recur.
         self.gaps, self.repeats = min(self.gaps + gaps, _MOST), min(self.repeats + repeats, _MOST)
 
 
 class _Part(NamedTuple):
-    """Numbers that as many *lines* have each; *in_time* if one of these came in time."""
+    """Numbers that have *lines* lines each; *in_time* is set if one of these came in time."""
 
     begin: int
     end: int
@@ -204,14 +204,14 @@ class _Part(NamedTuple):
 
 
 def _are_in_order(spans: list[Span], begin: int) -> bool:
-    """Whether each number from *begin* on has one line, none of which is before the one with the number before."""
+    """Return whether the numbers from *begin* on have one line each, in ascending order of slots."""
     return spans[0].begin == begin and all(
         before.end == after.begin and before.slot <= after.slot for before, after in pairwise(spans)
     )
 
 
 def _parts(spans: list[Span], reach: int) -> Iterator[_Part]:
-    """The numbers of *spans* in ascending order."""
+    """Yield the parts of *spans* in ascending order."""
     edges = sorted({edge for span in spans for edge in (span.begin, span.end - 1, span.end)}, reverse=True)
     by_end = sorted(spans, key=lambda span: span.end)
     greater = sorted((span for span in spans if span.slot > _UNTIMED), key=lambda span: span.end)
@@ -238,7 +238,7 @@ def _parts(spans: list[Span], reach: int) -> Iterator[_Part]:
 
 
 def numbered(writer: object, number: object) -> tuple[str, int] | None:
-    """The writer and the number of a line that has both; None if one of them is none."""
+    """Return the writer and the number of a line; None if either is invalid."""
     if isinstance(number, float) and number.is_integer():
         number = int(number)  # JSON Schema calls 7.0 an integer too
     if not isinstance(writer, str) or not isinstance(number, int) or isinstance(number, bool):
@@ -247,7 +247,7 @@ def numbered(writer: object, number: object) -> tuple[str, int] | None:
 
 
 def by_writer(lines: Iterable[tuple[object, object]]) -> dict[str, list[int]]:
-    """The numbers of each writer, in their order, of *lines* that have both."""
+    """Return the valid numbers of each writer in *lines*, in order."""
     numbers: dict[str, list[int]] = {}
     for writer, number in lines:
         if (known := numbered(writer, number)) is not None:

@@ -1,10 +1,8 @@
 """
-Numbers in, the value of one series kept.
+The value of one series, by type of metric.
 
-Each class is a value with `merge`: adding up two of them in any order, however the numbers were spread over them, gives
-what one of them would hold that saw all.
-
-Knows nothing of labels, events or Prometheus.
+Every class has `merge`. Merging in any order, however the numbers were split, gives the value of a single pass over all
+of them.
 """
 
 from bisect import bisect_left
@@ -22,7 +20,7 @@ _FEW = 16  # values; below that Python's bisect is faster than setting numpy up
 
 
 class Counter:
-    """A total that only rises."""
+    """A total that only increases."""
 
     __slots__ = ("exemplars", "total")
 
@@ -36,16 +34,16 @@ class Counter:
         self.exemplars.merge(other.exemplars)
 
     def dump(self) -> list[Any]:
-        """The total, as a plain value."""
+        """Return the total as a plain value."""
         return [dump_exact(self.total)]
 
     def load(self, dumped: list[Any], _newest: int) -> None:
-        """Take over what `dump` gave."""
+        """Restore what `dump` returned."""
         self.total = load_exact(dumped[0])
 
 
 class Latest:
-    """A gauge's value or a state set's state: that of the last event."""
+    """The value of a gauge, or the state of a state set: that of the latest event."""
 
     __slots__ = ("order", "time", "value")
 
@@ -55,30 +53,30 @@ class Latest:
         self.order = FIRST
 
     def set(self, value: float | str, time: float, order: Order) -> None:
-        """Take *value* unless that of a later event is known."""
+        """Store *value* unless that of a later event is stored."""
         if self.value is None or (time, order, value) > (self.time, self.order, self.value):
             self.value, self.time, self.order = value, time, order
 
     def merge(self, other: "Latest") -> None:
-        """Take the value of *other* if it is later."""
+        """Store the value of *other* if it is later."""
         if other.value is not None:
             self.set(other.value, other.time, other.order)
 
     def dump(self) -> list[Any]:
-        """The value, its time and its order."""
+        """Return the value, its time and its order."""
         return [self.value, self.time, self.order]
 
     def load(self, dumped: list[Any], _newest: int) -> None:
-        """Take over what `dump` gave."""
+        """Restore what `dump` returned."""
         self.value, self.time = dumped[:2]
-        self.order = tuple(dumped[2]) if dumped[2:] else FIRST  # before there was one
+        self.order = tuple(dumped[2]) if dumped[2:] else FIRST  # older checkpoints lack it
 
 
 class Histogram:
     """
     Exact counts per bucket, and the exact sum, of values in the unit of the log.
 
-    *bounds* are inclusive upper bounds in that unit; `buckets` has one more place, for what lies above the last.
+    *bounds* are inclusive upper bounds in that unit; `buckets` has one more element, for values above the last bound.
     """
 
     __slots__ = ("bounds", "buckets", "exemplars", "total")
@@ -90,7 +88,7 @@ class Histogram:
         self.exemplars = Exemplars()
 
     def observe(self, numbers: Numbers, places: Integers | None = None) -> None:
-        """Count *numbers*, whose buckets may be known already."""
+        """Count *numbers*; *places* are the indexes of their buckets, if known."""
         self.total += numbers.total
         if len(numbers) < _FEW:
             found = [bisect_left(self.bounds, value) for value in numbers.array.tolist()] if places is None else places
@@ -109,11 +107,11 @@ class Histogram:
         self.buckets = [mine + more for mine, more in zip(self.buckets, other.buckets, strict=True)]
 
     def dump(self) -> list[Any]:
-        """The counts and the sum, as plain values."""
+        """Return the counts and the sum as plain values."""
         return [list(self.buckets), dump_exact(self.total)]
 
     def load(self, dumped: list[Any], _newest: int) -> None:
-        """Take over what `dump` gave, with the same bounds."""
+        """Restore what `dump` returned, with the same bounds."""
         self.buckets, self.total = list(dumped[0]), load_exact(dumped[1])
 
 
@@ -131,8 +129,8 @@ class Summary:
     def observe(
         self, numbers: Numbers, slots: Integers, newest: int, per_unit: int, places: Indexes | None = None
     ) -> int:
-        """Count *numbers*, each in its slot; how many HDR had to clamp, which is none if their *places* are known."""
-        # A part of what was read together would keep all of that in memory.
+        """Count *numbers* in their *slots*; return how many were clamped, 0 if their HDR indexes *places* are given."""
+        # Copied, because a view would keep the whole batch in memory.
         indexes, clamped = (places.copy(), 0) if places is not None else indexes_of(numbers.array, per_unit)
         self.count += len(numbers)
         self.total += numbers.total
@@ -141,18 +139,18 @@ class Summary:
         return clamped
 
     def merge(self, other: "Summary", newest: int) -> None:
-        """Add what *other* counted."""
+        """Add the counts of *other*."""
         self.count += other.count
         self.total += other.total
         self.all.merge(other.all)
         self.window.merge(other.window, newest)
 
     def dump(self) -> list[Any]:
-        """The counts, the sum and the windows, as plain values."""
+        """Return the counts, the sum and the windows as plain values."""
         return [self.count, dump_exact(self.total), self.all.dump(), self.window.dump()]
 
     def load(self, dumped: list[Any], newest: int) -> None:
-        """Take over what `dump` gave, as far as it is in the window that ends with slot *newest*."""
+        """Restore what `dump` returned; the window ends with slot *newest*."""
         self.count, self.total = dumped[0], load_exact(dumped[1])
         self.all = Counts.load(dumped[2])
         self.window.load(dumped[3], newest)

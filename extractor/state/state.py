@@ -1,13 +1,13 @@
 """
-Updates in, all series and runs kept: the one value that everything else reads.
+All series and runs: apply updates to them, and provide what outputs read.
 
-`merge` is associative, an empty state is its unit, and it is commutative: however the events were cut and in whatever
-order the states are merged, the result is the state of one pass. Checkpoints, parallel replay and fleets rest on that.
-That is true of states that are not limited; `limit` makes one of them what is shown. In a state that is limited from
-the start, as it must be when there is no end, values past a label's limit and runs that were silent for long depend on
-order: there the values that came first are kept.
+`merge` is associative and commutative, and an empty state is its unit: however the events were cut, and in whatever
+order the states are merged, the result is the state of a single pass. Checkpoints, parallel replay and fleets rely on
+this.
 
-Knows nothing of lines, files or text formats.
+It holds for states without limits; `limit` converts one of them for output. A state that is limited from the start, as
+a follower must be, depends on order past a label's limit and for runs that were silent for long: it keeps the values
+that came first.
 """
 
 from collections import Counter as Tally
@@ -28,30 +28,30 @@ from extractor.state.series import Summary
 from extractor.state.updates import Increment, Observations, Settings, Update
 
 _SLOTS = 30
-"""Of a sliding window: it moves on in steps of a thirtieth of its length."""
+"""Number of slots of a sliding window, which advances by one slot at a time."""
 
 MOST_WRITERS_OF_PARTS = 50_000
-"""Writers whose numbers are remembered in a state that is not limited."""
+"""Maximum number of writers in a state without limits."""
 
 MOST_SERIES_OF_PARTS = 50_000
 """
-Series of a metric, and runs, that are told apart before memory is bounded.
+Maximum number of series of a metric, and of runs, before memory is bounded.
 
-With more series than that a metric is limited before all of it was read, and then the order of reading decides which
-of its values have a name of their own. With more runs, those that were silent for long are forgotten.
+A metric with more series is limited before all input is read, and the order of reading then decides which of its values
+are kept apart. With more runs, those that were silent for long are dropped.
 """
 
-_NO_SLOT = 1 << 62  # later than any: nothing is in a window that ends there
+_NO_SLOT = 1 << 62  # later than any slot: a window that ends there is empty
 
 
 class State:
     """
-    All that was counted: series, runs, and how far event time has come.
+    All counts: series, runs, and the watermark of event time.
 
-    *window_seconds* is the length of the sliding window, *run_timeout* how long a run without an event is open,
-    *run_linger* how long events still count after its end. For runs, time goes on for `idle` seconds of nobody writing.
-    Of them nothing is settled that happened after `read_to`: older events may be in a file that was not read so far.
-    With *limited* off no label is folded and no run is forgotten before `limit` is called: for the parts of one pass.
+    *window_seconds* is the length of the sliding window, *run_timeout* the time in seconds after which a run without an
+    event is closed, *run_linger* how long events still count after its end. For runs, time advances by `idle` seconds
+    while nothing is written. Runs are settled only up to `read_to`: unread files may hold older events. With *limited*
+    off, no label is folded and no run is dropped before `limit` is called, as the parts of one pass require.
     """
 
     def __init__(  # noqa: PLR0913  # options, given by name
@@ -88,7 +88,7 @@ class State:
             for pack in catalog.packs
             if pack.run
         }
-        self._linger = run_linger + self._slot_seconds  # as for runs: times are known to the slot
+        self._linger = run_linger + self._slot_seconds  # as for runs: times are accurate to a slot
         self.sequences = Sequences() if limited else Sequences(MOST_WRITERS_OF_PARTS)
         self._run_counts = run_counts(catalog)
         self._totals = totals_of(catalog)
@@ -96,32 +96,32 @@ class State:
 
     @property
     def newest_slot(self) -> int:
-        """The slot of the watermark; 0 before the first event."""
+        """Slot of the watermark; 0 before the first event."""
         return self.slot(self.watermark) if self.watermark > -inf else 0
 
     @property
     def settled_to(self) -> float:
-        """The event time up to which runs are settled, but for their linger: when a slot began; 0 before any."""
+        """Event time up to which runs are settled, without their linger: the start of a slot; 0 before any."""
         return self._begin(min(self.watermark, self.read_to))
 
     def slot(self, time: float) -> int:
-        """The slot of *time*, in seconds since the epoch."""
+        """Return the slot of *time*, in seconds since the epoch."""
         return int(time // self._slot_seconds)
 
     def time_of(self, slot: int) -> float:
-        """The time at which *slot* begins, in seconds since the epoch."""
+        """Return the time at which *slot* begins, in seconds since the epoch."""
         return slot * self._slot_seconds
 
     def advance(self, time: float) -> None:
-        """Events up to *time* were seen."""
+        """Raise the watermark to *time*, in seconds since the epoch."""
         self.watermark = max(self.watermark, time)
 
     def hold(self, now: float, skew: float) -> bool:
         """
-        Let windows, and time for runs, come back to *now* if they are more than *skew* seconds after it.
+        Reset the watermark to *now* if it is more than *skew* seconds later; return whether it was.
 
-        Returns whether they were: then a clock was ahead when events were accepted, and has come back since. What has
-        a later time is in the windows when these get there.
+        A later watermark means that a clock was ahead when events were accepted, and has been corrected. Events with
+        later times enter the windows once these reach them.
         """
         if self.watermark <= now + skew:
             return False
@@ -129,7 +129,7 @@ class State:
         return True
 
     def apply(self, updates: Iterable[Update]) -> None:
-        """Add *updates* to their series."""
+        """Apply *updates* to their series."""
         newest = self.newest_slot
         for update in updates:
             family = self.families[update.metric]
@@ -169,10 +169,10 @@ class State:
         self, pack: Pack, sightings: Iterable[Sighting], named: Mapping[tuple[tuple[object, ...], bool], int]
     ) -> None:
         """
-        Take events of runs into account.
+        Add events of runs.
 
-        They bring the series of the counts of runs into being whose labels they all carry: *named* has what they say,
-        by run field, and whether they start a run, with the earliest slot. Of a start, what it lacks is unknown.
+        They create the series of those run counts whose labels they all carry: *named* maps their raw run field values,
+        and whether they start a run, to the earliest slot. In a start event, missing values are unknown.
         """
         seen = list(sightings)
         runs = self.accounts[pack.name].runs
@@ -181,7 +181,7 @@ class State:
             for count in self._run_counts:
                 if count.pack == pack.name and (starts or count.named_by(fields)):
                     self.families[count.metric].find(count.labels_of(fields), 1, slot)
-        # What a run added up is observed a linger after its end: until then its series are there at 0.
+        # The totals of a run are observed a linger after its end; until then their series exist at 0.
         ends: dict[tuple[Add, ...], float] = {}
         for ending in (sighting.ending for sighting in seen if sighting.ending):
             ends[ending.adds] = min(ends.get(ending.adds, inf), ending.time)
@@ -191,7 +191,7 @@ class State:
 
     def sweep(self, *, end: bool = False) -> list[Update]:
         """
-        Settle the runs that are over, and forget what is too old to matter; what that changed.
+        Settle the runs that are over, and drop what is too old to matter; return the resulting updates.
 
         At the *end* of input every run that has ended is over.
         """
@@ -205,14 +205,14 @@ class State:
         return self._settled(accounts.settle(self.settled_to, end=end) for accounts in self.accounts.values())
 
     def drop_run(self, pack: str, run: str) -> None:
-        """Forget an open run as if it had never been; what its events counted elsewhere stays."""
+        """Drop an open run; what its events counted in other series stays."""
         self.accounts[pack].drop(run)
 
     def limit(self) -> None:
         """
-        Apply the label limits from now on, and to what was counted in the order of event time.
+        Apply the label limits from now on, and to existing series in the order of event time.
 
-        Below the limits it changes nothing that is shown but that series get their siblings.
+        Below the limits, this only adds siblings to the series.
         """
         self._limited = True
         for count in self._run_counts:
@@ -225,10 +225,10 @@ class State:
 
     def bound(self, held: int, floor: float) -> None:
         """
-        Keep memory bounded while more than *held* series of a metric, or as many runs, are told apart.
+        Bound memory once a metric has more than *held* series, or a pack more than *held* runs.
 
-        Such a metric is limited from now on. Of so many runs those are forgotten that were silent for long before
-        *floor*, the earliest event time that is still to come, if that is known: no other limit is as harmless.
+        Such a metric is limited from now on. Of the runs, those that were silent for long before *floor*, the earliest
+        event time still to come, are dropped; if it is unknown, none are.
         """
         for family in self.families.values():
             if len(family.series) > held:
@@ -238,13 +238,13 @@ class State:
 
     @property
     def held(self) -> int:
-        """How many series and runs there are."""
+        """Number of series and runs."""
         return sum(len(family.series) for family in self.families.values()) + sum(
             accounts.held for accounts in self.accounts.values()
         )
 
     def is_seen(self, metric: str) -> bool:
-        """Whether an event had what *metric* is made of, so that a 0 is a number."""
+        """Return whether an event had the value of *metric*, so that a 0 is a number."""
         if not self.families[metric].seen:
             return False
         totals = self._totals.get(metric)
@@ -252,9 +252,9 @@ class State:
 
     def packs_seen(self) -> tuple[Pack, ...]:
         """
-        The packs of which there were events; all packs if there were none at all.
+        Return the packs that had events; all packs if none had.
 
-        Metrics that packs share do not tell them apart, unless a pack has no others.
+        Metrics that packs share do not identify a pack, unless it has no others.
         """
         packs = self.catalog.packs
         fed = {pack.name: {feed.metric for event in pack.events.values() for feed in event.feeds} for pack in packs}
@@ -266,15 +266,15 @@ class State:
         return tuple(seen) or packs
 
     def open_runs(self) -> int:
-        """How many runs are open now."""
+        """Return the number of open runs."""
         return sum(1 for accounts in self.accounts.values() for _ in accounts.runs.open(self._moment))
 
     def shed_runs(self) -> int:
-        """How many runs were forgotten before they ended because there were too many."""
+        """Return the number of runs that were dropped before they ended, because there were too many."""
         return sum(accounts.shed for accounts in self.accounts.values())
 
     def count_open(self, metric: str) -> dict[Labels, int]:
-        """The values of a gauge of open runs; a label set once named stays, at 0."""
+        """Return the values of a gauge of open runs; a known label set stays, at 0."""
         family = self.families[metric]
         counts = Tally(
             family.folded(count.labels_of(run.values()))
@@ -285,32 +285,36 @@ class State:
         return {labels: counts[labels] for labels in sorted(family.series.keys() | counts.keys())}
 
     def overflow(self) -> Mapping[tuple[str, str], int]:
-        """How many events were folded, by metric and label."""
+        """Return the number of folded events, by metric and label."""
         return {
             (name, label): events for name, family in self.families.items() for label, events in family.overflow.items()
         }
 
     def settle_by(self, edges: Sequence[float]) -> list[list[Update]]:
-        """What of the runs was over by each of *edges*, and in the end; see `Accounts`. Nothing is applied."""
+        """
+        Return the updates of runs that are over by each of *edges*, and of the rest at the end; apply none of them.
+
+        See `Accounts.settle_by`.
+        """
         parts = [accounts.settle_by(edges, self._moment) for accounts in self.accounts.values()]
         return [list(chain.from_iterable(part[place] for part in parts)) for place in range(len(edges) + 1)]
 
     def merge(self, other: "State") -> None:
-        """Add what *other*, of the same catalog, has counted."""
+        """Add the counts of *other*, which has the same catalog."""
         self.merge_series(other)
         for name, accounts in self.accounts.items():
             accounts.merge(other.accounts[name])
         self.sequences.merge(other.sequences)
 
     def merge_series(self, other: "State") -> None:
-        """Add the series of *other*, of the same catalog, and not its runs."""
+        """Add the series, but not the runs, of *other*, which has the same catalog."""
         self.advance(other.watermark)
         self.clamped += other.clamped
         for name, family in self.families.items():
             family.merge(other.families[name], self.newest_slot)
 
     def dump(self) -> dict[str, Any]:
-        """Everything that was counted, as plain values: what `load` takes."""
+        """Return the whole content as plain values, for `load`."""
         return {
             "window_seconds": self.window_seconds,
             "watermark": self.watermark,
@@ -323,9 +327,9 @@ class State:
 
     def load(self, dumped: dict[str, Any]) -> list[str]:
         """
-        Take over, while empty, what `dump` gave; say what could not be taken over, in words.
+        Restore into an empty state what `dump` returned; return notes about what could not be restored.
 
-        A metric whose declaration has changed starts anew: its old numbers would mean something else.
+        A metric whose declaration has changed restarts at 0, because its old numbers would have another meaning.
         """
         notes = []
         self.watermark, self.clamped = dumped["watermark"], dumped["clamped"]
@@ -352,7 +356,7 @@ class State:
 
     @property
     def _moment(self) -> float:
-        """When the slot of now begins, by the time of events: what is known of runs is known by slots."""
+        """Start of the current slot, by event time: runs are known by slots."""
         return self._begin(self.watermark)
 
     def _begin(self, time: float) -> float:

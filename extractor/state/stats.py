@@ -1,9 +1,7 @@
 """
-The extractor's own counts: field, name and help on one line each.
+The extractor's own metrics: field, name and help text, one per line.
 
-Pure modules return what happened; those that own a `Stats` count it here. Everything counted can be seen on /metrics.
-
-Knows nothing of how it is shown.
+Pure modules return what happened; modules that own a `Stats` count it here. All counts are exposed on /metrics.
 """
 
 from collections import Counter as Tally
@@ -15,19 +13,19 @@ from typing import Any, NamedTuple
 from extractor.schema.label_values import servable
 
 UNPRICED_MODELS = 100
-"""Models without a price that are told apart: their names come out of logs."""
+"""Maximum number of unpriced models counted by name, because the names come from logs."""
 
 REFUSALS = ("busy", "full", "host", "slow_reader", "slow_request", "tls", "unauthorized")
-"""Why somebody was turned away: docs/web.md says what each means."""
+"""Reasons for refusing a request or connection; described in docs/web.md."""
 
 PLACES = ("checkpoint", "follow", "merge", "page", "read", "rejects", "reload", "scrape", "settle", "tail", "trends")
-"""Where an exception that nobody foresaw can be contained: docs/guarantees.md says what is done there."""
+"""Places where unexpected exceptions are contained; docs/guarantees.md describes the consequences."""
 
 OTHER = "__other__"
 
 
 class Own(NamedTuple):
-    """One of the extractor's own metrics: the field of `Stats`, its type, its name, its label if any, and its help."""
+    """One of the extractor's own metrics: field of `Stats`, type, name, label if any, and help text."""
 
     field: str
     kind: str
@@ -36,7 +34,7 @@ class Own(NamedTuple):
     help: str
 
 
-_MOST = 2**64 - 1  # that a checkpoint can hold
+_MOST = 2**64 - 1  # in a checkpoint
 
 OWN = (
     Own("bytes_read", "counter", "extractor_read_bytes_total", "", "Bytes of log files read."),
@@ -102,8 +100,8 @@ class Stats:
     """
     The numbers behind `OWN`; those with a label are tallies by its values.
 
-    What happens to files is first noted in `noted`, and shown once it is saved: unlike lines, which are read again
-    after a restart, it happens but once, and a counter must not fall.
+    File changes are first counted in `noted`, and exposed once that is saved. Lines are read again after a restart, but
+    file changes happen only once, and a counter must not decrease.
     """
 
     bytes_read: int = 0
@@ -133,51 +131,51 @@ class Stats:
     bad_web_configs: int = 0
     files: dict[str, int] = field(default_factory=dict)
     bytes_behind: int = 0
-    earliest: float = inf  # time of an event, for people: no metric, and in no checkpoint
+    earliest: float = inf  # event time for log messages: no metric, and not in checkpoints
 
     def note(self, kind: str, lost: int) -> None:
-        """Something happened to a file, and *lost* bytes of it with that."""
+        """Count a change of a file, which lost *lost* bytes."""
         self.noted["happenings"][kind] += 1
         self.noted["lost_bytes"][kind] += lost
 
     def refuse(self, reason: str) -> None:
-        """Somebody was turned away."""
+        """Count a refused request or connection."""
         self.refusals[reason] += 1
 
     def count_bad_web_config(self) -> None:
-        """A changed web configuration cannot be used."""
+        """Count a changed web configuration that cannot be used."""
         self.bad_web_configs += 1
 
     def number(self, gaps: int, repeats: int) -> None:
-        """So many more numbers of writers are missing, and came again."""
+        """Add to the numbers of sequence gaps and repeats."""
         self.gaps, self.repeats = self.gaps + gaps, self.repeats + repeats
 
     def unpriced_calls(self, calls: Tally[str]) -> None:
-        """Count calls without a price, of a limited number of models."""
+        """Count calls without a price, by model for a limited number of models."""
         for name, number in calls.items():
             model = servable(name)
             known = model in self.unpriced or len(self.unpriced) < UNPRICED_MODELS
             self.unpriced[model if known else OTHER] += number
 
     def unshown(self) -> dict[str, Tally[str]]:
-        """What is noted and not shown yet."""
+        """Return the counts that are noted but not exposed yet."""
         return {name: Tally(tally) for name, tally in self.noted.items()}
 
     def show(self, noted: Mapping[str, Tally[str]]) -> None:
-        """Show what `unshown` was when it was saved."""
+        """Expose the counts in *noted*, which `unshown` returned before they were saved."""
         for name, tally in noted.items():
             getattr(self, name).update(tally)
             self.noted[name].subtract(tally)
 
     def dump(self) -> dict[str, Any]:
-        """All counters, what is only noted included, as plain values."""
+        """Return all counters, including noted counts, as plain values."""
         counters = {own.field: getattr(self, own.field) for own in OWN if own.kind == "counter"}
         for name, tally in self.noted.items():
             counters[name] = counters[name] + tally
         return {name: _storable(value) for name, value in counters.items()}
 
     def begin_anew(self) -> "Stats":
-        """Be as new, for what a checkpoint holds to be loaded; what there was."""
+        """Reset all fields before a checkpoint is loaded; return the previous values."""
         before = replace(self)
         for each in fields(self):
             fresh = each.default if each.default_factory is MISSING else each.default_factory()
@@ -185,12 +183,12 @@ class Stats:
         return before
 
     def keep(self, before: "Stats") -> None:
-        """Take over of *before* what stands in no log, and so is not counted again."""
+        """Restore from *before* the counts of the process, which no log reproduces."""
         for name in _OF_PROCESS:
             setattr(self, name, getattr(before, name))
 
     def add(self, other: "Stats") -> None:
-        """Add what *other* has counted."""
+        """Add the counters of *other*."""
         self.earliest = min(self.earliest, other.earliest)
         for own in OWN:
             if own.kind == "counter":
@@ -201,7 +199,7 @@ class Stats:
                     setattr(self, own.field, mine + more)
 
     def load(self, dumped: dict[str, Any]) -> None:
-        """Take over what `dump` gave."""
+        """Restore what `dump` returned."""
         for name, value in dumped.items():
             if isinstance(value, dict):
                 tally = getattr(self, name)
@@ -211,9 +209,9 @@ class Stats:
                 setattr(self, name, value)
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401  # a number, or a tally of them
-    # A writer can number two lines 1 and 2**64 - 1, and what is missing between them is a count; but no checkpoint can
-    # hold more than 64 bits.
+def _storable(value: Any) -> Any:  # noqa: ANN401  # a number, or a tally
+    # Two lines numbered 1 and 2**64 - 1 leave a gap of that size, but integers in a checkpoint have at most
+    # 64 bits.
     if isinstance(value, Tally):
         return {name: _storable(count) for name, count in value.items()}
     return min(value, _MOST)

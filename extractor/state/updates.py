@@ -1,10 +1,8 @@
 """
-What events add to series: the values that `ingest.derive` makes and `state.state` takes.
+Updates: what events add to series, as returned by `ingest.derive` and applied by `state.state`.
 
 *first* is the earliest slot of event time in which an event touched the series, even if it added nothing. An *exemplar*
-is one of the events; of observations there is one for each bucket.
-
-Knows nothing of either.
+is one of the events; observations have one for each bucket.
 """
 
 from collections.abc import Sequence
@@ -22,10 +20,10 @@ Slots = NDArray[np.int64]
 
 class Increment(NamedTuple):
     """
-    A counter rises by *amount* (in the unit of the log); 0 only brings the series into being.
+    A counter increases by *amount*, in the unit of the log; an amount of 0 only creates the series.
 
-    *slots* says how much of it, as a float, is of which slot, if that was asked for and it is not all of the first.
-    *seen* says whether an event had what is added, were it 0.
+    *slots* holds the amount per slot as floats, if requested and not all of it is in *first*. *seen* is set if an event
+    had the amount, even if it was 0.
     """
 
     metric: str
@@ -40,10 +38,9 @@ class Increment(NamedTuple):
 
 class Observations(NamedTuple):
     """
-    Numbers (in the unit of the log) for a histogram or summary, each with its slot; none just makes the series.
+    Numbers, in the unit of the log, for a histogram or summary, each with its slot; none only creates the series.
 
-    *places* says where in the series each is counted, if that is known: the bucket of a histogram, the HDR index of a
-    summary.
+    *places* holds where each number is counted, if known: the bucket of a histogram, the HDR index of a summary.
     """
 
     metric: str
@@ -56,7 +53,7 @@ class Observations(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Values of a gauge, or states of a state set, with the event time of each, in seconds, and its order."""
+    """Values of a gauge, or states of a state set, each with its event time in seconds and its order."""
 
     metric: str
     labels: tuple[str, ...]
@@ -70,20 +67,20 @@ Update = Increment | Observations | Settings
 
 
 class Listener(Protocol):
-    """Who is told of every update, once it is applied."""
+    """Called with every update once it is applied."""
 
     wanted: frozenset[str]
-    """The metrics it wants to know the slots of."""
+    """Metrics whose increments must have slots."""
 
     def note(self, update: Update) -> None:
-        """Take an update into account."""
+        """Process an applied update."""
         ...
 
 
 class Nobody:
-    """Listens to nothing."""
+    """A listener that ignores all updates."""
 
     wanted: frozenset[str] = frozenset()
 
     def note(self, update: Update) -> None:
-        """Take no note."""
+        """Ignore the update."""

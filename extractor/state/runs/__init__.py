@@ -1,1 +1,1 @@
-"""Sightings of runs in; out, what is known of each run, what it added up, and its loops."""
+"""Track runs by their events; return what they added up, and their loops."""

@@ -1,9 +1,7 @@
 """
-Runs in, how many of them were not as they ought to be out, by kind: what is wrong with how an agent is instrumented.
+Count runs that were not instrumented as they should be, by kind of anomaly.
 
-A kind is counted once for each run, as soon as it is known.
-
-Knows nothing of events.
+A kind is counted at most once per run, as soon as it is detected.
 """
 
 from collections import Counter
@@ -12,14 +10,15 @@ from collections.abc import Iterable
 from extractor.state.runs.run import Run
 
 NO_START, SECOND_END, AFTER_END = KINDS = ("no_start", "second_end", "after_end")
-"""Nothing started it before it was over; it ended twice; it went on after it was over."""
+"""Not started before it was over; ended more than once; had events after it was over."""
 
 
 class Anomalies:
     """
-    The runs of one pack by what is wrong with them.
+    Anomalies of the runs of one pack.
 
-    Where nothing *starts* a run, no start is missed. A run is over *linger* seconds after its end.
+    Without *starts* the pack has no start events, and a missing start is no anomaly. A run is over *linger* seconds
+    after its end.
     """
 
     def __init__(self, linger: float, *, starts: bool) -> None:
@@ -28,7 +27,7 @@ class Anomalies:
         self.runs: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
 
     def note(self, runs: Iterable[Run]) -> None:
-        """Look at *runs*, which are settled or given up."""
+        """Check *runs*, which are settled or given up."""
         for run in runs:
             over = run.last if run.ending is None else run.ending.time + self._linger
             unstarted = self._starts and run.started > over

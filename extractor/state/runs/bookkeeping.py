@@ -1,8 +1,4 @@
-"""
-A pack in, the empty accounts of its runs out, and what is to be known of them in words.
-
-Knows nothing of events.
-"""
+"""Create the accounts of the runs of a pack, and describe which data of runs they store."""
 
 from dataclasses import replace
 
@@ -22,9 +18,9 @@ from extractor.state.runs.totals import Ledger
 def open_accounts(  # noqa: PLR0913  # options, given by name
     catalog: Catalog, pack: Pack, *, timeout: float, linger: float, most: int, slot_seconds: float
 ) -> Accounts:
-    """The accounts of the runs of *pack*; the options are those of a `State`."""
+    """Return empty accounts for the runs of *pack*; the options are those of a `State`."""
     counts = [count for count in run_counts(catalog) if (count.pack, count.of) == (pack.name, "abandoned")]
-    linger += slot_seconds  # it is known in which slot a run ended, not when
+    linger += slot_seconds  # ends of runs are accurate only to a slot
     return Accounts(
         Runs(len(run_fields(pack)), timeout),
         Ledger(len(run_totals(pack))),
@@ -53,8 +49,8 @@ def open_accounts(  # noqa: PLR0913  # options, given by name
 
 
 def known_of_runs(pack: Pack) -> list[str]:
-    """What is to be known of the runs of *pack*, in words."""
-    # What a report is compared by follows from the rest, and was less once: open runs need not be forgotten for that.
+    """Return a description of the stored data of runs of *pack*; open runs are restored only if it is unchanged."""
+    # Older versions compared reports by fewer values; that difference is no reason to drop open runs.
     known = [
         replace(pattern, named=tuple(pointer for pointer in pattern.named if pointer in pattern.repeated.of))
         for pattern in patterns(pack)

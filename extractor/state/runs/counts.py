@@ -1,8 +1,4 @@
-"""
-A catalog in, the counts of runs that its packs declare out: of those that are open, and of those that were abandoned.
-
-Knows nothing of which runs there are.
-"""
+"""List the counts of runs that a catalog declares: of open runs, and of abandoned ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +11,9 @@ from extractor.schema.run_specs import run_fields, run_totals
 @dataclass(frozen=True, slots=True)
 class RunCount:
     """
-    A count of runs of the pack named *pack*: of those that are "open", or that were "abandoned".
+    A count of the runs of the pack named *pack* that are "open", or were "abandoned".
 
-    *places* are those of *labels* among the run fields, None for constants.
+    *places* holds the index of each of *labels* among the run fields, None for constants.
     """
 
     metric: str
@@ -27,11 +23,11 @@ class RunCount:
     places: tuple[int | None, ...]
 
     def named_by(self, values: Sequence[object]) -> bool:
-        """Whether these values of the run fields name all labels."""
+        """Return whether these run field values include all labels."""
         return all(place is None or values[place] is not None for place in self.places)
 
     def labels_of(self, values: Sequence[object]) -> tuple[str, ...]:
-        """The label set of a run with these values of the run fields."""
+        """Return the label set of a run with these run field values."""
         return tuple(
             label_value(label, None if place is None else values[place])
             for label, place in zip(self.labels, self.places, strict=True)
@@ -39,7 +35,7 @@ class RunCount:
 
 
 def run_counts(catalog: Catalog) -> list[RunCount]:
-    """Every count of runs that the packs declare."""
+    """Return all declared counts of runs."""
     return [
         RunCount(
             metric=feed.metric,
@@ -58,7 +54,7 @@ def run_counts(catalog: Catalog) -> list[RunCount]:
 
 
 def totals_of(catalog: Catalog) -> dict[str, list[tuple[str, int]]]:
-    """The metrics of what a run adds up: of each, its packs, and the places of its totals there."""
+    """Return the metrics of run totals, each with its packs and the indexes of its totals there."""
     found: dict[str, list[tuple[str, int]]] = {}
     for pack in catalog.packs:
         totals = run_totals(pack)

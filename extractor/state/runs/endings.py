@@ -1,8 +1,4 @@
-"""
-Ends of runs: what the event that ends a run adds to which series, once the run is settled.
-
-Knows nothing of runs.
-"""
+"""Ends of runs: what an end event adds to series once the run is settled."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +7,7 @@ from extractor.state.event_order import FIRST, Order
 
 
 class Add(NamedTuple):
-    """The end of a run adds its total at *place*, among those of the pack, to the series *labels* of *metric*."""
+    """Add the total at index *place*, among those of the pack, to the series *labels* of *metric*."""
 
     metric: str
     labels: tuple[str, ...]
@@ -20,10 +16,11 @@ class Add(NamedTuple):
 
 class Ending(NamedTuple):
     """
-    An event that ends its run: its run is known to end at *time*, when the slot of the event begins.
+    An event that ends its run at *time*, the start of the slot of the event.
 
-    Beside each of *adds* stands in *own* the end event's own total, which counts instead; None if it has none. *exact*
-    is the time of the event itself and *order* its order among those of that time; times are seconds since the epoch.
+    For each of *adds*, *own* holds the total in the end event itself, which takes precedence; None if it has none.
+    *exact* is the time of the event, and *order* its order among events of the same time. Times are in seconds since
+    the epoch.
     """
 
     time: float
@@ -34,10 +31,10 @@ class Ending(NamedTuple):
 
 
 def load_adds(dumped: list[Any]) -> tuple[Add, ...]:
-    """What was dumped as plain lists."""
+    """Return the adds for the plain lists of a dump."""
     return tuple(Add(metric, restored(labels), place) for metric, labels, place in dumped)
 
 
 def order_of(ending: Ending) -> tuple[object, ...]:
-    """What endings are sorted by: the order of their events, and their text where that is the same."""
+    """Return the sort key of endings: the order of their events, then their text."""
     return ending.exact or ending.time, ending.order, repr(ending)

@@ -1,11 +1,9 @@
 """
-Starts and ends with keys in, the seconds between them out.
+Match starts and ends by key; return the seconds between them.
 
-An end belongs to the start of its key that is the last before it, if no other end came between and no more than the
-time-out went by. As in `state.runs.loops`, that is decided once nothing earlier can come any more: a linger after the
-end. Starts whose end never comes are forgotten after the time-out, and counted.
-
-Knows nothing of event types or metrics.
+An end matches the last start of its key before it, if no other end lies between them and at most the time-out has
+passed. As in `state.runs.loops`, this is decided once nothing earlier can come: a linger after the end. Starts whose
+end never comes are dropped after the time-out, and counted.
 """
 
 from collections.abc import Iterable
@@ -20,20 +18,20 @@ from extractor.state.exact_sum import Floats
 
 Integers = NDArray[np.int64]
 
-_CHUNKS = 64  # kept apart; past that, joining them costs less than going through them
+_CHUNKS = 64  # beyond it, joining chunks is cheaper than iterating over them
 _START = -1
-_SHED = 10  # the part of all starts that is forgotten at once when there are too many
+_SHED = 10  # divisor: the share of all starts dropped at once when there are too many
 
 
 Saying = tuple[tuple[str, tuple[str, ...]], ...]
-"""In which metrics, and for which label sets, an interval is to be observed."""
+"""The metrics and label sets in which an interval is observed."""
 
 
 class Marks(NamedTuple):
     """
-    Starts and ends, each with a code of its key, its time, and for ends the place of what it says in some list.
+    Starts and ends: the code of the key (int64), the time in seconds, and for ends the index of their `Saying`.
 
-    *orders* tell those of one time apart.
+    *orders* order marks of the same time.
     """
 
     keys: Integers
@@ -43,7 +41,7 @@ class Marks(NamedTuple):
 
 
 class Elapsed(NamedTuple):
-    """So many *seconds* until the end at *time*, which says where that is to be observed."""
+    """An interval of *seconds* that ended at *time*, observed in the series *says*."""
 
     says: Saying
     seconds: float
@@ -51,7 +49,7 @@ class Elapsed(NamedTuple):
 
 
 class Intervals:
-    """The starts and ends of one kind; of more than *most* starts without an end the oldest are forgotten."""
+    """The starts and ends of one kind; beyond *most* starts without an end, the oldest are dropped."""
 
     def __init__(self, timeout: float, linger: float, most: int) -> None:
         self._timeout = timeout
@@ -65,28 +63,28 @@ class Intervals:
         return sum(len(chunk.keys) for chunk in self._chunks)
 
     def add(self, says: Iterable[Saying], marks: Marks) -> None:
-        """Take *marks* down, whose ends are places in *says*; without a key (0) none is."""
+        """Add *marks*, whose ends are indexes into *says*; marks without a key (code 0) are skipped."""
         places = [self._says.setdefault(each, len(self._says)) for each in says]
         marks = _chosen(marks, marks.keys != 0)
-        # The last of the places is what a start has.
+        # Starts have index -1, which selects the last element.
         self._chunks.append(marks._replace(ends=np.array([*places, _START])[marks.ends]))
         if len(self._chunks) > _CHUNKS:
             self._join()
 
     def merge(self, other: "Intervals") -> None:
-        """Take down what *other* holds."""
+        """Add the marks of *other*."""
         self.add(*other.kept())
         self.unended += other.unended
 
     def decide(self, moment: float, *, end: bool = False) -> list[Elapsed]:
-        """What ended until a linger before *moment*, or at all if it is the *end* of input."""
+        """Return the intervals that ended a linger before *moment*, or all of them at the *end* of input."""
         rows = self._join()
         if not len(rows.keys):
             return []
         rows = _chosen(rows, rows.orders.sorted(rows.keys, rows.times))
         due = rows.times + self._linger < (np.inf if end else moment)
         starts = rows.ends == _START
-        # Where the next row is of the same key; the last has none.
+        # Rows followed by one of the same key; the last row is not.
         followed = np.append(rows.keys[1:] == rows.keys[:-1], [False])
         next_is_end = followed & np.append(~starts[1:], [False])
         next_is_due = followed & np.append(due[1:], [False])
@@ -109,20 +107,20 @@ class Intervals:
         return found
 
     def kept(self) -> tuple[list[Saying], Marks]:
-        """Everything that is not decided, and what the ends say."""
+        """Return all undecided marks, and the list their ends refer to."""
         return list(self._says), self._join()
 
     def clear(self) -> None:
-        """Forget what is not decided."""
+        """Drop all undecided marks."""
         self._chunks = []
 
     def dump(self) -> list[Any]:
-        """Everything that is kept, as plain values."""
+        """Return the whole content as plain values."""
         says, marks = self.kept()
         return [says, [column.tobytes() for column in marks[:3]], self.unended, marks.orders.dump()]
 
     def load(self, dumped: list[Any]) -> None:
-        """Take over what `dump` gave, of the same kind."""
+        """Restore what `dump` returned for the same kind."""
         says, columns, self.unended = dumped[:3]
         kinds = (np.int64, np.float64, np.int64)
         arrays: Any = [np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
@@ -135,7 +133,7 @@ class Intervals:
     def _keep(self, rows: Marks) -> None:
         starts = np.flatnonzero(rows.ends == _START)
         if (extra := len(starts) - self._most) > 0:
-            # A few more at once: to find them costs a look at all.
+            # Drop some extra, because finding them scans all rows.
             oldest = starts[np.lexsort((rows.keys[starts], rows.times[starts]))][: extra + self._most // _SHED]
             self.unended += len(oldest)
             left = np.ones(len(rows.keys), dtype=bool)

@@ -1,12 +1,10 @@
 """
-Calls of runs in, loops out: the same call so many times within the last few calls of its run.
+Find loops in runs: the same call a number of times within the last few calls of its run.
 
-A call completes a loop or not by the calls before it, in the order of all events, and by nothing that comes later. So
-it is decided once nothing earlier can come any more: a linger after it when one follows the log, in the parts of a pass
-when its run is over. Of an open run only its last few calls are kept then. A loop that the agent has reported itself,
-earlier in the run or until a linger after the call, is not found: the report counts.
-
-Knows nothing of event types or metrics.
+Whether a call completes a loop depends on the calls before it, in the order of all events, and on nothing later. It is
+decided once nothing earlier can come: a linger after the call when following logs, or when the run is over in the parts
+of one pass. Of an open run only the last few calls are stored then. A loop that the agent itself reported, earlier in
+the run or within a linger after the call, is not counted: the report counts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,33 +21,33 @@ from extractor.state.runs.totals import Account
 Integers = NDArray[np.int64]
 K = TypeVar("K")
 
-_CHUNKS = 64  # kept apart; past that, joining them costs less than going through them
-_ROW = 16  # bytes of a call that was decided: its time and its code
+_CHUNKS = 64  # beyond it, joining chunks is cheaper than iterating over them
+_ROW = 16  # bytes of a decided call: its time and its code
 
 
 class Saying(NamedTuple):
-    """What a call says of itself: the label set in which a loop of it counts, and the texts a report is compared by."""
+    """The label set in which a loop of a call is counted, and the texts to compare with reports."""
 
     labels: tuple[str, ...]
     texts: tuple[str, ...]
 
 
 class Report(NamedTuple):
-    """That the agent saw a loop itself, of calls with these *texts*; an empty one says nothing."""
+    """A loop reported by the agent, of calls with these *texts*; an empty text matches any."""
 
     time: float
     texts: tuple[str, ...]
 
     def is_of(self, texts: tuple[str, ...]) -> bool:
-        """Whether it may be of a call with these *texts*: what both say is equal."""
+        """Return whether it may be of a call with these *texts*: texts that both have are equal."""
         return all(mine == theirs or not mine or not theirs for mine, theirs in zip(self.texts, texts, strict=True))
 
 
 class Calls(NamedTuple):
     """
-    Calls, each with its run (a place in some list), its time, its code (0: like no other), and what it says.
+    Calls: index of the run, time in seconds, code of the call (0: like no other), and index of its `Saying`.
 
-    *orders* tell those of one time apart.
+    *orders* order calls of the same time.
     """
 
     runs: Integers
@@ -60,7 +58,7 @@ class Calls(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """A loop that was found in *run*, and when."""
+    """A loop found in *run*, at *time* in seconds since the epoch."""
 
     labels: tuple[str, ...]
     time: float
@@ -69,9 +67,10 @@ class Loop(NamedTuple):
 
 class Repeats:
     """
-    The calls of the runs of one pack: *times* the same among *within* is a loop; *linger* as for ends of runs.
+    The calls of the runs of one pack; *times* equal ones among *within* are a loop.
 
-    *compared* says, of each text of a report, whether it was compared with a call when there was no other.
+    *linger* is in seconds, as for ends of runs. *compared* holds, for each text of a report, whether the oldest
+    checkpoint format included it.
     """
 
     def __init__(
@@ -85,14 +84,14 @@ class Repeats:
         self._chunks: list[Calls] = []  # to be decided
         self._names: dict[str, int] = {}
         self._says: dict[Saying, int] = {}
-        self._before: dict[str, bytes] = {}  # the last that were decided, of each run
+        self._before: dict[str, bytes] = {}  # the last decided calls of each run
         self._reports: dict[str, set[Report]] = {}
 
     def __len__(self) -> int:
         return sum(len(chunk.runs) for chunk in self._chunks)
 
     def add(self, runs: Sequence[str | None], sayings: Sequence[Saying], calls: Calls) -> None:
-        """Take *calls* down, whose runs and sayings are places in *runs* and *sayings*; without a run, none is."""
+        """Add *calls*, whose runs and sayings are indexes into the lists; calls without a run are skipped."""
         if not len(calls.runs):
             return
         named = np.array([name is not None for name in runs])[calls.runs]
@@ -104,12 +103,12 @@ class Repeats:
             self._join()
 
     def report(self, reports: Iterable[tuple[str, Report]]) -> None:
-        """Take down that the runs reported loops."""
+        """Add loops that runs reported."""
         for run, report in reports:
             self._reports.setdefault(run, set()).add(report)
 
     def merge(self, other: "Repeats") -> None:
-        """Take down what *other* holds."""
+        """Add the content of *other*."""
         names, sayings, calls, before, reports = other.kept()
         self.add(names, sayings, calls)
         self.report((run, report) for run, each in reports.items() for report in each)
@@ -117,7 +116,7 @@ class Repeats:
             self._before[run] = self._before.get(run, b"") + packed
 
     def settle(self, accounts: Iterable[Account]) -> list[Loop]:
-        """The loops in the runs of *accounts*, no two of which are of one run; of these nothing is kept any more."""
+        """Return the loops in the runs of *accounts*, which must be distinct; drop the data of these runs."""
         known = self._names.keys() | self._before.keys() | self._reports.keys()
         ours = [account for account in accounts if account.run in known]
         if not ours:
@@ -147,7 +146,7 @@ class Repeats:
         return loops
 
     def decide(self, moment: float, *, is_open: Callable[[str], bool]) -> list[Loop]:
-        """The loops in open runs until a linger before *moment*; what comes after the end of its run is left out."""
+        """Return the loops in open runs until a linger before *moment*; calls of other runs are skipped."""
         rows = self._join()
         due = rows.times + self._linger < moment
         if not due.any():
@@ -163,26 +162,26 @@ class Repeats:
         return loops
 
     def kept(self) -> tuple[list[str], list[Saying], Calls, dict[str, bytes], dict[str, set[Report]]]:
-        """Everything that is kept: runs, sayings and calls to be decided; calls that were, by run; and reports."""
+        """Return runs, sayings and undecided calls; the last decided calls by run; and reports."""
         return list(self._names), list(self._says), self._join(), self._before, self._reports
 
     def clear(self) -> None:
-        """Forget what is not decided."""
+        """Drop all undecided calls."""
         self._chunks = []
 
     def dump(self) -> list[Any]:
-        """Everything that is kept, as plain values."""
+        """Return the whole content as plain values."""
         names, sayings, calls, before, reports = self.kept()
         columns = [column.tobytes() for column in calls[:4]]
         said = {run: sorted(each) for run, each in reports.items()}
         return [names, sayings, columns, dict(before), said, calls.orders.dump()]
 
     def load(self, dumped: list[Any]) -> None:
-        """Take over what `dump` gave, of the same pattern."""
+        """Restore what `dump` returned for the same pattern."""
         names, says, columns, self._before, reports = dumped[:5]
         kinds = (np.int64, np.float64, np.int64, np.int64)
         arrays: Any = [np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
-        # Of calls from before there was an order, those of one time are as they were read.
+        # Older checkpoints have no order: calls of one time stay as they were read.
         orders = Orders.load(dumped[5]) if dumped[5:] else nothing(len(arrays[0]))
         self.add(
             names,
@@ -200,7 +199,7 @@ class Repeats:
     def _found(
         self, rows: Calls, chosen: NDArray[np.bool_], *, keep: bool = False
     ) -> Iterator[tuple[str, float, Saying]]:
-        """The run, the time and the saying of each of the *chosen* rows that completes a loop."""
+        """Yield run, time and saying of each of the *chosen* rows that completes a loop."""
         rows = _rows(rows, chosen)
         seen = np.zeros(len(self._names), dtype=bool)
         seen[rows.runs] = True
@@ -212,7 +211,7 @@ class Repeats:
         runs = np.concatenate([runs, (np.cumsum(seen) - 1)[rows.runs]])
         times = np.concatenate([before[:, 0].copy().view(np.float64), rows.times])
         codes = np.concatenate([before[:, 1], rows.codes])
-        # What was decided came before what was not.
+        # Decided calls precede undecided ones.
         order = joined([nothing(len(before)), rows.orders]).sorted(runs, times)
         runs, times, codes = runs[order], times[order], codes[order]
         if keep:
@@ -223,7 +222,7 @@ class Repeats:
             yield names[int(runs[row])], float(times[row]), saying
 
     def _completes(self, runs: Integers, codes: Integers) -> NDArray[np.bool_]:
-        """Whether there are so many like each call among the last ones, and were not with the call before."""
+        """Return whether each call completes a loop that was not complete with the call before."""
         near = np.zeros(len(runs), dtype=np.int64)
         for distance in range(1, self._within):
             near[distance:] += _alike(runs, codes, distance)
@@ -252,7 +251,7 @@ class Repeats:
         return self._chunks[0]
 
     def _keep(self, rows: Calls, chosen: NDArray[np.bool_]) -> None:
-        """Keep only the *chosen* rows to be decided, with their runs and what they say."""
+        """Keep only the *chosen* rows as undecided, with their runs and sayings."""
         rows = _rows(rows, chosen)
         runs, run_of = np.unique(rows.runs, return_inverse=True)
         says, say_of = np.unique(rows.says, return_inverse=True)
@@ -272,7 +271,7 @@ def _rows(calls: Calls, chosen: NDArray[np.bool_]) -> Calls:
 
 
 def _alike(runs: Integers, codes: Integers, distance: int) -> NDArray[np.bool_]:
-    """Whether each call but the first ones is like the one so many before it, in the same run."""
+    """Return, for each call from index *distance* on, whether it equals the one *distance* before, in the same run."""
     alike: NDArray[np.bool_] = (codes[distance:] == codes[:-distance]) & (runs[distance:] == runs[:-distance])
     return alike
 
@@ -280,7 +279,7 @@ def _alike(runs: Integers, codes: Integers, distance: int) -> NDArray[np.bool_]:
 def _last(
     names: Sequence[str], runs: Integers, times: Floats, codes: Integers, most: int
 ) -> Iterator[tuple[str, bytes]]:
-    """The last calls of each run, at *most* so many, packed."""
+    """Yield the last calls of each run, at most *most*, packed."""
     packed = np.stack([times.view(np.int64), codes], axis=1).tobytes()
     ends = np.cumsum(np.bincount(runs, minlength=len(names))).tolist()
     for name, begin, end in zip(names, [0, *ends], ends, strict=False):
@@ -288,7 +287,7 @@ def _last(
 
 
 def _first(reports: set[Report], moment: float) -> set[Report]:
-    """Of the reports of the same texts before *moment* the first: of an open run no other of these matters."""
+    """Return *reports* without those before *moment* that repeat an earlier one, which matters alone."""
     first: dict[tuple[str, ...], Report] = {}
     for report in sorted(reports, reverse=True):
         if report.time < moment:

@@ -1,13 +1,11 @@
 """
-Sightings of runs in, what is known of each run kept.
+Track the runs of one pack by their events.
 
-A run is open from its first event, in whatever file that stood, until its end is seen; without an event for the
-time-out it is given up, and an event after so long a silence is the first of the run again. Silence is measured in
-epochs, parts of the time-out: that a run was seen in an epoch survives any summing up of its events, so it does not
-matter when and how often that is done. What is known of a run between two long silences is a stretch; only its last one
-counts, but which events belong to that may be known only once all parts of a log are put together.
-
-Knows nothing of files, schemas or Prometheus.
+A run is open from its first event, in any file, until its end. Without an event for the time-out it is given up, and an
+event after such a silence starts the run anew. Silence is measured in epochs, fractions of the time-out: the epochs
+with events survive any aggregation of events, so it does not matter when and how often they are aggregated. The data of
+a run between two long silences are a stretch. Only its last stretch counts, but which events belong to it may be known
+only once all parts of a log are merged.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,15 +15,16 @@ from extractor.state.runs.endings import Add, Ending, load_adds
 from extractor.state.runs.run import NEVER, Known, Run, later
 
 _EPOCHS = 20  # in a time-out
-_SHED = 10  # the part of all runs that is forgotten at once when there are too many
+_SHED = 10  # divisor: the share of all runs dropped at once when there are too many
 
 
 class Sighting(NamedTuple):
     """
     One event of a run, or several in one epoch.
 
-    *time* is that of the last of them, in seconds since the epoch; *fields* are the raw values of the run fields,
-    if they are not said elsewhere; *ending* is the event itself if it ends the run, *starts* says that one starts it.
+    *time* is that of the last of them, in seconds since the epoch. *fields* are the raw values of the run fields,
+    unless another sighting has them. *ending* is set if the event ends the run, *starts* if one of the events starts
+    it.
     """
 
     run: str
@@ -37,10 +36,10 @@ class Sighting(NamedTuple):
 
 class Runs:
     """
-    The runs of one pack, by their id.
+    The runs of one pack, by id.
 
-    An ended run is kept as long as an open one could be: an event that comes after its end does not open it again. The
-    stretches before the last one are kept until they are swept: in whatever order events come, the same is known then.
+    An ended run is kept as long as an open one could be, so that a later event does not reopen it. Stretches before the
+    last one are kept until they are swept, so that the result does not depend on the order of events.
     """
 
     def __init__(self, fields: int, timeout: float) -> None:
@@ -52,15 +51,15 @@ class Runs:
         self._again: dict[str, Run] = {}
 
     def epoch(self, time: float) -> int:
-        """The number of the epoch in which *time* lies."""
+        """Return the number of the epoch of *time*, in seconds since the epoch."""
         return int(time * _EPOCHS // self._timeout)
 
     def see(self, sightings: Iterable[Sighting]) -> None:
-        """Take events into account."""
+        """Add events of runs."""
         for run_id, time, fields, ending, starts in sorted(sightings, key=_time):
             run = self.known.get(run_id)
             if run is not None and run.last <= time < run.last + self._timeout / 2:
-                run.last = time  # as nearly always; it is not before an earlier stretch
+                run.last = time  # the usual case; it does not precede an earlier stretch
             elif (run := self._run(run_id, time, time)) is None:
                 continue
             if run.settled:
@@ -75,7 +74,7 @@ class Runs:
                     run.fields[place] = known if time > before.time else later(before, known)
 
     def merge(self, other: "Runs") -> None:
-        """Take into account what *other* knows."""
+        """Add the runs of *other*."""
         for run_id, theirs in other.stretches():
             if run_id not in self.known:
                 self.known[run_id] = theirs.copy()
@@ -85,14 +84,14 @@ class Runs:
                 run.add(theirs)
 
     def stretches(self) -> Iterator[tuple[str, Run]]:
-        """Every stretch that is kept, with the id of its run."""
+        """Yield every stored stretch with the id of its run."""
         for run_id, stretches in self._earlier.items():
             yield from ((run_id, run) for run in stretches)
         yield from self.known.items()
 
     def dump(self) -> list[Any]:
-        """Everything known, as plain values."""
-        adds: dict[tuple[Add, ...], int] = {}  # the same for many runs
+        """Return the whole content as plain values."""
+        adds: dict[tuple[Add, ...], int] = {}  # equal for many runs
         kept = []
         for name, run in self.stretches():
             ending = run.ending
@@ -104,7 +103,7 @@ class Runs:
         return [list(adds), kept]
 
     def load(self, dumped: list[Any]) -> None:
-        """Take over what `dump` gave, with the same run fields."""
+        """Restore what `dump` returned with the same run fields."""
         adds, kept = [load_adds(each) for each in dumped[0]], dumped[1]
         for run_id, seen, is_open, said in kept:
             run = Run(self._fields)
@@ -112,7 +111,7 @@ class Runs:
                 run.fields = [Known(time, value) for time, value in said]
             else:
                 time, place, own, *exact = said
-                order = (exact[0], tuple(exact[1])) if exact else ()  # not known before there was one
+                order = (exact[0], tuple(exact[1])) if exact else ()  # older checkpoints lack it
                 run.end(Ending(time, adds[place], tuple(own), *order))
             run.first, run.last, run.started, run.ends, run.settled, odd = seen
             run.odd = frozenset(odd)
@@ -120,21 +119,21 @@ class Runs:
 
     @property
     def held(self) -> int:
-        """How many stretches are kept."""
+        """Number of stored stretches."""
         return len(self.known) + sum(map(len, self._earlier.values()))
 
     def limit(self) -> list[tuple[str, Run]]:
-        """Keep only the last stretch of each run; those that are over."""
+        """Keep only the last stretch of each run; return the others."""
         over = [(run_id, run) for run_id, stretches in self._earlier.items() for run in stretches]
         self._earlier = {}
         return over
 
     def settle(self, floor: float) -> list[tuple[str, Run]]:
-        """Forget what was silent for long before *floor*, which no event still to come is far before; what that is."""
+        """Drop and return the stretches that were silent for long before *floor*, the earliest time still to come."""
         return self._forgotten(floor - self._timeout)
 
     def due(self, moment: float, linger: float) -> Iterator[tuple[str, Run]]:
-        """The runs that ended more than *linger* seconds before *moment* and are not settled."""
+        """Yield the unsettled runs that ended more than *linger* seconds before *moment*."""
         return (
             (run_id, run)
             for run_id, run in self.known.items()
@@ -142,43 +141,43 @@ class Runs:
         )
 
     def seen_again(self) -> list[tuple[str, Run]]:
-        """The runs of which an event came after they were settled, since this was asked last."""
+        """Return the runs that had an event after they were settled, since the last call."""
         again, self._again = self._again, {}
         return list(again.items())
 
     def open(self, watermark: float) -> Iterator[Run]:
-        """The runs that are open when the latest event time seen is *watermark*."""
+        """Yield the runs that are open when the latest event time is *watermark*."""
         return (run for run in self.known.values() if run.ending is None and not self._silent(run.last, watermark))
 
     def sweep(self, watermark: float) -> list[tuple[str, Run]]:
-        """Forget the runs without an event for the time-out; what is over."""
-        # To forget costs a look at every run, and within an epoch nothing becomes old.
+        """Drop and return the runs without an event for the time-out."""
+        # Sweeping scans every run, and within an epoch no run becomes old.
         if watermark > -NEVER and (self._swept == -NEVER or self.epoch(watermark) != self.epoch(self._swept)):
             self._swept = watermark
             return self._forgotten(watermark)
         return []
 
     def shed(self, most: int) -> list[tuple[str, Run]]:
-        """Forget the stretches that were silent for longest, so that *most* are kept; those that are over so."""
+        """Drop and return the stretches that were silent for longest, so that at most *most* remain."""
         if self.held <= most:
             return []
         by_last = sorted(self.stretches(), key=lambda item: (item[1].last, item[0]))
-        # A few more at once: to find them costs a look at all.
+        # Drop some extra, because finding them scans all stretches.
         over = by_last[: len(by_last) - most + most // _SHED]
         for run_id, run in over:
             self._drop(run_id, run)
         return over
 
     def begin(self, time: float) -> float:
-        """When the epoch of *time* begins."""
+        """Return the start of the epoch of *time*."""
         return self.epoch(time) * self._timeout / _EPOCHS
 
     def given_up_at(self, time: float) -> float:
-        """When a run is given up whose last event is at *time*."""
+        """Return when a run whose last event is at *time* is given up."""
         return (self.epoch(time) + _EPOCHS + 1) * self._timeout / _EPOCHS
 
     def long_before(self, floor: float) -> float:
-        """A time that no event which comes after *floor* is before, for all that can be known."""
+        """Return a time that no event after *floor* can affect."""
         return floor - 2 * self._timeout
 
     def _forgotten(self, watermark: float) -> list[tuple[str, Run]]:
@@ -189,7 +188,7 @@ class Runs:
         return over
 
     def _drop(self, run_id: str, run: Run) -> None:
-        """Keep *run* no longer; of one id the earliest stretch goes first."""
+        """Drop *run*; the stretches of one id must be dropped earliest first."""
         if run_id in self._earlier:
             self._earlier[run_id].remove(run)
             if not self._earlier[run_id]:
@@ -198,7 +197,7 @@ class Runs:
             del self.known[run_id]
 
     def _run(self, run_id: str, first: float, last: float) -> Run | None:
-        """The run, seen from *first* to *last* too; None if that lies before a long silence, and was swept already."""
+        """Return the run, extended to *first* and *last*; None if they precede a swept silence."""
         run = self.known.get(run_id)
         if run is None:
             run = self.known[run_id] = Run(self._fields)
@@ -208,7 +207,7 @@ class Runs:
         return run
 
     def _apart(self, run_id: str, run: Run, first: float, last: float) -> Run | None:
-        """The stretch of *run* that holds *first* to *last*, or that this makes."""
+        """Return the stretch of *run* that contains *first* to *last*, merged or created as needed."""
         apart: list[Run] = []
         near: list[Run] = []
         for stretch in (*self._earlier.get(run_id, ()), run):
@@ -228,14 +227,14 @@ class Runs:
         return seen
 
     def _keep(self, run_id: str, run: Run) -> None:
-        """Keep *run*, which comes after all stretches of the same run that are kept."""
+        """Store *run*, which follows all stored stretches of the same id."""
         if run_id in self.known:
             self._earlier.setdefault(run_id, []).append(self.known[run_id])
         self.known[run_id] = run
 
     def _silent(self, since: float, until: float) -> bool:
         if until - since < self._timeout / 2:
-            return False  # nearly always, and at a third of the cost
+            return False  # the usual case, at a third of the cost
         return self.epoch(until) - self.epoch(since) > _EPOCHS
 
 

@@ -1,8 +1,4 @@
-"""
-One run: when it was seen, what its events said of it, whether it started and ended.
-
-Knows nothing of other runs.
-"""
+"""The data of one run: its first and last event, the values of its fields, its start and end."""
 
 from typing import NamedTuple
 
@@ -12,22 +8,23 @@ NEVER = float("inf")
 
 
 class Known(NamedTuple):
-    """The latest value of a run field, with the time of the event that carried it."""
+    """The latest value of a run field, with the time of its event."""
 
     time: float
     value: object
 
 
 _UNKNOWN = Known(-NEVER, None)
-_NOTHING: list[Known] = []  # of all runs that have ended, which are kept for long
+_NOTHING: list[Known] = []  # shared by all ended runs, which are kept for long
 
 
 class Run:
     """
-    What is known of one run since its last long silence; times are event times in seconds since the epoch.
+    Data of one run since its last long silence; times are event times in seconds since the epoch.
 
-    *ending* is the first event that ended it, *settled* says that its totals were observed; *started* is when it first
-    was, *ends* how many ends were seen, and *odd* what it was counted for (see `state.runs.anomalies`).
+    *ending* is the first event that ended it, *settled* is set once its totals were observed. *started* is the time of
+    its first start, *ends* the number of its ends, and *odd* the anomalies it was counted for (see
+    `state.runs.anomalies`).
     """
 
     __slots__ = ("ending", "ends", "fields", "first", "last", "odd", "settled", "started")
@@ -43,12 +40,12 @@ class Run:
         self.fields = [_UNKNOWN] * fields
 
     def extend(self, first: float, last: float) -> None:
-        """It was seen from *first* to *last*, too."""
+        """Extend the run to include *first* to *last*."""
         self.first = min(self.first, first)
         self.last = max(self.last, last)
 
     def add(self, other: "Run") -> None:
-        """Take over what *other*, of the same stretch, says; of one that has ended nothing else matters."""
+        """Add *other*, which is of the same stretch; once the run has ended, its fields are dropped."""
         self.settled |= other.settled
         self.started = min(self.started, other.started)
         self.odd |= other.odd
@@ -60,20 +57,20 @@ class Run:
             self.fields = [later(mine, more) for mine, more in zip(self.fields, other.fields, strict=True)]
 
     def end(self, ending: Ending) -> None:
-        """It ended; of several endings the first counts."""
+        """Add an ending; the first of several counts."""
         self.ends += 1
         self.fields = _NOTHING
         if self.ending is None or order_of(ending) < order_of(self.ending):
             self.ending = ending
 
     def settle(self) -> None:
-        """Its totals were observed; when it ended is all that matters from now on."""
+        """Mark the totals as observed, and drop all of the ending but its time."""
         self.settled = True
         if self.ending is not None:
             self.ending = self.ending._replace(adds=(), own=())
 
     def copy(self) -> "Run":
-        """The same, to be changed."""
+        """Return a copy that can be changed independently."""
         other = Run(0)
         other.first, other.last, other.fields = self.first, self.last, self.fields[:]
         other.ending, other.settled = self.ending, self.settled
@@ -81,11 +78,11 @@ class Run:
         return other
 
     def values(self) -> list[object]:
-        """The value of each run field; None where no event had it."""
+        """Return the value of each run field; None where no event had it."""
         return [known.value for known in self.fields]
 
 
 def later(one: Known, other: Known) -> Known:
-    """The later of two values."""
+    """Return the later of two values."""
     # The text breaks ties between values of any type.
     return max(one, other, key=lambda known: (known.time, str(known.value)))

@@ -1,11 +1,9 @@
 """
-Runs, their amounts and their calls in, what is observed of a run when it is over, and its loops, out.
+Settle runs: return what is observed of a run when it is over, and its loops.
 
-A run that has ended is settled a linger after its end: what it added up until then is observed once. A run without an
-event for the time-out is given up, and counted as abandoned. In the parts of one pass nothing is settled that an event
-still to come could change: it is handed to the merge.
-
-Knows nothing of series.
+A run that has ended is settled a linger after its end, and its totals up to then are observed once. A run without an
+event for the time-out is given up, and counted as abandoned. In the parts of one pass nothing is settled that a later
+event could change; it is left to the merge.
 """
 
 from collections import defaultdict
@@ -33,15 +31,15 @@ from extractor.state.updates import Increment, Observations, Update
 Over = list[tuple[str, Run]]
 _Series = tuple[str, tuple[str, ...]]
 
-_ALWAYS = 1 << 62  # a slot after any
-_CALLS = 16  # take as much memory as a run
+_ALWAYS = 1 << 62  # a slot after all others
+_CALLS = 16  # calls take as much memory as one run
 
 
 class _Found:
     """
-    What is observed in one series: when, how much, and of which run as an exemplar shows it, if it does.
+    The observations of one series: times, values, and the run ids for exemplars.
 
-    *exact* is what the values add up to, but for those that were rounded: these are in it as they were before.
+    *exact* is the exact sum of the values, before any rounding.
     """
 
     __slots__ = ("exact", "shown", "times", "values")
@@ -53,26 +51,26 @@ class _Found:
         self.shown: list[str] = []
 
     def add(self, time: float, value: float, shown: str) -> None:
-        """One observation."""
+        """Add one observation."""
         self.times.append(time)
         self.values.append(value)
         self.shown.append(shown)
         self.exact += as_exact(value)
 
     def all(self) -> Iterator[tuple[float, float, str]]:
-        """One by one."""
+        """Return an iterator over time, value and run id of each observation."""
         return zip(self.times, self.values, self.shown, strict=True)
 
 
 class Accounts:
     """
-    The runs of one pack and what they add up; *runs*, *ledger* and, for each loop to be found, *repeats* are empty.
+    The runs of one pack and their totals; *runs*, *ledger* and the *repeats* of each loop pattern start empty.
 
-    *anomalies* counts runs that are not as they ought to be. *metrics* are all there are, *abandoned* is what a run
-    that is given up counts in, by its run fields. *linger* is how long after its end events still count, in seconds;
-    *slot_of* is the slot of a time, *time_of* when a slot begins. Of more than *most* runs those are forgotten that
-    were silent for longest; `shed` is how many of them had not ended. `present` are the places of the totals that some
-    event has an amount of: that a run had no steps does not say that steps are written at all.
+    *anomalies* counts the anomalies of runs. *metrics* holds all metrics; *abandoned* returns the series in which a run
+    that is given up is counted, by its run fields. *linger* is how long, in seconds, events still count after its end.
+    *slot_of* returns the slot of a time, *time_of* the start of a slot. Beyond *most* runs, those that were silent for
+    longest are dropped; `shed` counts those that had not ended. `present` holds the indexes of totals for which some
+    event had an amount: a run without steps does not show that steps are logged at all.
     """
 
     def __init__(  # noqa: PLR0913  # what it connects
@@ -108,9 +106,9 @@ class Accounts:
         """
         Settle the runs whose linger is over at *moment*, or all that ended at the *end* of input.
 
-        Give up those that are silent at *now*, which is *moment* unless given.
+        Runs that are silent at *now*, by default *moment*, are given up. Returns the updates.
         """
-        # What a run did before a long silence is over first: its calls are none of what came later.
+        # Stretches before a long silence first: their calls must not mix with later ones.
         updates = self._over(self.runs.sweep(moment if now is None else now))
         due = list(self.runs.due(moment, -inf if end else self._linger))
         self.anomalies.note(run for _, run in (*due, *self.runs.seen_again()))
@@ -127,14 +125,14 @@ class Accounts:
         return [*updates, *self._detections(loops), *self._elapsed(moment, end=end)]
 
     def limit(self, moment: float) -> list[Update]:
-        """Settle what is over for good at *moment*: in time, nothing comes between the parts any more."""
+        """Settle what is over for good at *moment*, when no more parts are to be merged."""
         return [*self._over(self.runs.limit()), *self.settle(moment)]
 
     def settle_by(self, edges: Sequence[float], moment: float) -> list[list[Update]]:
         """
-        What is over by each of the ascending *edges* and not by the one before, and at last what is over in the end.
+        Return what is over by each of the ascending *edges* but not by the one before, and finally all the rest.
 
-        A run is over when it ended; without an end, when it was given up. For once, when all events are known.
+        A run is over when it ended; without an end, when it was given up. Call it once, when all events are known.
         """
         earlier = [(self._over_at(run), name, run) for name, run in self.runs.limit()]
         settled, begin = [], -inf
@@ -146,22 +144,22 @@ class Accounts:
         return [*settled, [*self._over(last), *self.settle(moment, end=True)]]
 
     def forget(self, floor: float) -> list[Update]:
-        """Settle what no event that comes after *floor* can change."""
+        """Settle what no event after *floor* can change."""
         return [*self._over(self.runs.settle(floor)), *self._elapsed(self.runs.long_before(floor))]
 
     def drop(self, run: str) -> None:
-        """Forget a run: nothing is observed of it."""
+        """Drop a run; nothing is observed of it."""
         self.runs.known.pop(run, None)
-        with suppress(Exception):  # it is dropped because something about it cannot be handled
+        with suppress(Exception):  # a dropped run has caused an error, and may cause another
             self.ledger.settle([Account(run, -_ALWAYS, _ALWAYS, _ALWAYS)])
 
     def forget_calls(self) -> None:
-        """Forget all calls and intervals that are not decided."""
+        """Drop all undecided calls and intervals."""
         for each in self._looked_for:
             each.clear()
 
     def merge(self, other: "Accounts") -> None:
-        """Take into account what *other* knows."""
+        """Add the content of *other*."""
         self.runs.merge(other.runs)
         self.ledger.merge(other.ledger)
         for (_, repeats), (_, more) in zip(self.repeats, other.repeats, strict=True):
@@ -174,36 +172,36 @@ class Accounts:
 
     @property
     def unended(self) -> int:
-        """How many starts were forgotten because their end did not come."""
+        """Number of starts that were dropped because their end did not come."""
         return sum(intervals.unended for _, intervals in self.intervals)
 
     @property
     def held(self) -> int:
-        """How much is kept, in runs."""
+        """Amount of stored data, as a number of runs."""
         return self.runs.held + sum(map(len, self._looked_for)) // _CALLS
 
     def dump(self) -> list[Any]:
-        """Everything known, as plain values."""
+        """Return the whole content as plain values."""
         found = dict(self.anomalies.runs)
         looked_for = [each.dump() for each in self._looked_for]
         return [self.runs.dump(), self.ledger.dump(), self.shed, looked_for, found, sorted(self.present)]
 
     def load(self, dumped: list[Any], slots: float) -> None:
-        """Take over what `dump` gave, with the same run fields and totals; a slot was as long as *slots* are now."""
+        """Restore what `dump` returned, with the same fields and totals; a slot of it spans *slots* current ones."""
         self.runs.load(dumped[0])
         self.ledger.load(dumped[1], slots)
         self.shed = dumped[2]
         for each, kept in zip(self._looked_for, dumped[3], strict=True):
             each.load(kept)
         self.anomalies.runs.update(dumped[4])
-        self.present = set(dumped[5] if dumped[5:] else range(self.ledger.totals))  # not kept once
+        self.present = set(dumped[5] if dumped[5:] else range(self.ledger.totals))  # older checkpoints lack it
 
     @property
     def _looked_for(self) -> list[Repeats | Intervals]:
         return [*(repeats for _, repeats in self.repeats), *(intervals for _, intervals in self.intervals)]
 
     def _over(self, over: Over, *, abandoned: bool = True) -> list[Update]:
-        """What is observed of runs that are forgotten, some of which were *abandoned*."""
+        """Return what is observed of runs that are dropped; count those without an end if *abandoned*."""
         self.anomalies.note(run for _, run in over)
         updates: list[Update] = []
         for runs in _rounds(over):
@@ -215,7 +213,7 @@ class Accounts:
     def _given_up(self, over: Over, *, abandoned: bool) -> list[Update]:
         accounts = [self._account(name, run, None) for name, run in over]
         self.ledger.settle(accounts)
-        # Nothing is observed of what they added up, but loops were loops.
+        # Their totals are not observed, but their loops are.
         updates = self._loops(
             [
                 account if run.settled else account._replace(until=account.last)
@@ -233,7 +231,7 @@ class Accounts:
         return updates
 
     def _closed(self, over: Over) -> list[Update]:
-        """What is observed of runs that have ended."""
+        """Return what is observed of runs that have ended."""
         found: dict[_Series, _Found] = defaultdict(_Found)
         loops: list[Update] = []
         for runs in _rounds(over):
@@ -249,7 +247,7 @@ class Accounts:
                         said = endings[place].own[at]
                         value = settled.totals[place][total] if said is None else said
                         if said is None and isnan(value):
-                            continue  # what is unknown is not observed
+                            continue  # unknown totals are not observed
                         into.times.append(endings[place].time)
                         into.shown.append(shown[place])
                         into.values.append(value)
@@ -263,7 +261,7 @@ class Accounts:
         return [*updates, *loops]
 
     def _loops(self, accounts: Sequence[Account]) -> list[Update]:
-        """The loops in runs that are over."""
+        """Return the loops in runs that are over."""
         return self._detections((pattern, repeats.settle(accounts)) for pattern, repeats in self.repeats)
 
     def _detections(self, found: Iterable[tuple[Pattern, Iterable[Loop]]]) -> list[Update]:
@@ -318,7 +316,7 @@ class Accounts:
 
 
 def _rounds(over: Over) -> Iterator[Over]:
-    """*over* so that no run comes twice in one round: it may have been given up and seen again."""
+    """Split *over* into rounds with distinct runs: a run may have been given up and seen again."""
     while over:
         names: set[str] = set()
         again: Over = []
@@ -331,10 +329,10 @@ def _rounds(over: Over) -> Iterator[Over]:
 
 
 def _alike(endings: Sequence[Ending]) -> Iterable[list[int]]:
-    """The places of *endings* that add to the same series, together."""
+    """Return the indexes of *endings*, grouped by the series they add to."""
     places: dict[int, list[int]] = defaultdict(list)
     for place, ending in enumerate(endings):
-        places[id(ending.adds)].append(place)  # the same value mostly is the same object, which is found at once
+        places[id(ending.adds)].append(place)  # equal values usually are the same object, and its id is a cheap key
     return places.values()
 
 

@@ -1,10 +1,8 @@
 """
-Amounts of runs in, what a run added up out: kept from the run's first event until it ends, in whatever file that is.
+Add up amounts by run, from its first event until it ends, across files.
 
-An amount is a number with its run, the total it belongs to, and the slot of its time. Amounts are kept one by one, so
-that a sum is exact, and so that what comes after the end of a run can be left out of it even if the end is read last.
-
-Knows nothing of event types or metrics.
+An amount is a number with its run, its total, and the slot of its time. Amounts are stored individually: sums stay
+exact, and amounts after the end of a run can be left out even if the end is read last.
 """
 
 from collections.abc import Sequence
@@ -18,11 +16,11 @@ from extractor.state.exact_sum import Exact, Floats, exact_sums, rounded_sums
 
 Integers = NDArray[np.int64]
 
-_CHUNKS = 64  # kept apart; past that, joining them costs less than going through them
+_CHUNKS = 64  # beyond it, joining chunks is cheaper than iterating over them
 
 
 class Amounts(NamedTuple):
-    """Numbers, each with its run (a place in some list), the place of its total, and its slot; infinite if unknown."""
+    """Numbers (float64, infinite if unknown), each with index of its run, index of its total, and slot (int64)."""
 
     runs: Integers
     totals: Integers
@@ -31,7 +29,7 @@ class Amounts(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What of *run* is settled: the amounts of slots *first* to *last*; those up to slot *until* count."""
+    """The amounts of *run* to settle: slots *first* to *last*, of which those up to slot *until* count."""
 
     run: str
     first: int
@@ -41,10 +39,10 @@ class Account(NamedTuple):
 
 class Settled(NamedTuple):
     """
-    What was settled: the totals of each account, each rounded once, and what they are made of.
+    The totals of each account, each rounded once, and the amounts that make them up.
 
-    A total is NaN if one of its amounts is unknown. *groups* has beside each of *values* the place of its account times
-    the number of totals, plus that of its total.
+    A total is NaN if one of its amounts is unknown. *groups* holds, for each of *values*, the index of its account
+    times the number of totals, plus the index of its total.
     """
 
     totals: list[list[float]]
@@ -52,7 +50,7 @@ class Settled(NamedTuple):
     groups: Integers
 
     def exact(self, accounts: Sequence[int], total: int) -> Exact:
-        """What the *total* of *accounts*, given by their places, adds up to, without rounding."""
+        """Return the exact sum of *total* over *accounts*, both given as indexes."""
         if not accounts or not len(self.values):
             return 0
         width = len(self.totals[0])
@@ -63,13 +61,13 @@ class Settled(NamedTuple):
 
 
 def nothing() -> Amounts:
-    """No amounts."""
+    """Return no amounts."""
     none = np.zeros(0, dtype=np.int64)
     return Amounts(none, none, none, np.zeros(0))
 
 
 class Ledger:
-    """The amounts of the runs of one pack, which have so many *totals*."""
+    """The amounts of the runs of one pack, which has *totals* totals."""
 
     def __init__(self, totals: int) -> None:
         self.totals = totals
@@ -81,7 +79,7 @@ class Ledger:
         return sum(len(chunk.values) for chunk in self._chunks)
 
     def add(self, runs: Sequence[str | None], amounts: Amounts) -> None:
-        """Take *amounts* down, whose runs are places in *runs*; what has no run is left out."""
+        """Add *amounts*, whose runs are indexes into *runs*; amounts without a run are skipped."""
         if not len(amounts.values):
             return
         named = np.array([name is not None for name in runs])[amounts.runs]
@@ -92,11 +90,11 @@ class Ledger:
             self._join()
 
     def merge(self, other: "Ledger") -> None:
-        """Take down what *other* holds."""
+        """Add the amounts of *other*."""
         self.add(*other.rows())
 
     def settle(self, accounts: Sequence[Account]) -> "Settled":
-        """The totals of each of *accounts*, no two of which are of one run; their amounts are no longer kept."""
+        """Remove the amounts of *accounts*, whose runs must be distinct, and return their totals."""
         size = len(accounts) * self.totals
         if not self._chunks or not size:
             return Settled([[0.0] * self.totals for _ in accounts], np.zeros(0), np.zeros(0, dtype=np.int64))
@@ -120,15 +118,15 @@ class Ledger:
         return Settled([sums[begin : begin + self.totals] for begin in range(0, size, self.totals)], values, groups)
 
     def rows(self) -> tuple[list[str], Amounts]:
-        """Everything that is kept, and the runs that it has."""
+        """Return all stored amounts, and the names of their runs."""
         return self._names, self._join()
 
     def dump(self) -> list[Any]:
-        """Everything that is kept, as plain values."""
+        """Return the whole content as plain values."""
         return [list(self._names), *(column.tobytes() for column in self._join())]
 
     def load(self, dumped: list[Any], slots: float) -> None:
-        """Take over what `dump` gave, with the same totals; a slot was as long as so many *slots* are now."""
+        """Restore what `dump` returned with the same totals; one slot of it spans *slots* current slots."""
         names, *columns = dumped
         kinds = (np.int64, np.int64, np.int64, np.float64)
         arrays: Any = (np.frombuffer(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True))
