@@ -12,7 +12,7 @@ SOURCES := extractor samples bench tests
 UNIT    := env -i $(BIN)/extractor systemd --program /opt/extractor/bin/extractor /var/log/agents
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint type docs docs-check check coverage soak soak-replay test-oldest bench bench-speed bench-peers bench-live clean
+.PHONY: help run test quick format lint type docs docs-check check coverage soak soak-replay test-oldest bench bench-speed bench-peers bench-live clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,11 @@ endif
 
 test: check  ## make the environment and run every check and every test
 	@$(BIN)/pytest --numprocesses auto --dist worksteal
+
+quick: $(STAMP)  ## the linter, the types and the quick half of the tests: a verdict within a minute
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m "not slow"
 
 check: lint type docs-check  ## every check that is not a test
 

@@ -11,6 +11,28 @@ import pytest
 from hypothesis import settings
 
 NOBODY = 65534
+SLOW = tuple(
+    f"test_{name}"
+    for name in (
+        *("backfill", "bench", "clock", "containment", "emit", "fuzz", "grafana", "hostile", "intake", "interleaving"),
+        *("kill", "limits", "logrotate", "mutants", "notify", "open_files", "oracle", "outputs_whole", "own_log"),
+        *(
+            "own_pack",
+            "packs",
+            "page",
+            "prometheus",
+            "rejects",
+            "reload",
+            "repeats",
+            "replay",
+            "requeue",
+            "rules",
+            "run",
+        ),
+        *("served_texts", "service", "soak", "state", "systemd", "tls", "tricks", "web", "windows"),
+    )
+)
+"""How the modules begin that `make quick` leaves out: they start programs, or draw many examples."""
 IN_CI = bool(os.environ.get("CI"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -108,6 +130,13 @@ def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"Nothing may be skipped in CI. {reason}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make quick` leaves out."""
+    for item in items:
+        if item.path.stem.startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)
