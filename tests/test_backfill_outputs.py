@@ -79,11 +79,7 @@ def test_strict(backfill: Callable[..., Result]) -> None:
         (["--backfill", "x", "--backfill-label", "job"], 2, "'job' is not a label; write job=extractor"),
         (["--backfill", "x", "--backfill-label", "__name__=x"], 2, "is not a label"),
         (["--backfill", "x", "--backfill-label", "job=\udcff"], 2, "'\\udcff' is not UTF-8"),
-        (
-            ["--backfill", "x", "--backfill-label", "job=a\0b"],
-            2,
-            "'a\\x00b' contains NUL, which Prometheus cannot read",
-        ),
+        (["--backfill", "x", "--backfill-label", "job=a\0b"], 2, "'a\\x00b' contains NUL, which Prometheus cannot"),
         (["--backfill", "x", "--backfill-label", "agent=x"], 1, "agent is a label of the metrics themselves"),
         (["--backfill", "no/such/folder/x"], 1, "cannot write no/such/folder/x: No such file or directory"),
         (["--backfill", "."], 1, ". is a folder (give the name of a file, or - for standard output)"),

@@ -241,7 +241,7 @@ def test_a_page_that_cannot_be_made(victim: Faulty):
         ["curl", "-s", "-w", "%{http_code}", victim.url + "/"], capture_output=True, text=True, check=True
     )
 
-    assert answer.stdout.startswith("The page cannot be made")
+    assert answer.stdout.startswith("Internal error while rendering the page")
     assert answer.stdout.endswith("500")
     add_late(victim)
     eventually(lambda: victim.value(CALLS.format("late")), 1)

@@ -140,7 +140,7 @@ def test_numbers_are_those_of_the_metrics(log: Log, site: Site, page: Page) -> N
     calls = samples['agent_tool_call_duration_quantile_seconds_count{release="r1",tool="search"}']
     assert f"{calls:.0f}" == rows(page, "latency")["search"][0]
     assert "broken" in seen["Success rate"]["said"]
-    assert "Needs a look" in page.text(".verdict")
+    assert "Needs attention" in page.text(".verdict")
 
 
 def test_updates_by_itself(log: Log, site: Site, page: Page) -> None:
@@ -358,5 +358,5 @@ def test_no_page(log: Log, free_ports: Callable[[int], list[int]]) -> None:
     finally:
         site.stop()
 
-    assert (404, b"There is no page here; see /metrics\n") == (answer.value.code, answer.value.read())
+    assert (404, b"Not found; see /metrics\n") == (answer.value.code, answer.value.read())
     answer.value.close()

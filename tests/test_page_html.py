@@ -56,7 +56,7 @@ def test_verdict_is_the_worst_that_is_known() -> None:
     well = KNOWN._replace(vitals=())
     verdicts = {
         "Catching up": KNOWN._replace(not_ready="Reading."),
-        "Needs a look: 1 trouble": KNOWN,
+        "Needs attention: 1 problem": KNOWN,
         "No events yet": well._replace(status=STATUS._replace(until=float("-inf"))),
         "All is well": well,
     }

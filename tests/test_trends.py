@@ -215,7 +215,7 @@ def troubles(stats: Stats, moment: Moment = MOMENT) -> dict[str, Vital]:
     [
         (Stats(saved_at=2e9 - 500), "Checkpoint"),
         (Stats(saved_at=2e9, failed_saves=1), "Checkpoint failures"),
-        (Stats(lost_rejects=2), "Rejected lines that are not kept"),
+        (Stats(lost_rejects=2), "Rejected lines not kept"),
         (Stats(gaps=1), "Sequence gaps"),
         (Stats(unpriced=Counter({"m": 3})), "Calls without a price"),
         (Stats(lost_bytes=Counter({"truncated": 3})), "Bytes lost"),

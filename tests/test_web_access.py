@@ -206,7 +206,7 @@ def test_tls_is_switched_on_without_a_restart(start: Start):
     guarded.configure(CLIENTS)
 
     assert 401 == guarded.status(secure=True, certificate="client")
-    assert "all users would be taken away (restart extractor if that is meant)" in guarded.said()
+    assert "a reload cannot remove all users (restart extractor to apply this)" in guarded.said()
 
 
 def test_who_is_connected_needs_what_is_needed_now(start: Start):
@@ -240,13 +240,13 @@ def test_a_broken_configuration_changes_nothing(broken: str | None, start: Start
     seen = [guarded.status(), guarded.status(headers=SCRAPER), guarded.status(headers=NOBODY)]
 
     assert [401, 200, 401] == seen
-    assert 1 == guarded.said().count("what was in force before stays so")
+    assert 1 == guarded.said().count("the previous configuration stays in force")
     assert "extractor_web_config_failures_total 1.0\n" in guarded.ask(headers=SCRAPER)[2]
 
     guarded.configure(USERS.replace("scraper", "other"))
 
     assert 401 == guarded.status(headers=SCRAPER)
-    assert 1 == guarded.said().count("stays so")
+    assert 1 == guarded.said().count("stays in force")
 
 
 def test_a_wrong_configuration_at_the_start(tmp_path: Path):
@@ -257,7 +257,7 @@ def test_a_wrong_configuration_at_the_start(tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
 
     assert (1, "") == (done.returncode, done.stdout)
-    assert f"{file}:1: basic_auth_user: there is no such key (did you mean basic_auth_users?)\n" in done.stderr
+    assert f"{file}:1: basic_auth_user: is not a known key (did you mean basic_auth_users?)\n" in done.stderr
 
 
 @pytest.mark.parametrize("package", ["yaml", "bcrypt"])
@@ -307,13 +307,13 @@ def test_nothing_in_place_of_the_file_stops_it(wrong: str, start: Start):
     else:
         guarded.configure(USERS.replace("$2b$04", "$2b$31").replace("scraper", "other"))
         said = (
-            r":1: basic_auth_users.other: is a hash of cost 31: to check one password would take longer than a second"
+            r":1: basic_auth_users.other: is a hash of cost 31: checking one password would take longer than a second"
         )
     other = {"Authorization": "Basic " + base64.b64encode(b"other:guess").decode()}
 
     assert (401, 401, 200) == (guarded.status(), guarded.status(headers=other), guarded.status(headers=SCRAPER))
     assert f"{said} (" in guarded.said()
-    assert "; what was in force before stays so" in guarded.said()
+    assert "; the previous configuration stays in force" in guarded.said()
     assert "extractor_web_config_failures_total 1.0" in guarded.ask(headers=SCRAPER)[2]
 
 

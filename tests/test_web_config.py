@@ -225,7 +225,7 @@ def test_a_broken_change_is_told_once(folder: Path, tmp_path: Path, told: Told, 
 
     assert [context] * 3 == broken
     assert 1 == told.counted == len(told.said)
-    assert re.search(r"key_file: .*server\.key cannot be read.*stays so", told.said[0])
+    assert re.search(r"key_file: .*server\.key cannot be read.*stays in force", told.said[0])
 
     (tmp_path / "kept.key").rename(tmp_path / "server.key")
 
@@ -253,9 +253,9 @@ def test_a_file_that_comes_late_is_found(folder: Path, tmp_path: Path, told: Tol
 @pytest.mark.parametrize(
     ("before", "after", "lost"),
     [
-        ("tls", "nothing_at_all", "tls_server_config: TLS"),
-        ("everything", "tls", "basic_auth_users: all users"),
-        ("users", "nothing_at_all", "basic_auth_users: all users"),
+        ("tls", "nothing_at_all", "tls_server_config: a reload cannot remove TLS"),
+        ("everything", "tls", "basic_auth_users: a reload cannot remove all users"),
+        ("users", "nothing_at_all", "basic_auth_users: a reload cannot remove all users"),
         ("clients_if_given", "tls", ""),
         ("nothing_at_all", "everything", ""),
     ],

@@ -1,10 +1,7 @@
 """
-Requests in, the four pages out: `/metrics`, `/-/healthy`, `/-/ready` and `/`.
+HTTP requests in, responses out, for `/metrics`, `/-/healthy`, `/-/ready` and `/`.
 
-It is handed what to show and who may look, and runs in a thread of its own; a slow client waits for nobody but itself.
-What comes after the headers of a request is not read.
-
-Knows nothing of how the state is kept.
+The server runs in its own thread, and a slow client does not delay others. Request bodies are not read.
 """
 
 import asyncio
@@ -43,21 +40,21 @@ _EXTRA = {
     503: [(b"retry-after", b"1")],
 }
 _CLOSE = (b"connection", b"close")
-_NO_PAGE = "The page cannot be made: an internal error, which is in the log. Reading and /metrics go on.\n"
+_NO_PAGE = "Internal error while rendering the page; see the log. Reading and /metrics are not affected.\n"
 _MISDIRECTED = """\
-On a loopback address only requests for an IP address or for localhost are answered.
-To allow another name, start extractor with --web.external-url=http://NAME/ and see docs/web.md.
+On a loopback address, only requests for an IP address or localhost are answered.
+To allow another name, start extractor with --web.external-url=http://NAME/; see docs/web.md.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
     """
-    What is served: the scrape, whether it is ready (else why not), and the page for people.
+    What is served: the scrape, the reason why it is not ready (empty if it is), and the status page.
 
-    Until it is ready there is no scrape: its counters could be lower than in the scrape before. The page is served with
-    a Content-Security-Policy of its own, and is None if making it failed; without a page, `/` says where the metrics
-    are.
+    There is no scrape before readiness, because its counters could be lower than in an earlier scrape. *page* returns
+    None if rendering failed, and is served with the Content-Security-Policy *policy*; without a page, `/` refers to
+    `/metrics`.
     """
 
     metrics: App
@@ -76,7 +73,7 @@ def listen(address: str) -> socket.socket:
         family, kind, protocol, _, where = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except (OSError, OverflowError) as error:
-        raise ServerError(f"cannot listen on {address}: {error}", "is the host's name right?") from error
+        raise ServerError(f"cannot listen on {address}: {error}", "check the host name") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)
@@ -220,10 +217,10 @@ def _guarded(app: App, access: "Access", count: Callable[[str], None]) -> App:
                 await app(scope, receive, send_with_headers)
             case "busy":
                 count("busy")
-                await _answer(send_with_headers, scope, 503, "Too many wrong passwords; try again.\n")
+                await _answer(send_with_headers, scope, 503, "Too many failed logins; try again.\n")
             case _:
                 count("unauthorized")
-                await _answer(send_with_headers, scope, 401, "Name and password, please.\n")
+                await _answer(send_with_headers, scope, 401, "Authentication required.\n")
 
     return guarded
 
@@ -233,10 +230,10 @@ def _routes(pages: Pages) -> App:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, scope, 405, "Only GET and HEAD.\n")
+            await _answer(send, scope, 405, "Method not allowed; use GET or HEAD.\n")
             return
         if _has_body(scope):
-            await _answer(send, scope, 413, "A request has no body here.\n")
+            await _answer(send, scope, 413, "Request bodies are not accepted.\n")
             return
         match scope["path"]:
             case "/metrics" if reason := pages.not_ready():
@@ -251,9 +248,9 @@ def _routes(pages: Pages) -> App:
             case "/" if pages.page is not None:
                 await _answer_page(send, scope, await shared.get("/", pages.page), pages.policy)
             case "/":
-                await _answer(send, scope, 404, "There is no page here; see /metrics\n")
+                await _answer(send, scope, 404, "Not found; see /metrics\n")
             case _:
-                await _answer(send, scope, 404, f"Not here; see {'/' if pages.page else '/metrics'}\n")
+                await _answer(send, scope, 404, f"Not found; see {'/' if pages.page else '/metrics'}\n")
 
     return app
 

@@ -1,11 +1,9 @@
 """
-A web configuration file in, the answers to two questions out: how is TLS spoken now, and may this request be answered?
+A web configuration file in, the current TLS context and the verdict on each request out.
 
-The file and the certificates are looked at with every connection and request, and read again when they have changed.
-What has changed and is wrong is told once and counted, and what was in force stays so. A change that takes away all
-protection of a kind needs a restart: a file that is being written ends too early for a moment.
-
-Knows nothing of HTTP but the one header.
+The file and the certificates are checked on every connection and request, and read again after a change. An invalid
+change is reported once and counted, and the previous configuration stays in force. A change that removes all protection
+of a kind needs a restart, because a file that is being written may be incomplete.
 """
 
 import ssl
@@ -27,7 +25,7 @@ class _Settings:
 
 
 class Access:
-    """Who may look, as *file* says; *say* is told of trouble with a changed file, once, and *count* called."""
+    """Access control by *file*; an invalid change is reported to *say* once, and *count* is called."""
 
     def __init__(self, file: Path, say: Callable[[str], None], count: Callable[[], None]) -> None:
         self._file = file
@@ -40,27 +38,27 @@ class Access:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What every answer has to carry."""
+        """The headers of every response."""
         return self._settings.config.headers
 
     def context(self) -> ssl.SSLContext | None:
-        """How TLS is spoken with who connects now, if it is."""
+        """The TLS context for new connections; None without TLS."""
         self.refresh()
         return self._settings.context
 
     def admits(self, spoken: ssl.SSLObject) -> bool:
-        """Whether who has made this TLS connection has a name that is allowed."""
+        """Whether the client certificate of this TLS connection has an allowed name."""
         told = self._settings.config.tls
         return told is None or tls.admits(told, spoken)
 
     async def judge(self, authorization: bytes, host: str) -> Verdict:
-        """Whether who sends this header from *host* may look."""
+        """Whether a request from *host* with this `Authorization` header is admitted."""
         self.refresh()
         passwords = self._settings.passwords
         return Verdict.ADMITTED if passwords is None else await passwords.judge(authorization, host)
 
     def refresh(self) -> str:
-        """Take over what has changed in the files; why not, if it is wrong."""
+        """Apply changes of the files; return the error if they are invalid."""
         if self._look() == self._seen:
             return self._problem
         old, self._problem = self._settings, ""
@@ -71,7 +69,7 @@ class Access:
         except Exception as error:  # noqa: BLE001  # whatever stands in a file must not end what runs
             self._count()
             self._problem = str(error) if isinstance(error, WebConfigError) else f"{self._file}: {error!r}"
-            self._say(f"{self._problem}; what was in force before stays so")
+            self._say(f"{self._problem}; the previous configuration stays in force")
         return self._problem
 
     def _load(self) -> WebConfig:
@@ -112,7 +110,7 @@ def _check_not_weaker(file: str, new: WebConfig, old: WebConfig) -> None:
         (
             old.tls and new.tls and old.tls.client_required and not new.tls.client_required,
             "tls_server_config.client_auth_type",
-            "the need for client certificates",
+            "the requirement for client certificates",
         ),
         (
             old.tls and new.tls and old.tls.client_allowed_sans and not new.tls.client_allowed_sans,
@@ -121,4 +119,4 @@ def _check_not_weaker(file: str, new: WebConfig, old: WebConfig) -> None:
         ),
     ):
         if lost:
-            raise WebConfigError(file, key, f"{what} would be taken away", "restart extractor if that is meant")
+            raise WebConfigError(file, key, f"a reload cannot remove {what}", "restart extractor to apply this")

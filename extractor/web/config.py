@@ -1,11 +1,8 @@
 """
-A web configuration file in, who may look and how out.
+A web configuration file in, the settings for TLS, headers and users out.
 
-The format is that of Prometheus' exporter-toolkit. What is written there is done as written or refused with its place
-and what to write instead: a server that is a little more open than its file says is worse than none. docs/web.md holds
-the table of keys.
-
-Knows nothing of sockets, and opens no file but the one it is given.
+The format is that of Prometheus' exporter-toolkit. A setting is either applied exactly as written or rejected with its
+place and a hint, so that the server is never more open than its file. docs/web.md has the table of keys.
 """
 
 import re
@@ -53,13 +50,13 @@ _UNVERIFIED = ("RequireAnyClientCert", "RequireClientCert")
 _HASH = re.compile(r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
 _COST = 13  # one more doubles the time: of 13, 0.4 s were measured; of 31 it would be days
 _MAKE_HASH = """write the hash that this prints: htpasswd -nBC 10 "" | tr -d ':\\n'"""
-_INLINE = "keep it in a file of its own and name that with {}_file"
+_INLINE = "store it in a file and set {}_file"
 # Keys of the format that are refused, and what to write instead.
 _REFUSED = {
     "tls_server_config.cert": _INLINE.format("cert"),
     "tls_server_config.key": _INLINE.format("key"),
     "tls_server_config.client_ca": _INLINE.format("client_ca"),
-    "rate_limit": "leave it out: however many ask, only one answer is made at a time",
+    "rate_limit": "remove it: responses are rendered one at a time",
 }
 
 
@@ -108,7 +105,7 @@ def load(path: Path) -> WebConfig:
     place = _Place(str(path), "", node)
     if place.is_null:
         # A file that is just being written is empty for a moment, and must not open the door.
-        raise place.error("is empty", "write {} if everybody may look, without TLS")
+        raise place.error("is empty", "write {} to allow access without TLS and authentication")
     keys = place.keys("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
     return WebConfig(
         _tls(keys["tls_server_config"], path.parent) if "tls_server_config" in keys else None,
@@ -135,21 +132,21 @@ class _Place:
     def check(self, text: str) -> None:
         """Raise if *text* has what is no character: YAML can say half of one."""
         if any("\ud800" <= char <= "\udfff" for char in text):
-            raise self.error("has half of a surrogate pair", "write whole characters")
+            raise self.error("contains an unpaired surrogate", "write valid Unicode")
 
     def items(self) -> Iterator[tuple[str, "_Place"]]:
         """Each key of a mapping, and the place of its value."""
         if self.is_null:
             return
         if not isinstance(self._node, yaml.MappingNode):
-            raise self.error("is no mapping", "write keys and values, such as tls_server_config: {cert_file: …}")
+            raise self.error("is not a mapping", "write keys and values, such as tls_server_config: {cert_file: …}")
         seen = set()
         for name, value in self._node.value:
             key = name.value if isinstance(name, yaml.ScalarNode) else "?"
             place = _Place(self.file, f"{self.key}.{key}".lstrip("."), value, name.start_mark.line + 1)
             place.check(key)
             if key in seen:
-                raise place.error("stands there twice", "remove one of the two")
+                raise place.error("is given twice", "remove one of the two")
             seen.add(key)
             yield key, place
 
@@ -158,24 +155,24 @@ class _Place:
         found = dict(self.items())
         for key, place in found.items():
             if hint := _REFUSED.get(place.key):
-                raise place.error("cannot be honoured", hint)
+                raise place.error("is not supported", hint)
             if key not in known:
                 close = get_close_matches(key, known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(known)}"
-                raise place.error("there is no such key", hint)
+                hint = f"did you mean {close[0]}?" if close else f"the known keys are {', '.join(known)}"
+                raise place.error("is not a known key", hint)
         return {key: place for key, place in found.items() if not place.is_null}
 
     def text(self) -> str:
         """A string."""
         if not isinstance(self._node, yaml.ScalarNode) or not self._node.value:
-            raise self.error("is no text", "write one string")
+            raise self.error("is not a string", "write one string")
         self.check(self._node.value)
         return str(self._node.value)
 
     def flag(self) -> bool:
         """True or false."""
         if not isinstance(self._node, yaml.ScalarNode) or self._node.tag != "tag:yaml.org,2002:bool":
-            raise self.error("is neither true nor false", "write true or false")
+            raise self.error("is not a boolean", "write true or false")
         return self._node.value.lower() in ("yes", "true", "on")
 
     def one_of(self, words: tuple[str, ...], hint: str = "") -> str:
@@ -188,7 +185,7 @@ class _Place:
     def list(self) -> list["_Place"]:
         """The places of a list's items, of which there is at least one."""
         if not isinstance(self._node, yaml.SequenceNode) or not self._node.value:
-            raise self.error("is no list of strings", "write [one, two], or leave the key out")
+            raise self.error("is not a list of strings", "write [one, two], or leave the key out")
         return [
             _Place(self.file, f"{self.key}[{number}]", node, node.start_mark.line + 1)
             for number, node in enumerate(self._node.value)
@@ -205,7 +202,7 @@ def _tls(place: _Place, folder: Path) -> Tls | None:
     for name in ("cert_file", "key_file"):
         if name not in keys:
             raise place.error(f"has no {name}", "TLS needs cert_file and key_file, both PEM")
-    older = "write TLS12 or TLS13: what is older is broken, and is not spoken"
+    older = "write TLS12 or TLS13: older versions are insecure and not supported"
     lowest, highest = (
         keys[name].one_of(VERSIONS, older) if name in keys else default
         for name, default in (("min_version", "TLS12"), ("max_version", "TLS13"))
@@ -217,7 +214,7 @@ def _tls(place: _Place, folder: Path) -> Tls | None:
         each = [one.one_of(tuple(CIPHERS), _cipher_hint(one.text())) for one in keys["cipher_suites"].list()]
         ciphers = tuple(CIPHERS[name] for name in each if CIPHERS[name])
         if not ciphers and highest == "TLS12":
-            raise keys["cipher_suites"].error("names suites of TLS 1.3 only", "add one of TLS 1.2")
+            raise keys["cipher_suites"].error("lists only TLS 1.3 suites", "add a TLS 1.2 suite")
         lowest = lowest if ciphers else "TLS13"
     authority, required, sans = _clients(keys, folder)
     return Tls(
@@ -242,20 +239,22 @@ def _clients(keys: Mapping[str, _Place], folder: Path) -> tuple[Path | None, boo
         place = keys["client_auth_type"]
         kind = place.text()
         if kind in _UNVERIFIED:
-            raise place.error(f"cannot be {kind}: anybody can make a certificate", f"write {_VERIFIED}")
+            raise place.error(f"cannot be {kind}, which accepts any certificate", f"write {_VERIFIED}")
         place.one_of((*_NO_CERTIFICATE, _IF_GIVEN, _VERIFIED))
         if kind in (_IF_GIVEN, _VERIFIED) and "client_ca_file" not in keys:
-            raise place.error(f"is {kind}, but there is no client_ca_file", "name the CA that signs your clients")
+            raise place.error(
+                f"is {kind}, but there is no client_ca_file", "set it to the CA that signs your clients' certificates"
+            )
     authority = folder / keys["client_ca_file"].text() if "client_ca_file" in keys else None
     if authority and kind in _NO_CERTIFICATE:
         raise keys["client_ca_file"].error(
-            "is there, but no client is asked for a certificate", f"write client_auth_type: {_VERIFIED}"
+            "is set, but clients are not asked for a certificate", f"write client_auth_type: {_VERIFIED}"
         )
     sans: frozenset[str] = frozenset()
     if "client_allowed_sans" in keys:
         if kind != _VERIFIED:
             raise keys["client_allowed_sans"].error(
-                "needs certificates to look into", f"write client_auth_type: {_VERIFIED}"
+                "requires client certificates", f"write client_auth_type: {_VERIFIED}"
             )
         sans = frozenset(one.text() for one in keys["client_allowed_sans"].list())
     return authority, kind == _VERIFIED, sans
@@ -264,7 +263,7 @@ def _clients(keys: Mapping[str, _Place], folder: Path) -> tuple[Path | None, boo
 def _curve(place: _Place) -> str:
     names = [one.one_of(tuple(CURVES)) for one in place.list()]
     if len(names) > 1:
-        raise place.error("names several curves, and Python's TLS takes one", "write one, or leave the key out for all")
+        raise place.error("lists several curves, but Python's ssl supports one", "keep one, or remove the key for all")
     return CURVES[names[0]]
 
 
@@ -281,19 +280,19 @@ def _headers(place: _Place) -> Iterator[tuple[str, str]]:
         for name, value in keys["headers"].keys(*_HEADERS).items():
             text = value.one_of(_HEADERS[name]) if _HEADERS[name] else value.text()
             if not text.isascii() or not text.isprintable():
-                raise value.error("has characters that no header can have", "write it in one line of ASCII")
+                raise value.error("contains characters not allowed in a header", "use one line of printable ASCII")
             yield name, text
 
 
 def _users(place: _Place) -> Iterator[tuple[str, str]]:
     for name, value in place.items():
         if ":" in name or not name:
-            raise value.error("no client can send this name", "write one without a colon")
+            raise value.error("is not a valid user name", "use a name without a colon")
         # The value is not shown: it may be the password itself.
         found = None if value.is_null else _HASH.fullmatch(value.text())
         if found is None:
-            raise value.error("is no bcrypt hash", _MAKE_HASH)
+            raise value.error("is not a bcrypt hash", _MAKE_HASH)
         if int(found["cost"]) > _COST:
-            message = f"is a hash of cost {int(found['cost'])}: to check one password would take longer than a second"
+            message = f"is a hash of cost {int(found['cost'])}: checking one password would take longer than a second"
             raise value.error(message, f"use a cost of at most {_COST}; {_MAKE_HASH}")
         yield name, value.text()

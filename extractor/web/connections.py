@@ -1,12 +1,10 @@
 """
-TCP connections in, requests for uvicorn out, from clients that keep to the deadlines.
+TCP connections in, requests for uvicorn out, from clients that meet the deadlines.
 
-Uvicorn speaks HTTP; what it does not have is here. A request has to arrive, an answer to be taken and a silence to end
-in time. Only so many connections are open, and only so many answers held for who does not read them, that neither
-memory nor file descriptors grow. When it is full there is still room for who comes: of the host with most connections,
-the one that has waited for longest is closed. TLS is spoken as it is configured when the client connects.
-
-Knows nothing of what is asked for or answered.
+Adds to uvicorn timeouts for receiving a request, for sending a response and for idle connections; limits on open
+connections and on buffered responses, which bound memory and file descriptors; and the TLS configuration in force when
+a client connects. At the connection limit, a new connection replaces the one that has waited longest, of the host with
+the most connections.
 """
 
 import asyncio

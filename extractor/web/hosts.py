@@ -1,9 +1,9 @@
 """
-The `Host` of a request in, whether it may be answered out.
+The `Host` header of a request in, whether it may be answered out.
 
-What listens on a loopback address is meant for this machine. But any page that is open in a browser on it may have a
-name of its own lead to 127.0.0.1 for a moment (DNS rebinding), and read what is answered there as if it were its own.
-Its requests carry that name. An address, `localhost`, and the names that were given cannot be had by others.
+A server on a loopback address is meant for this machine. A web page opened in a browser on it can point its own host
+name at 127.0.0.1 (DNS rebinding) and read the response as if it were its own, but its requests carry that name. So only
+addresses, `localhost` and configured names are accepted.
 """
 
 import re

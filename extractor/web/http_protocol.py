@@ -1,5 +1,5 @@
 """
-Bytes of a client in, requests for an ASGI application out: the only module that knows how uvicorn's protocol works.
+Bytes of a client in, requests for an ASGI application out: the only module that uses uvicorn's protocol class.
 
 `H11Protocol` is no public class of uvicorn. Its options limit the size of a header, the number of connections and the
 pause between two requests; they do not limit the time in which a request arrives or an answer is taken, choose which

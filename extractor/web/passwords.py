@@ -1,11 +1,9 @@
 """
-An `Authorization` header in, whether it is a user's out.
+An `Authorization` header in, a verdict out.
 
-bcrypt is slow on purpose. So it is asked once for a password that is right, and beside the event loop; for those that
-are wrong one after the other and with turns by host, so that who guesses delays nobody else. An unknown user takes the
-time of a known one.
-
-Knows nothing of requests or files.
+bcrypt is slow on purpose, so it runs outside the event loop, and a correct password is checked once and remembered.
+Other passwords are checked one at a time, with hosts taking turns, so that guessing delays no other host. An unknown
+user takes as long as a known one.
 """
 
 import asyncio

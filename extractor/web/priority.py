@@ -1,11 +1,9 @@
 """
-Who works now: reading, or the answer to who asks.
+Lets scrapes and the page take priority over ingestion.
 
-Both are Python, and Python does one thing at a time: side by side each would take twice as long. A scrape, or the page,
-is short and somebody waits for it, so reading gives way to it; but as reading must go on however often somebody asks,
-it waits no longer, all in all, than it has worked.
-
-Knows nothing of what either does.
+Both run Python code and share the interpreter lock: in parallel, each would take twice as long. A response is short and
+a client waits for it, so reading pauses meanwhile. So that reading makes progress however many requests arrive, it
+waits in total no longer than it has worked.
 """
 
 import threading

@@ -1,11 +1,9 @@
 """
-A state in, the answer to a scrape out, cheaply.
+A state in, the response to a scrape out.
 
-The text is, byte for byte, what prometheus-client writes of the same families. But a scrape comes every few seconds,
-and most series have not changed since: their text stays, and of the others only the numbers are written. `make
-bench-live` measures it. The extractor's own metrics are few; prometheus-client writes them.
-
-Knows nothing of sockets.
+The text is byte-identical to that of prometheus-client for the same families. Most series do not change between
+scrapes: their text is cached, and for the others only the numbers are formatted. `make bench-live` measures it. The few
+metrics of the extractor itself are written by prometheus-client.
 """
 
 import gzip

@@ -1,11 +1,9 @@
 """
-Many who want the same in, one making of it out.
+Concurrent requests for the same result in, one computation of it out.
 
-Who asks gets what was made after the question, never before; but all who ask while another is being made share the next
-one. Nothing is made for who has gone meanwhile. So whatever number of clients asks, one thing is made at a time, and an
-answer is at most two makings away for each kind that is asked for.
-
-Knows nothing of what is made.
+A request gets a result that was computed after it arrived; all requests that arrive during a computation share the next
+one. Nothing is computed for clients that have disconnected. So one result is computed at a time, and a request waits
+for at most two computations of each kind.
 """
 
 import asyncio

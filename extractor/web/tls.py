@@ -1,8 +1,4 @@
-"""
-What a web configuration says of TLS in, a context to speak it with out; a client's certificate in, whether it will do.
-
-Knows nothing of connections.
-"""
+"""The TLS settings of a web configuration in, an SSL context out; and whether a client's certificate is accepted."""
 
 import ssl
 from collections.abc import Iterator, Mapping
@@ -38,13 +34,13 @@ def context(tls: Tls) -> ssl.SSLContext:
         made.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
     except (OSError, ValueError) as error:
         raise _error(
-            tls, "cert_file", f"{tls.cert_file} and {tls.key_file} are no certificate and its key", error
+            tls, "cert_file", f"{tls.cert_file} and {tls.key_file} are not a certificate and its key", error
         ) from None
     if tls.client_ca_file:
         try:
             made.load_verify_locations(tls.client_ca_file)
         except (OSError, ValueError) as error:
-            raise _error(tls, "client_ca_file", f"{tls.client_ca_file} holds no certificate", error) from None
+            raise _error(tls, "client_ca_file", f"{tls.client_ca_file} contains no certificate", error) from None
         made.verify_mode = ssl.CERT_REQUIRED if tls.client_required else ssl.CERT_OPTIONAL
         # As in Go: what is in the file is trusted, also if it is no root.
         made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -83,12 +79,12 @@ def _check(tls: Tls, key: str) -> None:
             read_bytes(path)
     except UnreadableError as error:
         message = f"{path} {error.message}"
-        raise WebConfigError(tls.file, f"tls_server_config.{key}", message, error.hint or "name a PEM file") from error
+        raise WebConfigError(tls.file, f"tls_server_config.{key}", message, error.hint or "use a PEM file") from error
 
 
 def _error(tls: Tls, key: str, message: str, error: Exception) -> WebConfigError:
     reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
     detail = f": {reason.lower().replace('_', ' ')}" if reason else ""
     return WebConfigError(
-        tls.file, f"tls_server_config.{key}", f"{message}{detail}", "name PEM files; a key without passphrase"
+        tls.file, f"tls_server_config.{key}", f"{message}{detail}", "use PEM files, and a key without a passphrase"
     )

@@ -1,9 +1,7 @@
 """
-The extractor's own counts in, what a person should know of the extractor itself out.
+The extractor's own counts in, the rows of its health table out.
 
-What was lost, or may be about to be, is a trouble; the rest is said plainly.
-
-Knows nothing of pages.
+Lost or endangered data is marked as a problem; other rows are informational.
 """
 
 from collections.abc import Iterator
@@ -49,43 +47,41 @@ def vitals(state: State, stats: Stats, moment: Moment, *, keeps: bool) -> Iterat
         yield Vital("Latest event", "none yet")
     yield from _checkpoints(stats, moment, keeps=keeps)
     yield Vital("Lines read", number(stats.lines_read))
+    yield _trouble("Internal errors", stats.internal_errors.total(), "Contained and logged. Please report them.")
     yield _trouble(
-        "Internal errors", stats.internal_errors.total(), "They were contained; the log has them. Please report them."
-    )
-    yield _trouble(
-        "Rejected lines that are not kept",
+        "Rejected lines not kept",
         stats.lost_rejects,
-        "Past --max-reject-bytes the oldest are deleted; or the disk refused them.",
+        "Deleted because of --max-reject-bytes, or not written because of a disk error.",
     )
-    yield _trouble("Sequence gaps", stats.gaps, "Writers numbered lines that nobody found.")
+    yield _trouble("Sequence gaps", stats.gaps, "Sequence numbers missing from the logs.")
     yield _trouble(
-        "Sequence repeats", stats.repeats, "Writers used a number twice: are lines written, or logs kept, twice?"
+        "Sequence repeats", stats.repeats, "Sequence numbers found more than once: are lines or logs duplicated?"
     )
     folded = sum(state.overflow().values())
     most = max(state.overflow().items(), key=lambda item: item[1], default=(("", ""), 0))[0]
     yield _trouble(
-        "Label overflow", folded, f"Values past the limit became __other__, most of {most[1] or '*'} in {most[0]}."
+        "Label overflow", folded, f"Values above the limit became __other__, most of {most[1] or '*'} in {most[0]}."
     )
     named = ", ".join(model for model, _ in stats.unpriced.most_common(_MODELS))
-    yield _trouble("Calls without a price", stats.unpriced.total(), f"Costs are without them: {named}.")
-    yield _trouble("Runs forgotten", state.shed_runs(), "More runs were open than --max-open-runs.")
-    yield _trouble("Bytes lost", stats.lost_bytes.total(), "They were gone before they were read.")
-    yield _trouble("Late events", stats.late_events, "They were older than the sliding window when read.", well=True)
+    yield _trouble("Calls without a price", stats.unpriced.total(), f"Excluded from costs: {named}.")
+    yield _trouble("Runs evicted", state.shed_runs(), "More than --max-open-runs were open.")
+    yield _trouble("Bytes lost", stats.lost_bytes.total(), "Removed before they were read.")
+    yield _trouble("Late events", stats.late_events, "Older than the sliding window when read.", well=True)
     if moment.watching:
         yield Vital("Watching", "polling", well=False, note=moment.watching)
 
 
 def _checkpoints(stats: Stats, moment: Moment, *, keeps: bool) -> Iterator[Vital]:
     if not keeps:
-        yield Vital("Checkpoint", "none", note="No --state-dir: after a restart the logs are counted again.")
+        yield Vital("Checkpoint", "none", note="No --state-dir: the logs are read again after a restart.")
         return
     if stats.saved_at:
         well = moment.now - max(stats.saved_at, moment.started) < _OLD_CHECKPOINT
-        yield Vital("Checkpoint", ago(moment.now - stats.saved_at), well, "" if well else "It is old.")
+        yield Vital("Checkpoint", ago(moment.now - stats.saved_at), well, "" if well else "The last one is old.")
     else:
         yield Vital("Checkpoint", "none yet")
     yield _trouble(
-        "Checkpoint failures", stats.failed_saves, "What is counted meanwhile is read again after a restart."
+        "Checkpoint failures", stats.failed_saves, "Events since the last checkpoint are read again after a restart."
     )
 
 

@@ -1,11 +1,9 @@
 """
-Updates in, what there was of each signal in each slot of event time kept, for the last hour or so.
+Updates in, the values of each signal by slot of event time out, for about the last hour.
 
-So a trend shows when things happened, not when they were read, and the window that "now" means is that of the
-quantiles: the same slots. It is kept from the start of the process on, in bounded memory: single agents and tools for
-one window only, and no label value that the series do not tell apart.
-
-Knows nothing of objectives or of how a number is shown.
+Trends follow event time, not the time of reading, and "now" is the sliding window of the quantiles, with the same
+slots. Kept since the start of the process, in bounded memory: values of single agents and tools for one window only,
+and with the same limit on label values as the series.
 """
 
 from collections.abc import Container, Mapping, MutableMapping, Sequence

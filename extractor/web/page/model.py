@@ -1,10 +1,8 @@
 """
 A state, its trends and objectives in, everything the status page shows out, as plain data.
 
-What changes while events are read is taken in one go, under the lock, and only by reference where it is large; what it
-says is worked out afterwards. "Now" is the sliding window of the quantiles, for all signals.
-
-Knows nothing of HTML or HTTP.
+Data that changes while events are read is collected in one step under the lock, by reference where it is large, and
+evaluated afterwards. "Now" is the sliding window of the quantiles, for all signals.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,8 @@
 """
-What the daemon sees in, the status page out, at most once a second.
+Samples of the daemon's state in, the status page out, rendered at most once a second.
 
-Samples are taken between two folds, by whoever reads; the page is put together by whoever asks. Each holds the state's
-lock for as long as it takes to collect numbers, not to work out what they say.
-
-Knows nothing of HTTP or signals.
+The reading thread takes samples between two folds; the thread of a request renders the page. Both hold the state's lock
+only while they collect numbers, not while they evaluate them.
 """
 
 import threading

@@ -1,9 +1,7 @@
 """
-HDR counts in, percentile curves out: which value a share of all stays below, in finer and finer steps to the worst.
+HDR counts in, percentile curves out: the value at each percentile, in finer steps towards the maximum.
 
-The steps are those of the plots that HdrHistogram made common: as many from 90 % to 99 % as from 99 % to 99.9 %.
-
-Knows nothing of labels or pictures.
+The steps are those of the usual HdrHistogram plots: as many from 90 % to 99 % as from 99 % to 99.9 %.
 """
 
 from math import log10

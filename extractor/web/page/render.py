@@ -1,5 +1,5 @@
 """
-Renders the page at `/` from what is known of the agents and of the extractor itself.
+Renders the page at `/` from the status of the agents and of the extractor itself.
 
 The page is complete without its script, which only requests it again. Nothing is loaded from elsewhere: style and
 script are part of the page, and its Content-Security-Policy names their digests and forbids everything else.
@@ -172,10 +172,10 @@ def _period(known: Known) -> str:
     until = datetime.fromtimestamp(of.until).astimezone()
     words = f"Now: the last {length} of event time, up to {until:%Y-%m-%d %H:%M:%S %Z}"
     if of.is_partial:
-        words += f", except for latency only what was read since the start at {_clock(of.since)}"
+        words += f", counting only what was read since the start at {_clock(of.since)}, except for latency"
     if of.trend_since > of.until:
-        return f"{words}. Trends follow once a window is full."
-    return f"{words}. Change: against the window before. Trend: since {_clock(of.trend_since)}."
+        return f"{words}. Trends appear once a window is full."
+    return f"{words}. Change: from the previous window. Trend: since {_clock(of.trend_since)}."
 
 
 def _trend_line(place: int, each: Shown) -> str:
@@ -184,12 +184,12 @@ def _trend_line(place: int, each: Shown) -> str:
         return ""
     lowest, highest, last = (table.number(at, each.row.unit) for at in (min(values), max(values), values[-1]))
     since, until = _clock(each.points[0][0]), _clock(each.points[-1][0])
-    words = f"From {since} to {until}: {lowest} to {highest}, at last {last}."
+    words = f"From {since} to {until}: {lowest} to {highest}, latest {last}."
     return svg.sparkline(each.points, f"{_plain(each.row.title)}, trend", words, f"trend-{place}")
 
 
 def _percentile_curves(place: int, plot: Plot) -> str:
     names = ", ".join(_plain(curve.name) for curve in plot.curves)
     title = f"{_plain(plot.title)} by {_plain(plot.label)}, percentile curves"
-    words = f"A curve for each of {names}; the table below has their numbers."
+    words = f"One curve each for {names}; the table below lists the values."
     return svg.percentiles(plot.curves, title, words, f"plot-{place}", _duration)

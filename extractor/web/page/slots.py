@@ -1,9 +1,8 @@
 """
-What there was in each slot of event time in, windows and trends out.
+Values by slot of event time in, windows and trends out.
 
-A window is so many slots, and it ends in the slot of the latest event. Of a trend each point is a whole window.
-
-Knows nothing of what was counted.
+A window is a fixed number of slots and ends in the slot of the latest event. Each point of a trend covers a whole
+window.
 """
 
 from collections.abc import Callable, Mapping

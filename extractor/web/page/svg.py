@@ -1,10 +1,8 @@
 """
 Numbers in, small SVG pictures out: lines of a trend and percentile curves.
 
-A picture has a title and a description, and nothing in it that is not said in words or in a table beside it. Colours
-are those of the page's style sheet; curves are told apart by dashes as well.
-
-Knows nothing of what the numbers are about.
+Each picture has a title and a description, and shows nothing that is not also in text or in a table beside it. Colours
+come from the page's style sheet; curves differ by dashes as well.
 """
 
 from collections.abc import Callable, Iterator, Sequence

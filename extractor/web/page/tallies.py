@@ -1,10 +1,8 @@
 """
-A state in, what its signals are made of out: totals since counting began, and the values of the sliding window.
+A state in, the inputs of its signals out: totals since counting began, and the values of the sliding window.
 
-Totals are floats, good enough for a person, and added up over lists of series that are put together once: what a page
-asks for every second must not hold up reading.
-
-Knows nothing of time or of how a number is shown.
+Totals are floats, precise enough for display, and are summed over lists of series that are built once: the page is
+rendered every second and must not hold up reading.
 """
 
 from collections.abc import Iterator, Mapping

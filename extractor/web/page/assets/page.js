@@ -42,7 +42,7 @@
     if (since) return;
     since = clock();
     lost.hidden = false;
-    lost.firstElementChild.textContent = `${why} since ${since}. What you see is from before; trying again.`;
+    lost.firstElementChild.textContent = `${why} since ${since}. The data shown is out of date; retrying.`;
     document.body.classList.add("lost");
   };
 
