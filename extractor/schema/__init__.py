@@ -1,1 +1,1 @@
-"""Pack folders in, a validated `Catalog` out: every check that can be made when they are loaded."""
+"""Load pack folders into a validated `Catalog`; every check that needs no log is made here."""

@@ -1,9 +1,8 @@
 """
-All declarations of all event types in, one metric for each name out.
+Merge the declarations of all event types into one metric per name.
 
-A metric fed by several event types is declared alike in each; what cannot be seen in one file is proved here.
-
-Knows nothing of JSON.
+All event types that feed a metric must declare it alike. Checks that need more than one file are made here; violations
+raise `SchemaError`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,11 +17,11 @@ from extractor.schema.properties import did_you_mean
 from extractor.schema.report_rows import ReportRow, Signal
 
 CLOSED_SERIES = 1000
-"""How many series of one metric may exist at 0 from the start."""
+"""Maximum number of series of one metric that exist at 0 from the start."""
 
 
 def merge(declarations: Iterable[Declaration]) -> dict[str, Metric]:
-    """The metrics that *declarations* agree on, in their order."""
+    """Return the metrics of *declarations*, in order; raise `SchemaError` where they disagree."""
     families: dict[str, list[Declaration]] = {}
     for declaration in declarations:
         families.setdefault(declaration.metric.name, []).append(declaration)
@@ -95,7 +94,7 @@ def _check_size(metric: Metric, place: Place) -> None:
 
 
 def check_report(rows: Iterable[ReportRow], metrics: Mapping[str, Metric], place: Place, unproved: set[str]) -> None:
-    """Raise unless every row names a metric, and labels and values that it has; those *unproved* are not known."""
+    """Raise unless every row refers to an existing metric, its labels and their values; skip metrics in *unproved*."""
     problems = Problems()
     for index, row in enumerate(rows):
         if row.metric not in unproved:
@@ -113,7 +112,7 @@ def _check_row(row: ReportRow, metrics: Mapping[str, Metric], place: Place) -> N
 
 
 def check_series(row: ReportRow | Signal, metrics: Mapping[str, Metric], place: Place) -> Metric:
-    """The metric of *row*; raises unless it exists, and has the labels and values that the row names."""
+    """Return the metric of *row*; raise unless it exists, and has the labels and values in the row."""
     metric = find_metric(row.metric, metrics, place / "metric")
     if row.by is not None and row.by not in metric.label_names:
         raise (place / "by").error(f"'{row.metric}' has no label '{row.by}'", did_you_mean(row.by, metric.label_names))
@@ -129,7 +128,7 @@ def check_series(row: ReportRow | Signal, metrics: Mapping[str, Metric], place: 
 
 
 def find_metric(name: str, metrics: Mapping[str, Metric], place: Place) -> Metric:
-    """The metric of this *name*; *place* is where it is written."""
+    """Return the metric called *name*; raise at *place* if there is none."""
     if (metric := metrics.get(name)) is None:
         raise place.error(f"there is no metric '{name}'", did_you_mean(name, metrics))
     return metric

@@ -1,21 +1,17 @@
-"""
-A raw value in; out, whether it meets a condition of `where`, and which value of a label it is.
-
-Pure; knows nothing of lines or series.
-"""
+"""Match raw property values with the conditions of `where`, and convert them to label values."""
 
 from extractor.schema.label_values import servable
 from extractor.schema.model import UNKNOWN, Condition, Label
 
 
 def scalar(raw: object) -> object:
-    """*raw* as a key that is equal only to its like."""
-    # True equals 1 as a key of a dict, but not as a label.
+    """Return *raw* as a key that equals only values of the same JSON type."""
+    # True and 1 are equal keys of a dict, but different labels.
     return ("true" if raw else "false") if isinstance(raw, bool) else raw
 
 
 def fits(item: Condition, raw: object) -> bool:
-    """Whether a raw property value meets one condition of `where`."""
+    """Return whether a raw property value meets one condition of `where`."""
     if raw is None:
         return item.values is not None and None in item.values
     if item.present:
@@ -36,7 +32,7 @@ def _same(raw: object, wanted: object) -> bool:
 
 
 def label_text(raw: object) -> str:
-    """A raw property value, which is there, as label text."""
+    """Return the label text of a raw property value that is not None."""
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, float) and raw.is_integer():
@@ -45,7 +41,7 @@ def label_text(raw: object) -> str:
 
 
 def label_value(label: Label, raw: object) -> str:
-    """The value of *label* for a raw property value."""
+    """Return the value of *label* for a raw property value."""
     if label.const is not None:
         return label.const
     if raw is None or raw == "":
@@ -55,5 +51,5 @@ def label_value(label: Label, raw: object) -> str:
 
 
 def mark_text(raw: object) -> str:
-    """A raw property value as text to be compared; empty where there is none."""
+    """Return a raw property value as text for comparisons; empty for None."""
     return "" if raw is None else label_text(raw)

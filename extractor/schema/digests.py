@@ -1,9 +1,9 @@
 """
-Declarations in, their texts and digests out: what was saved under another digest means something else.
+Compute texts and digests of declarations; numbers saved under another digest have another meaning.
 
-The text of a declaration is spelled out here, field by field. It does not follow the names of classes and fields, so
-that renaming one resets no metric. Checkpoints have digests of these texts: they must not change. What declarations
-learn to say later is added only where it is said.
+The text of a declaration is spelled out here, field by field, and does not depend on names of classes or fields, so
+that renaming one resets no metric. Checkpoints contain digests of these texts: they must not change. Fields added to
+declarations later appear only where they are set.
 """
 
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from extractor.schema.model import Catalog, Condition, Feed, Label, Metric, RunT
 from extractor.schema.run_specs import End, Interval, Pattern
 
 
-@lru_cache(maxsize=4)  # a process has one, and during a reload two
+@lru_cache(maxsize=4)  # a process has one catalog, and two during a reload
 def digests(catalog: Catalog) -> dict[str, str]:
-    """A digest of what each metric means: how it is kept, and what feeds it."""
+    """Return a digest of each metric's meaning: its shape, and what feeds it."""
     feeds: dict[str, list[str]] = {name: [] for name in catalog.metrics}
     for pack in catalog.packs:
         for event in pack.events.values():
@@ -28,12 +28,12 @@ def digests(catalog: Catalog) -> dict[str, str]:
 
 
 def total_text(total: RunTotal) -> str:
-    """What *total* means."""
+    """Return the text of *total*."""
     return f"RunTotal(of={total.of!r}, fields={total.fields!r}, own={total.own!r})"
 
 
 def pattern_text(pattern: Pattern) -> str:
-    """What *pattern* means."""
+    """Return the text of *pattern*."""
     return (
         f"Pattern(event={pattern.event!r}, metric={pattern.metric!r}, labels={_tuple(map(_label, pattern.labels))}, "
         f"repeated={_repetition(pattern.repeated)}, named={pattern.named!r})"
@@ -41,7 +41,7 @@ def pattern_text(pattern: Pattern) -> str:
 
 
 def interval_text(interval: Interval) -> str:
-    """What *interval* means."""
+    """Return the text of *interval*."""
     return f"Interval(span={_span(interval.span)}, ends={_tuple(map(_end, interval.ends))})"
 
 
@@ -52,7 +52,7 @@ def _shape(metric: Metric) -> str:
 
 
 def _feed(feed: Feed) -> str:
-    # Exemplars are not part of what a total means.
+    # Exemplars do not affect the meaning of a total.
     return (
         f"Feed(metric={feed.metric!r}, labels={_tuple(map(_label, feed.labels))}, value={_value(feed.value)}, "
         f"where={_tuple(map(_condition, feed.where))})"

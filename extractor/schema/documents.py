@@ -1,8 +1,9 @@
 """
-A JSON file in, its object out, read strictly; and TOML, whose reader raises more than it says.
+Read JSON and TOML files strictly.
 
-Standard readers keep the last of two equal keys, and take NaN, 1e999, lone surrogates and nesting without end; each of
-these breaks something later, far from its cause. Here each is an error with its place.
+Standard JSON readers keep the last of two equal keys, and accept NaN, 1e999, lone surrogates and unlimited nesting;
+each of these would fail later, far from its cause. Here each is an error with its place. The TOML reader raises several
+types of exceptions, which become `ValueError`.
 """
 
 import json
@@ -16,14 +17,14 @@ from extractor.errors import ExtractorError, UnreadableError
 from extractor.files.text import read_text
 from extractor.schema.place import Place
 
-_DEEPEST = 100  # levels; validators recurse, and 250 are too many for some
+_DEEPEST = 100  # levels; validators recurse, and some fail at 250
 _TOO_DEEP = f"it is nested more than {_DEEPEST} levels deep"
 _DIGITS = 309  # of the largest whole number that a double can hold
 _LARGEST = float.fromhex("0x1.fffffffffffffp+1023")
 
 
 class At(Protocol):
-    """A place in a file: `at / step` is one step deeper, and `error` makes what to raise for it."""
+    """A place in a file: `at / step` is one step deeper, and `error` returns the exception to raise."""
 
     def __truediv__(self, step: str | int, /) -> "At":
         """One step deeper."""
@@ -46,7 +47,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str, at: At, hint: str = "", parse_float: Callable[[str], Any] = float) -> Any:  # noqa: ANN401
-    """The value that the JSON *text* holds; what is wrong is raised at its place below *at*, with *hint* if there."""
+    """Return the value of the JSON *text*; raise errors at their place below *at*, with *hint*."""
     try:
         document = json.loads(
             text,
@@ -64,7 +65,7 @@ def parse(text: str, at: At, hint: str = "", parse_float: Callable[[str], Any] =
 
 
 def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
-    """The table that the TOML *text* holds; raises `ValueError` for whatever is wrong with it."""
+    """Return the table of the TOML *text*; raise `ValueError` for any error in it."""
     try:
         document = tomllib.loads(text, parse_float=parse_float)
     except RecursionError as error:
@@ -72,7 +73,7 @@ def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str
     except ArithmeticError as error:
         raise ValueError("a number is too large") from error
     waiting: list[tuple[object, int]] = [(document, 0)]
-    while waiting:  # a long key with dots makes as many tables
+    while waiting:  # iterative: a long dotted key makes as many nested tables
         value, depth = waiting.pop()
         if depth > _DEEPEST:
             raise ValueError(_TOO_DEEP)
@@ -82,7 +83,7 @@ def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str
 
 
 class _Wrong:
-    """Stands where something is wrong: the reader does not know yet where that is. In an object, *key* has it."""
+    """Placeholder for an invalid value, because the JSON reader reports no place; *key* is an invalid key."""
 
     def __init__(self, message: str, hint: str = "", key: str | None = None) -> None:
         self.message = message
@@ -105,7 +106,7 @@ def _read_integer(digits: str) -> int | _Wrong:
     return _Wrong("the number is too large", f"write one that is at most {_LARGEST:.2g}")
 
 
-def _read_fraction(digits: str, parse_float: Callable[[str], Any]) -> Any:  # noqa: ANN401  # what it makes of them
+def _read_fraction(digits: str, parse_float: Callable[[str], Any]) -> Any:  # noqa: ANN401  # the result of *parse_float*
     try:
         return parse_float(digits)
     except ArithmeticError:

@@ -1,9 +1,7 @@
 """
-The values that look back on earlier events in, what they ask for out: loops, and the time since another event.
+Read the values that depend on earlier events: loops, and the time since another event.
 
-What other event types they name is proved in `schema.totals`.
-
-Knows nothing of metrics.
+`schema.totals` checks the other event types that they name.
 """
 
 from collections.abc import Mapping
@@ -15,7 +13,7 @@ from extractor.schema.properties import LABEL_TYPES, Properties
 
 
 def read_repetition(declared: Mapping[str, Any], properties: Properties, place: Place) -> Repetition:
-    """The loop that is *declared* for the event with these *properties*."""
+    """Return the loop *declared* for the event with these *properties*; raise `SchemaError` if it is invalid."""
     names = [declared["of"]] if isinstance(declared["of"], str) else declared["of"]
     props = [properties.find(reference, place / "of") for reference in names]
     if any(not prop.types <= LABEL_TYPES for prop in props):
@@ -27,7 +25,7 @@ def read_repetition(declared: Mapping[str, Any], properties: Properties, place: 
 
 
 def read_span(since: str, key: str, properties: Properties, place: Place) -> Span:
-    """The time *since* another event with the same *key*, for the event with these *properties*."""
+    """Return the span since the last event *since* with the same *key*; raise `SchemaError` if it is invalid."""
     prop = properties.find(key, place / "key")
     if not prop.types <= LABEL_TYPES:
         raise (place / "key").error(f"'{key}' is no key", "name a text or an integer")

@@ -1,8 +1,4 @@
-"""
-An event's schema and its pack in, the event's name out, once the schema has the pack's envelope.
-
-Knows nothing of labels and metrics.
-"""
+"""Check that an event's schema has the envelope of its pack, and return the event's name."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -14,7 +10,7 @@ from extractor.schema.properties import Properties, Property, to_pointer
 
 
 def check_envelope(schema: Mapping[str, Any], pack: Mapping[str, Any], place: Place) -> str:
-    """The event's name; raise unless event, time and run stand in *schema* where *pack* finds them in a line."""
+    """Return the event's name; raise unless *schema* declares event, time and run where *pack* finds them in a line."""
     properties, problems = Properties(schema), Problems()
     name = PurePath(place.file).name.removesuffix(SUFFIX)
     with problems.collected():

@@ -1,9 +1,7 @@
 """
-The `exemplar` of one metric's declaration in, the labels of its exemplars out, proved.
+Read and check the `exemplar` of a metric's declaration, and return the labels of its exemplars.
 
-Without the keyword counters and histograms show the run of an event. Whatever a label shows must be text.
-
-Knows nothing of events.
+Without the keyword, the exemplars of counters and histograms have the run id. Exemplar labels must be text.
 """
 
 from collections.abc import Mapping
@@ -16,16 +14,16 @@ from extractor.schema.pointer import Pointer
 from extractor.schema.properties import Properties
 
 RUN_LABEL = "run_id"
-"""The label of an exemplar that has the run's id."""
+"""The exemplar label with the run id."""
 
 MOST = 128
-"""How many characters the labels of an exemplar may have in OpenMetrics, names and values together."""
+"""Maximum number of characters of an exemplar's label names and values together, as in OpenMetrics 1.0."""
 
 _HAVE_ONE = (Kind.COUNTER, Kind.HISTOGRAM)
 
 
 class ExemplarLabels(NamedTuple):
-    """The names of the labels, and the property that each shows; None for the run."""
+    """The label names, and the property of each; None for the run id."""
 
     names: tuple[str, ...]
     pointers: tuple[Pointer | None, ...]
@@ -41,7 +39,7 @@ def read_exemplar(
     properties: Properties,
     place: Place,
 ) -> ExemplarLabels:
-    """What *declared* says for a *metric* of this name, kind and value, in a schema with these *properties*."""
+    """Return the exemplar labels *declared* for a *metric* of this name, kind and value; raise `SchemaError`."""
     name, kind, value = metric
     if kind not in _HAVE_ONE:
         if declared is not None:

@@ -1,9 +1,9 @@
 """
-Text from a log in, text that Prometheus can read as the value of a label out.
+Convert text from a log to a label value that Prometheus can read.
 
-Its lexers end at a NUL: one in a label refuses the whole scrape, and every later one. All other characters of UTF-8 are
-read as they are. What is changed here is changed before it is counted, so that two values that come out alike are one
-series and not the same series twice.
+The lexers of Prometheus end at a NUL: a NUL in a label fails the whole scrape, and every later one. All other UTF-8
+characters are read as they are. Values are converted before they are counted, so that two values with the same result
+are one series, not a duplicate.
 """
 
 from collections.abc import Iterable
@@ -13,15 +13,15 @@ _REPLACEMENT = "\u2400"  # ␀; not U+FFFD, which PromQL refuses in a query unle
 
 
 def servable(text: str) -> str:
-    """*text* with the symbol for a NUL, U+2400, in place of each NUL."""
+    """Return *text* with each NUL replaced by its symbol, U+2400."""
     return text.replace(_NUL, _REPLACEMENT)
 
 
 def is_servable(text: str) -> bool:
-    """Whether *text* can be served as it is."""
+    """Return whether *text* can be served unchanged."""
     return _NUL not in text
 
 
 def restored(values: Iterable[str]) -> tuple[str, ...]:
-    """The values of a label set out of a checkpoint, which may be of a version that served them as they were."""
+    """Return the values of a label set from a checkpoint, whose version may not have converted them."""
     return tuple(map(servable, values))

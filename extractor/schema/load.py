@@ -1,10 +1,8 @@
 """
-Packs of schema files in, a proved `Catalog` out.
+Load packs of schema files into a checked `Catalog`.
 
-An event type and its metrics are one file. Whatever can be wrong in it is found here, at load, and said as
-`file#/json/pointer: message`, with what to write instead; after that, nothing has to doubt the catalog.
-
-Knows nothing of lines and series.
+An event type and its metrics are one file. All errors in it are found on loading, and reported as `file#/json/pointer:
+message` with a hint. Later code can rely on the catalog without checks.
 """
 
 import json
@@ -36,15 +34,15 @@ _WHOLE = frozenset(
         *("maxProperties", "limit", "times", "within"),
     }
 )
-"""Keywords whose value is a whole number."""
+"""Keywords whose value is an integer."""
 
-_ENUMERATION = 120  # characters of all values together
+_ENUMERATION = 120  # characters, for all values together
 
 NOT_JSON_SCHEMA = "JSON Schema 2020-12 has no such keyword; ours stand at the root"
 
 
 def default_pack() -> Path:
-    """The folder of the default pack: inside the package once installed, at the top of a checkout."""
+    """Return the folder of the default pack: in the package if installed, otherwise at the top of a checkout."""
     here = Path(__file__).parents[1]
     installed = here / "packs" / "agent"
     return installed if installed.is_dir() else here.parent / "schemas" / "agent"
@@ -52,13 +50,13 @@ def default_pack() -> Path:
 
 def load(directories: Sequence[Path] = ()) -> Catalog:
     """
-    The catalog of the default pack and of *directories*.
+    Return the catalog of the default pack and of *directories*.
 
-    A directory with a `pack.json` is a pack of its own, and replaces the pack of the same name. A directory without
-    one adds its event types to the default pack, and replaces those of the same name.
+    A directory with a `pack.json` is a pack of its own, and replaces the pack of the same name. A directory without one
+    adds its event types to the default pack, and replaces those of the same name.
 
-    The `SchemaError` that is raised carries all others that were found. What follows from another error is not among
-    them: of what a wrong file declares nothing is known.
+    The `SchemaError` that is raised carries all other errors found. Errors that follow from another one are left out:
+    declarations in a file with errors are unknown.
     """
     event_check, pack_check = _meta_schema("event.meta.json"), _meta_schema("pack.meta.json")
     problems, unproved = Problems(), set[str]()
@@ -112,7 +110,7 @@ def _read_pack(declared: Mapping[str, Any], events: Mapping[str, EventType], pla
 
 
 def _numbers(events: Mapping[str, EventType]) -> dict[str, tuple[Pointer, ...]]:
-    """Where the lines of each event type have numbers that something is made of."""
+    """Return the numeric properties of each event type that metrics or prices use."""
     found: dict[str, list[Pointer]] = {name: [] for name in events}
     for name, event in events.items():
         for feed in event.feeds:
@@ -143,7 +141,7 @@ def _read_row(declared: Mapping[str, Any]) -> ReportRow:
 def _read_events(
     folder: PackFiles, check: "_MetaSchema", problems: Problems, unproved: set[str]
 ) -> tuple[dict[str, EventType], list[Declaration]]:
-    """What the files of *folder* declare; of a wrong one the names of its event and metrics are put into *unproved*."""
+    """Return the declarations of *folder*; add the names in files with errors to *unproved*."""
     events: dict[str, EventType] = {}
     declarations: list[Declaration] = []
     paths: list[Path] = []
@@ -195,8 +193,8 @@ def _read_event(
 
 
 def _with_whole_numbers(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    """*value*, which conforms to the meta-schema, with an int wherever a keyword asks for one."""
-    # JSON Schema takes 128.0 for an integer; Python and msgspec do not.
+    """Return *value*, which conforms to the meta-schema, with an int wherever a keyword requires one."""
+    # In JSON Schema 128.0 is an integer; in Python and msgspec it is not.
     match value:
         case dict():
             return {
@@ -222,24 +220,24 @@ def _check_examples(examples: Sequence[object], violation: Callable[[object], Vi
 
 
 def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Violation | None]:
-    # An editor's $schema may be a path; the draft is 2020-12 whatever it says.
+    # The $schema may be a path, for editors; the draft is always 2020-12.
     plain = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
     try:
         validator = jsonschema_rs.Draft202012Validator(
             plain, validate_formats=True, ignore_unknown_formats=False, offline=True
         )
     except jsonschema_rs.ValidationError as error:
-        # What follows the first sentence is advice to programmers.
+        # Only the first sentence is meant for authors of schemas.
         raise (place / _tokens(error)).error(short(error.message.split(". ")[0])) from error
 
     def violation(line: object) -> Violation | None:
-        # The library refuses what JSON cannot hold (lone surrogates, endless nesting) by raising all sorts of errors.
+        # The library raises various exceptions for what JSON cannot hold (lone surrogates, unlimited nesting).
         try:
             if validator.is_valid(line):
                 return None
             error = next(validator.iter_errors(line))
             pointer = _tokens(error)
-            # The library reads as null what no JSON number can say: infinity, or thousands of digits.
+            # The library reads numbers that JSON cannot hold (infinity, thousands of digits) as null.
             is_null = error.instance is None and found(line, pointer) is None
             message = "is not a number that can be held" if error.instance is None and not is_null else _message(error)
             return Violation(pointer_text(pointer), short(message))
@@ -250,7 +248,7 @@ def _compile(schema: Mapping[str, Any], place: Place) -> Callable[[object], Viol
 
 
 def _message(error: jsonschema_rs.ValidationError) -> str:
-    """What is wrong; of an enumeration with all of its values, as long as they are short."""
+    """Return the error message; for an enumeration with all of its values, if they are short."""
     match error.kind:
         case jsonschema_rs.ValidationErrorKind.Enum(options=[*options, last]) if options:
             values = f"{', '.join(map(_json, options))} or {_json(last)}"
@@ -269,7 +267,7 @@ def _meta_schema(name: str) -> "_MetaSchema":
 
 
 class _MetaSchema:
-    """A meta-schema shipped in the package; called with what a file says, it raises where that does not conform."""
+    """A meta-schema in the package; calling it with the content of a file raises `SchemaError` on a violation."""
 
     def __init__(self, name: str) -> None:
         self._document = read_object(Path(__file__).parent / "meta" / name)
@@ -279,7 +277,7 @@ class _MetaSchema:
         if self._validator.is_valid(declared):
             return
         problems = Problems()
-        # Each keyword by itself: anything wrong in one makes all of them unevaluated.
+        # Each keyword on its own, since an error in one makes all of them unevaluated.
         for part in (declared, *({key: value} for key, value in declared.items())):
             for error in _telling(self._validator.iter_errors(part)):
                 is_of_the_whole = error.kind.name == "required" and not error.instance_path
@@ -310,7 +308,7 @@ class _MetaSchema:
                 yield where.error(short(error.message), allowed.get("description", ""))
 
     def _parent(self, error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
-        """The part of the meta-schema that *error* breaks; empty where JSON Schema's own meta-schema is broken."""
+        """Return the part of the meta-schema that *error* violates; empty if that is in JSON Schema's own."""
         part: Any = self._document
         for step in error.evaluation_path[:-1]:
             if step == "$ref":
@@ -324,7 +322,7 @@ class _MetaSchema:
 
 
 def _telling(errors: Iterable[jsonschema_rs.ValidationError]) -> list[jsonschema_rs.ValidationError]:
-    """Of *errors* those that do not follow from others: anything wrong in an object makes all of it unevaluated."""
+    """Return *errors* without consequences of others: any error in an object makes all of it unevaluated."""
     by_place: dict[Pointer, list[jsonschema_rs.ValidationError]] = {}
     for error in errors:
         by_place.setdefault(_tokens(error), []).append(error)

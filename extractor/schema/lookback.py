@@ -1,8 +1,4 @@
-"""
-What an event is to be compared with among the events before it in its run.
-
-Knows nothing of metrics.
-"""
+"""Comparisons of an event with earlier events of its run."""
 
 from dataclasses import dataclass
 
@@ -14,7 +10,8 @@ class Repetition:
     """
     A loop: among the last *within* events of this type in a run, *times* have the same values at *of*.
 
-    An event that has not all of them is like no other. It is no news when an event *unless* of the run reports it.
+    An event that lacks one of these values is like no other. A loop is not counted if an event *unless* of the run
+    reports it.
     """
 
     of: tuple[Pointer, ...]

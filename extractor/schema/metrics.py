@@ -1,10 +1,8 @@
 """
-The `x-labels` and `x-metrics` of one event's schema in, its feeds and metrics out, proved.
+Read and check the `x-labels` and `x-metrics` of one event's schema; return its feeds and metrics.
 
-Every property that is named exists and has the right type, every label is closed or limited, every counter can only
-rise, and the examples feed every metric.
-
-Knows nothing of other event types.
+Every referenced property exists and has the right type, every label is closed or limited, every counter can only
+increase, and the examples feed every metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +27,7 @@ _OF_RUNS = {"open": Kind.GAUGE, "abandoned": Kind.COUNTER}
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One metric as one event type declares it; *place* is where."""
+    """A metric as one event type declares it at *place*."""
 
     feed: Feed
     metric: Metric
@@ -37,12 +35,12 @@ class Declaration:
 
 
 def read_declarations(schema: Mapping[str, Any], place: Place) -> tuple[Declaration, ...]:
-    """The declarations of one event's *schema*, which conforms to the meta-schema."""
+    """Return the declarations of one event's *schema*, which conforms to the meta-schema; raise `SchemaError`."""
     return _Reader(schema, place).read()
 
 
 class _Reader:
-    """The schema of one event while its declarations are read."""
+    """Reader of the declarations in the schema of one event."""
 
     def __init__(self, schema: Mapping[str, Any], place: Place) -> None:
         self._schema = schema
@@ -51,12 +49,12 @@ class _Reader:
         self._texts = self._read_texts()
 
     def read(self) -> tuple[Declaration, ...]:
-        """All declarations of the file, in its order."""
+        """Return all declarations of the file, in order."""
         problems, declarations = Problems(), list[Declaration]()
         for name, declared in self._schema.get("x-metrics", {}).items():
             with problems.collected():
                 declarations.append(self._read_metric(name, declared))
-        problems.raise_any()  # whether a text is used cannot be known before
+        problems.raise_any()  # use of texts can be checked only without errors
         with problems.collected():
             self._check_texts_are_used(declarations)
         for declaration in declarations:
@@ -114,7 +112,7 @@ class _Reader:
         for reference, text in declared.items():
             with problems.collected():
                 texts[self._read_text(reference, text, place / reference)] = text
-        problems.raise_any()  # or labels would seem to be without a limit
+        problems.raise_any()  # otherwise labels would appear to have no limit
         return texts
 
     def _read_text(self, reference: str, text: Mapping[str, Any], place: Place) -> Pointer:
@@ -254,8 +252,8 @@ def _check_keywords(kind: Kind, declared: Mapping[str, Any], place: Place) -> No
 
 
 def _read_ascending(declared: Sequence[float], place: Place) -> tuple[float, ...]:
-    # As floats: two integers above 2**53 may be one, and would be two samples of one name.
-    numbers = [float(number) + 0.0 for number in declared]  # plus 0.0, because there are two zeros
+    # As floats: two integers above 2**53 may be equal as floats, and would be duplicate samples.
+    numbers = [float(number) + 0.0 for number in declared]  # plus 0.0 turns -0.0 into 0.0
     for low, high in pairwise(numbers):
         if low >= high:
             raise place.error(f"{high:g} follows {low:g}", "write them ascending, each once")
@@ -275,7 +273,7 @@ def _read_unit(name: str, unit: str | None, value: Value, place: Place) -> int:
 
 
 def _check_possible(values: Iterable[object], prop: Property, place: Place) -> None:
-    """Raise unless *prop* can have each of *values*, which are no lists and no objects."""
+    """Raise unless *prop* can have each of *values*, which are scalars."""
     if prop.values is None:
         for value in values:
             kinds = {bool: {"boolean"}, str: {"string"}, type(None): {"null"}}.get(type(value), NUMBER_TYPES)

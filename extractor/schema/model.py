@@ -1,10 +1,8 @@
 """
-What the packs declare, once it is proved: event types, their metrics, and how each event feeds them.
+Checked declarations of packs: event types, their metrics, and how each event feeds them.
 
-`schema.load` alone makes these values; every other module may trust them. A name that is here exists, has the right
-type, and is closed or limited where it must be.
-
-Knows nothing of files, lines or numbers.
+Only `schema.load` creates these values, and other modules can rely on them: every name exists, has the right type, and
+is closed or limited where required.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,17 +17,17 @@ from extractor.schema.pointer import Pointer
 from extractor.schema.report_rows import Recommendation, ReportRow, Signal
 
 UNKNOWN = "unknown"
-"""The label value of a property that is absent, null or empty."""
+"""Label value of a property that is absent, null or empty."""
 
 OTHER = "__other__"
-"""The label value into which values past a limit are folded."""
+"""Label value that replaces values past a limit."""
 
 PER_SECOND = {"ns": 10**9, "us": 10**6, "ms": 10**3, "s": 1}
-"""How many of a unit are one second; metrics are in seconds whatever unit the agent wrote."""
+"""Number of units per second; metrics are in seconds whatever the unit of the log."""
 
 
 class Kind(StrEnum):
-    """The type of a metric; exactly Prometheus's and OpenMetrics' meanings."""
+    """The type of a metric, as defined by Prometheus and OpenMetrics."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -40,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Why a line is not what its schema says: where in the line (a JSON Pointer), and what is wrong."""
+    """Reason why a line does not match its schema: a JSON Pointer into the line, and a message."""
 
     pointer: str
     message: str
@@ -51,9 +49,9 @@ class Label:
     """
     How one label of a metric gets its value from one event type.
 
-    With *const* the value is fixed and *pointer* is empty. With *mapping* what the agent wrote is looked up in it, and
-    what is not in it becomes *other*. Whatever is absent, null or empty becomes `UNKNOWN`. *values* are all values the
-    label can take from this event type; None when the text is open.
+    With *const* the value is fixed and *pointer* is empty. With *mapping* the raw value is looked up, and replaced by
+    *other* if missing. Absent, null and empty values become `UNKNOWN`. *values* holds all values the label can have
+    from this event type; None for open text.
     """
 
     name: str
@@ -67,10 +65,11 @@ class Label:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """
-    One entry of `where`: *pointer* must lead to a value that fits.
+    One entry of `where`: the value at *pointer* must match.
 
-    *present* asks only that the value is there and not null. *values* (from `const` or `enum`) lists what fits. The
-    bounds are JSON Schema's. *closed* says that the property can only take few values: a row can be grouped by it.
+    *present* only requires a value other than null. *values* (from `const` or `enum`) lists the matching values. The
+    bounds are those of JSON Schema. *closed* is set if the property has few possible values, so that rows can be
+    grouped by it.
     """
 
     pointer: Pointer
@@ -85,10 +84,10 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Pricing:
     """
-    Where an event says what it cost.
+    The properties of an event that hold its cost.
 
-    If it does not, the cost follows from its *model* and its *tokens*: input, output, cache read and cache creation,
-    None for kinds that it does not count. No token is counted twice.
+    Without a value at *cost*, the cost is computed from *model* and *tokens*: input, output, cache read and cache
+    creation, None for kinds without a property. No token is counted twice.
     """
 
     model: Pointer
@@ -99,10 +98,10 @@ class Pricing:
 @dataclass(frozen=True, slots=True)
 class RunTotal:
     """
-    What a run added up by its end.
+    A total over one run.
 
-    The sum of *fields* over its events of the types *of*; without fields, how many those are. If the event that ends
-    the run has a value at *own*, that one counts.
+    It is the sum of *fields* over its events of the types *of*; without fields, the number of these events. A value at
+    *own* in the event that ends the run takes precedence.
     """
 
     of: tuple[str, ...]
@@ -140,27 +139,27 @@ class Feed:
     How one event type feeds one metric.
 
     *labels* are in the order of the metric's label names, without `value.label` (which is the last label name).
-    *exemplar* has, for each label of the metric's exemplars, where its text stands; None for the run's id.
+    *exemplar* holds, for each exemplar label of the metric, the pointer to its text; None for the run id.
     """
 
     metric: str
     labels: tuple[Label, ...]
     value: Value
     where: tuple[Condition, ...] = ()
-    exemplar: tuple[Pointer | None, ...] = field(default=(), repr=False)  # not part of what a total means
+    exemplar: tuple[Pointer | None, ...] = field(default=(), repr=False)  # does not affect the meaning of a total
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """
-    A metric family, as all event types that feed it declare it.
+    A metric family, as declared by all event types that feed it.
 
-    *label_values* stands beside *label_names*: the closed set of the label's values, or None when it is open; then the
-    number in *label_limits* (0 for closed labels) is how many different values are told apart. *limit* caps the series
-    of the metric. *bounds* are the upper bounds of a histogram in base units, ascending, without infinity. *states* are
-    those of a state set. *run* is `Value.run`. *per_unit* is how many of the unit written in the
-    log are one base unit (1000 for `ms`): values are kept as written, and divided by it when they are shown.
-    *exemplar* names the labels of its exemplars; without any it has none.
+    For each of *label_names*, *label_values* holds its closed set of values, or None for an open label; then
+    *label_limits* (0 for closed labels) holds its maximum number of values. *limit* is the maximum number of series.
+    *bounds* are the upper bounds of a histogram in base units, ascending, without infinity. *states* are those of a
+    state set. *run* is `Value.run`. *per_unit* is the number of log units per base unit (1000 for `ms`): values are
+    stored as written, and divided by it on exposition. *exemplar* holds the names of the exemplar labels; empty for
+    none.
     """
 
     name: str
@@ -185,17 +184,17 @@ class Metric:
 
 @cache
 def _scaled(bounds: tuple[float, ...], per_unit: int) -> tuple[float, ...]:
-    # In decimal, as they are written: 1.001 * 1000 is below 1001 as a float, and 1001 ms would miss its bucket.
+    # In decimal: as a float, 1.001 * 1000 is below 1001, and 1001 ms would miss its bucket.
     return tuple(float(Decimal(repr(bound)) * per_unit) for bound in bounds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventType:
     """
-    What one schema file describes.
+    The content of one schema file.
 
-    *run* is "start", "end" or None. *schema* is the whole JSON Schema as read. *violation* gives the first reason why a
-    decoded line is not valid, None when it is.
+    *run* is "start", "end" or None. *schema* is the whole JSON Schema as read. *violation* returns the first reason why
+    a decoded line is invalid, None if it is valid.
     """
 
     name: str
@@ -210,7 +209,7 @@ class EventType:
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
-    """Where in a line its writer and its number stand; each writer numbers its lines 1, 2, 3, …."""
+    """Pointers to the writer and the sequence number of a line; each writer numbers its lines 1, 2, 3, …"""
 
     writer: Pointer
     number: Pointer
@@ -219,10 +218,10 @@ class Numbering:
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
     """
-    A folder of event types that share an envelope: where in a line the event's name, its time and its run stand.
+    A folder of event types that share an envelope: the pointers to the event's name, its time and its run.
 
-    *patterns* are shell patterns of the names of the files that hold such lines; *release* is the label that tells
-    releases apart. *numbers* says where the lines of each event type have numbers that something is made of.
+    *patterns* are shell patterns for the names of files with such lines; *release* is the label that identifies
+    releases. *numbers* holds the numeric properties of each event type that metrics or prices use.
     """
 
     name: str
@@ -241,13 +240,13 @@ class Pack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """All packs, in the order in which their file patterns are tried, and all metrics by name."""
+    """All packs, in the order in which their file patterns are matched, and all metrics by name."""
 
     packs: tuple[Pack, ...]
     metrics: Mapping[str, Metric]
 
     def pack_for(self, file_name: str) -> Pack | None:
-        """The pack whose lines a file of this name holds; None if no pattern matches."""
+        """Return the pack of the lines in a file of this name; None if no pattern matches."""
         for pack in self.packs:
             if any(fnmatchcase(file_name, pattern) for pattern in pack.patterns):
                 return pack
@@ -255,14 +254,14 @@ class Catalog:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The file patterns of all packs, in the order in which they are tried."""
+        """The file patterns of all packs, in the order in which they are matched."""
         return tuple(dict.fromkeys(pattern for pack in self.packs for pattern in pack.patterns))
 
     def buckets(self) -> dict[str, tuple[float, ...]]:
-        """The upper bounds of the buckets of each histogram, without infinity."""
+        """Return the upper bounds of the buckets of each histogram, without infinity."""
         return {name: metric.bounds for name, metric in self.metrics.items() if metric.kind is Kind.HISTOGRAM}
 
     @property
     def default_pack(self) -> Pack:
-        """The pack of a file that was named although no pattern matches it."""
+        """The pack of an explicitly named file that no pattern matches."""
         return self.packs[-1]

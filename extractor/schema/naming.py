@@ -1,8 +1,4 @@
-"""
-The name of a metric or a label in, the reason why Prometheus' users would stumble over it out.
-
-Knows nothing of schemas and files beyond the place to name in an error.
-"""
+"""Check names of metrics and labels against the conventions of Prometheus."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +13,7 @@ PROMETHEUS = frozenset(
         *("scrape_series_added", "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"),
     }
 )
-"""What Prometheus writes of a scrape itself, with the same labels: a sample of that name would be a second one."""
+"""Metrics that Prometheus adds to each scrape with the same labels; a metric of that name would be a duplicate."""
 RESERVED_SUFFIXES = ("_bucket", "_sum", "_created", "_info")
 RESERVED_LABELS = {Kind.HISTOGRAM: "le", Kind.SUMMARY: "quantile"}
 KINDS = frozenset(Kind)
@@ -32,11 +28,11 @@ BASE_UNITS = {
     **dict.fromkeys(["percent", "percentage", "pct"], "ratio"),
     **dict.fromkeys(["cents", "millicents"], "usd"),
 }
-"""Words that promtool or a reader would take for a unit, and the base unit to use instead."""
+"""Words that promtool or a reader would interpret as a unit, and the base unit to use instead."""
 
 
 def check_metric_name(name: str, kind: Kind, place: Place) -> None:
-    """Raise unless *name* is a good name for a metric of this *kind*."""
+    """Raise `SchemaError` unless *name* is valid for a metric of this *kind*."""
     if ":" in name:
         raise place.error(f"'{name}' has a colon", "colons are for recording rules; write _")
     if not SNAKE_CASE.fullmatch(name):
@@ -65,7 +61,7 @@ def _check_suffix(name: str, kind: Kind, place: Place) -> None:
 
 
 def check_label_name(name: str, metric: str, kind: Kind, place: Place) -> None:
-    """Raise unless *name* is a good name for a label of *metric*."""
+    """Raise `SchemaError` unless *name* is valid for a label of *metric*."""
     if not LABEL_NAME.fullmatch(name):
         hint = 'name it with a map: {"tool_name": "toolName"}'
         raise place.error(f"'{name}' is not a label name in snake_case", hint)
@@ -78,7 +74,7 @@ def check_label_name(name: str, metric: str, kind: Kind, place: Place) -> None:
 
 
 def check_collisions(metrics: Iterable[tuple[Metric, Place]]) -> None:
-    """Raise when two metrics would write samples of one name."""
+    """Raise `SchemaError` if two metrics would have samples of the same name."""
     owners: dict[str, str] = {}
     for metric, place in metrics:
         for sample in _sample_names(metric):
@@ -88,7 +84,7 @@ def check_collisions(metrics: Iterable[tuple[Metric, Place]]) -> None:
 
 
 def _sample_names(metric: Metric) -> tuple[str, ...]:
-    # OpenMetrics names a counter's family without _total, so a gauge of that name is in the way.
+    # OpenMetrics names a counter's family without _total, so a gauge of that name would collide.
     match metric.kind:
         case Kind.COUNTER:
             return (metric.name, metric.name.removesuffix("_total"))

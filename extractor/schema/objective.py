@@ -1,7 +1,7 @@
 """
-The objectives there are: what can be limited, in which unit, on which side, and the limit unless a file gives another.
+All objectives: the signal, its unit, the direction of the limit, and the default limit.
 
-A pack names them in the rows of its `signals`, so they are declared below what reads a file of objectives.
+The `signals` of a pack refer to them, so they are declared below the reader of objective files.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ class Unit(StrEnum):
 
 
 class Direction(StrEnum):
-    """On which side of the limit all is well; the limit itself is well."""
+    """The good side of the limit, which includes the limit itself."""
 
     AT_MOST = "at most"
     AT_LEAST = "at least"
 
 
 class Scope(StrEnum):
-    """Whose signal the limit is for; only what knows its agent can be told otherwise for one."""
+    """What a limit applies to; only limits for agents can be set for a single agent."""
 
     AGENT = "each agent"
     TOOL = "each tool"
@@ -38,8 +38,8 @@ class Objective:
     """
     One limit on one signal.
 
-    `name` is its key in the file, `signal` what is measured, in words; `limit` is in the base unit: seconds, dollars,
-    tokens, or a ratio from 0 to 1. `agent` is the one agent it is for, or None.
+    `name` is its key in the file, `signal` a description of the measured value. `limit` is in the base unit: seconds,
+    dollars, tokens, or a ratio from 0 to 1. `agent` is the agent it applies to, or None for all.
     """
 
     name: str
@@ -51,11 +51,11 @@ class Objective:
     agent: str | None = None
 
     def holds(self, value: float) -> bool:
-        """Whether *value*, in the base unit, is on the right side. Nothing measured, not a number, breaks nothing."""
+        """Return whether *value*, in the base unit, meets the limit; NaN, for no measurement, does."""
         return not (value > self.limit if self.direction is Direction.AT_MOST else value < self.limit)
 
     def limit_text(self) -> str:
-        """The limit as one would write it into the file, such as 2s, 5%, $0.50 or 50k."""
+        """Return the limit as written in the file, such as 2s, 5%, $0.50 or 50k."""
         return limit_text(self.limit, self.unit)
 
 
@@ -76,11 +76,11 @@ DEFAULTS = (
     Objective("tokens_per_hour", "tokens of an hour", Unit.TOKENS, _MOST, Scope.ALL, 5_000_000.0),
     Objective("reject_rate", "share of log lines that are rejected", Unit.RATIO, _MOST, Scope.EXTRACTOR, 0.01),
 )
-"""Every objective there is, in the order in which people look at them, with its limit unless the file says so."""
+"""All objectives with their default limits, in order of display."""
 
 
 def limit_text(value: float, unit: Unit) -> str:
-    """*value* as one would write it into the file."""
+    """Return *value* as written in the file."""
     match unit:
         case Unit.RATIO:
             return f"{value * 100:.6g}%"

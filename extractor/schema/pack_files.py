@@ -1,8 +1,4 @@
-"""
-Folders in, which pack is made of which files out.
-
-Knows nothing of what a schema file says.
-"""
+"""Find the packs in folders, and the files of each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +12,15 @@ PACK_FILE = "pack.json"
 SUFFIX = ".schema.json"
 
 Check = Callable[[Mapping[str, Any], Place], None]
-"""Raises where what a file says does not conform to its meta-schema."""
+"""Raise `SchemaError` where the content of a file does not conform to its meta-schema."""
 
 
 @dataclass(slots=True)
 class PackFiles:
     """
-    A pack before its events are read: what its `pack.json` at *place* declares, and the event files by name.
+    A pack before its events are read: the content of its `pack.json` at *place*, and the event files by name.
 
-    Where that file is wrong, *is_right* is false and *declared* may be anything.
+    If that file has errors, *is_right* is false and *declared* may be anything.
     """
 
     place: Place
@@ -34,11 +30,11 @@ class PackFiles:
 
     @property
     def name(self) -> str:
-        """The name of the pack; of a wrong one, its path."""
+        """The name of the pack; its path if `pack.json` has errors."""
         return str(self.declared["name"]) if self.is_right else self.place.file
 
     def event_files(self) -> list[Path]:
-        """The files of the event types, in the order of their names; there is at least one."""
+        """Return the files of the event types, sorted by name; raise `SchemaError` if there are none."""
         if not self.files:
             raise self.place.error("the pack has no event types", f"put a file <event>{SUFFIX} beside it")
         return [self.files[name] for name in sorted(self.files)]
@@ -46,9 +42,9 @@ class PackFiles:
 
 def gather(default: Path, directories: Sequence[Path], check: Check, problems: Problems) -> list[PackFiles]:
     """
-    The packs in the order in which their file patterns are tried: the *default*, or what replaces it, is last.
+    Return the packs in the order in which their file patterns are matched.
 
-    What is wrong is added to *problems*.
+    The *default* pack, or its replacement, is last. Errors are added to *problems*.
     """
     last = _read_pack_folder(default, check, problems)
     packs = {last.name: last}

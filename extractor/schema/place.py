@@ -1,8 +1,4 @@
-"""
-A place in a schema or pack file, to say in an error what is wrong there; and errors collected, to report all at once.
-
-Knows nothing of what a schema says.
-"""
+"""Places in schema and pack files, for error messages; and collected errors, to report all at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +7,12 @@ from dataclasses import dataclass
 from extractor.errors import SchemaError
 from extractor.schema.pointer import Pointer, pointer_text
 
-_LONGEST_STEP, _LONGEST_MESSAGE, _LONGEST_HINT = 200, 300, 1000  # characters; a hint may list what there is
+_LONGEST_STEP, _LONGEST_MESSAGE, _LONGEST_HINT = 200, 300, 1000  # characters; a hint may list all choices
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in *file*; `place / token` is one step deeper, `place / pointer` as many as the pointer has."""
+    """A place in *file*; `place / token` is one step deeper, `place / pointer` one step per token."""
 
     file: str
     pointer: Pointer = ()
@@ -25,27 +21,27 @@ class Place:
         return Place(self.file, (*self.pointer, *(step if isinstance(step, tuple) else (str(step),))))
 
     def error(self, message: str, hint: str = "") -> SchemaError:
-        """The error to raise for this place."""
+        """Return the error to raise for this place."""
         pointer = pointer_text(tuple(short(step) for step in self.pointer))
         return SchemaError(self.file, pointer, short(message, _LONGEST_MESSAGE), short(hint, _LONGEST_HINT))
 
 
 class Problems:
-    """Errors collected: a check collects what its parts raise, and raises the first, which carries the others."""
+    """Collected errors: a check collects what its parts raise, and raises the first, which carries the others."""
 
     def __init__(self) -> None:
         self.found: list[SchemaError] = []
 
     @contextmanager
     def collected(self) -> Iterator[None]:
-        """Collect the error that the block raises, with its others."""
+        """Collect the error that the block raises, and those it carries."""
         try:
             yield
         except SchemaError as error:
             self.found += (error, *error.others)
 
     def raise_any(self) -> None:
-        """Raise what was found, if anything was."""
+        """Raise the collected errors, if any."""
         if self.found:
             first, *others = {str(each): each for each in self.found}.values()
             first.others = tuple(others)
@@ -53,6 +49,6 @@ class Problems:
 
 
 def short(text: str, most: int = _LONGEST_STEP) -> str:
-    """*text*, of which only both ends are kept if it is long; what is wrong with a value is said at the end."""
+    """Return *text*, with its middle cut out if it is long, because messages about values end with the reason."""
     half = most // 2
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"

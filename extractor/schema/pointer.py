@@ -1,15 +1,11 @@
-"""
-JSON Pointers (RFC 6901), decoded: a place in a line.
-
-Knows nothing of what stands there.
-"""
+"""JSON Pointers (RFC 6901), decoded: places in a line."""
 
 Pointer = tuple[str, ...]
 """The reference tokens of a JSON Pointer."""
 
 
 def found(line: object, pointer: Pointer) -> object:
-    """What *pointer* leads to in *line*; None when it is not there."""
+    """Return the value at *pointer* in *line*; None if it does not exist."""
     for token in pointer:
         if isinstance(line, dict):
             line = line.get(token)
@@ -21,5 +17,5 @@ def found(line: object, pointer: Pointer) -> object:
 
 
 def pointer_text(pointer: Pointer) -> str:
-    """*pointer* as RFC 6901 writes it."""
+    """Return *pointer* in the notation of RFC 6901."""
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in pointer)

@@ -1,8 +1,4 @@
-"""
-The `x-price` of one event's schema in, where the price of such an event comes from out, proved.
-
-Knows nothing of prices.
-"""
+"""Read and check the `x-price` of one event's schema; return the properties that determine its cost."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +12,7 @@ KINDS = ("input", "output", "cache_read", "cache_creation")
 
 
 def read_pricing(schema: Mapping[str, Any], place: Place) -> Pricing | None:
-    """How events of *schema*, which conforms to the meta-schema, are priced; None if they are not."""
+    """Return the pricing of *schema*, which conforms to the meta-schema; None without one; raise `SchemaError`."""
     declared, at = schema.get("x-price"), place / "x-price"
     if declared is None:
         return None

@@ -1,9 +1,7 @@
 """
-The properties that an event's schema declares in, what can stand there out.
+The properties that an event's schema declares, and their possible values.
 
-A name or a JSON Pointer in a declaration must lead to a property of the schema: this is where a typo is prop.
-
-Knows nothing of metrics.
+A name or a JSON Pointer in a declaration must refer to a property of the schema; a typo raises `SchemaError` here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,14 +16,14 @@ from extractor.schema.pointer import Pointer, pointer_text
 LABEL_TYPES = {"string", "integer", "boolean", "null"}
 NUMBER_TYPES = {"number", "integer"}
 
-_NEAR = 0.8  # of 1 where two names are equal; `inputs` and `outputs` have 0.77
+_NEAR = 0.8  # similarity, 1 for equal names; `inputs` and `outputs` have 0.77
 
-# bool comes before int, of which it is a kind in Python.
+# bool comes before int, because it is a subclass of int.
 JSON_TYPES = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}
 
 
 def did_you_mean(name: object, names: Iterable[object]) -> str:
-    """A hint that names what *name* may have been meant to be, or else all there is."""
+    """Return a hint with the closest match of *name*, or else all choices."""
     known = sorted(map(str, names))
     if near := get_close_matches(str(name), known, n=1):
         return f"did you mean '{near[0]}'?"
@@ -33,7 +31,7 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of *names* that *name* may have been meant to be, whatever its case and how its words are separated."""
+    """Return the closest match of *name*, ignoring case and word separators; None if none is close."""
     known = {_bare(each): each for each in sorted(names) if each}
     near = get_close_matches(_bare(name), known, n=1, cutoff=_NEAR)
     return known[near[0]] if near else None
@@ -45,7 +43,7 @@ def _bare(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One declared property; *required* holds when every valid line has it."""
+    """One declared property; *required* is set if every valid line has it."""
 
     pointer: Pointer
     schema: Mapping[str, object]
@@ -53,7 +51,7 @@ class Property:
 
     @property
     def types(self) -> set[str]:
-        """The JSON types that are allowed; all of them when the schema does not say."""
+        """The allowed JSON types; all of them if the schema has no type."""
         if (listed := self._listed()) is not None:
             return {_type_of(value) for value in listed}
         declared = self.schema.get("type", ["string", "number", "boolean", "null", "object", "array"])
@@ -61,7 +59,7 @@ class Property:
 
     @property
     def values(self) -> tuple[object, ...] | None:
-        """The values that are allowed, when they are few."""
+        """The allowed values, if they are few; otherwise None."""
         if (listed := self._listed()) is not None:
             return tuple(listed)
         if self.types <= {"boolean", "null"}:
@@ -70,7 +68,7 @@ class Property:
 
     @property
     def can_be_unknown(self) -> bool:
-        """Whether a valid line may have it absent, null or empty."""
+        """Whether it may be absent, null or empty in a valid line."""
         if not self.required or "null" in self.types:
             return True
         if (listed := self._listed()) is not None:
@@ -78,14 +76,14 @@ class Property:
         return "string" in self.types and not self.schema.get("minLength")
 
     def is_never_negative(self) -> bool:
-        """Whether no number that it can be is below 0."""
+        """Return whether it allows no number below 0."""
         if self.values is not None:
             return all(value is None or value >= 0 for value in self.values)  # type: ignore[operator]
         bounds = (self.schema.get("minimum", -1), self.schema.get("exclusiveMinimum", -1))
         return any(isinstance(bound, int | float) and bound >= 0 for bound in bounds)
 
     def texts(self) -> tuple[str, ...] | None:
-        """The label values it can give, when they are few."""
+        """Return its possible label values, if they are few; otherwise None."""
         if self.values is None:
             return None
         texts = dict.fromkeys(as_text(value) for value in self.values)
@@ -98,13 +96,13 @@ class Property:
 
 
 class Properties:
-    """All properties of one event's schema, prop by name or by JSON Pointer."""
+    """All properties of one event's schema, by name or by JSON Pointer."""
 
     def __init__(self, schema: Mapping[str, object]) -> None:
         self._schema = schema
 
     def get(self, pointer: Pointer) -> Property | None:
-        """The property that *pointer* leads to, None when it is not declared."""
+        """Return the property at *pointer*; None if it is not declared."""
         schema, required = self._schema, True
         for token in pointer:
             declared = _as_mapping(schema.get("properties"))
@@ -115,7 +113,7 @@ class Properties:
         return Property(pointer, schema, required)
 
     def find(self, reference: str, place: Place) -> Property:
-        """The property that *reference* names, a property name or a JSON Pointer; *place* is where it is written."""
+        """Return the property that *reference*, a name or JSON Pointer, refers to; raise at *place* if missing."""
         pointer = to_pointer(reference)
         if prop := self.get(pointer):
             return prop
@@ -129,14 +127,14 @@ class Properties:
 
 
 def to_pointer(reference: str) -> Pointer:
-    """The pointer that *reference* means: a property name, or a JSON Pointer ("" is the whole line)."""
+    """Return the pointer for *reference*: a property name, or a JSON Pointer ("" is the whole line)."""
     if reference and not reference.startswith("/"):
         return (reference,)
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in reference.split("/")[1:])
 
 
 def as_text(value: object) -> str:
-    """The label value that a JSON value gives."""
+    """Return the label value of a JSON value."""
     if value is None or value == "":
         return UNKNOWN
     return str(value).lower() if isinstance(value, bool) else str(value)

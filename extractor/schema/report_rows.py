@@ -1,8 +1,4 @@
-"""
-What a pack says of its logs as a whole: the rows of the tables, and the properties that lines had better have.
-
-Knows nothing of how a table is made.
-"""
+"""Rows of the tables that a pack declares, and the properties it recommends for its logs."""
 
 from dataclasses import dataclass
 
@@ -28,12 +24,12 @@ class ReportRow:
 @dataclass(frozen=True, slots=True)
 class Signal:
     """
-    One row of the table that `report` prints: one number for a window of time, about what matters most.
+    One row of the table that `report` prints: one number for a window of time.
 
-    It is made of the series of *metric* that match *where*: the sum of a counter or gauge, the mean of a histogram, the
-    *quantile* of a summary. A sum is divided by that of all series of the metrics *over*, or, if *hourly*, by the hours
-    of the window. With *by*, the number is the share of each value of that label. *objective* is the name of the limit
-    that it is judged by.
+    It is computed from the series of *metric* that match *where*: the sum of a counter or gauge, the mean of a
+    histogram, the *quantile* of a summary. A sum is divided by that of all series of the metrics *over*, or, if
+    *hourly*, by the hours of the window. With *by*, the number is the share of each value of that label. *objective* is
+    the name of the limit that applies to it.
     """
 
     title: str
@@ -49,9 +45,9 @@ class Signal:
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """
-    What the lines of a log should carry so that the metrics can tell all they could.
+    What a log should contain for complete metrics.
 
-    That is the property at *pointer* in events of the types *events*, or, without a pointer, such events at all.
+    It is the property at *pointer* in events of the types *events*, or, without a pointer, such events at all.
     """
 
     name: str

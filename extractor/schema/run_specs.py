@@ -1,8 +1,4 @@
-"""
-What a pack declares of runs: the fields and totals of a run, the loops to find, and the intervals between events.
-
-Knows nothing of runs.
-"""
+"""What a pack declares about runs: fields and totals of a run, loops to find, and intervals between events."""
 
 from dataclasses import dataclass
 
@@ -14,9 +10,9 @@ from extractor.schema.pointer import Pointer, found
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """
-    Events of type *event* that are *repeated* in a run; a loop of them counts in *metric*.
+    Events of type *event* that are *repeated* in a run; their loops are counted in *metric*.
 
-    *named* are the properties by which a report of the loop and the loop know each other.
+    *named* are the properties that match a loop with a report of it.
     """
 
     event: str
@@ -28,7 +24,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An event type that ends an interval, and the metric in which that is observed."""
+    """An event type that ends an interval, and the metric that observes it."""
 
     event: str
     metric: str
@@ -37,26 +33,26 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A *span*, whichever event of *ends* it is that comes."""
+    """A *span*, ended by any event of *ends*."""
 
     span: Span
     ends: tuple[End, ...]
 
 
 def run_totals(pack: Pack) -> list[RunTotal]:
-    """What the runs of *pack* add up."""
+    """Return the totals of the runs of *pack*."""
     totals = (feed.value.total for event in pack.events.values() for feed in event.feeds)
     return list(dict.fromkeys(total for total in totals if total is not None))
 
 
 def run_fields(pack: Pack) -> tuple[Pointer, ...]:
-    """What is to be known of each run of *pack*: the properties that label its counts of runs."""
+    """Return the properties to store of each run of *pack*: those that label its counts of runs."""
     feeds = (feed for event in pack.events.values() for feed in event.feeds if feed.value.run is not None)
     return tuple(dict.fromkeys(label.pointer for feed in feeds for label in feed.labels if label.const is None))
 
 
 def intervals(pack: Pack) -> list[Interval]:
-    """Every time between two events that *pack* asks for."""
+    """Return the intervals between events that *pack* declares."""
     ends: dict[Span, list[End]] = {}
     for name, event in pack.events.items():
         for feed in event.feeds:
@@ -66,7 +62,7 @@ def intervals(pack: Pack) -> list[Interval]:
 
 
 def patterns(pack: Pack) -> list[Pattern]:
-    """Every loop to be found in the runs of *pack*."""
+    """Return the loops that *pack* declares."""
     return [
         Pattern(name, feed.metric, feed.labels, feed.value.repeated, _named(pack, feed.labels, feed.value.repeated))
         for name, event in pack.events.items()
@@ -76,7 +72,7 @@ def patterns(pack: Pack) -> list[Pattern]:
 
 
 def _named(pack: Pack, labels: tuple[Label, ...], repeated: Repetition) -> tuple[Pointer, ...]:
-    """Properties that are labels, so that there are few values, and that the report has, too."""
+    """Return the properties that are labels, and so have few values, and are also declared for the report."""
     if repeated.unless is None:
         return ()
     schema = pack.events[repeated.unless].schema
@@ -84,5 +80,5 @@ def _named(pack: Pack, labels: tuple[Label, ...], repeated: Repetition) -> tuple
 
 
 def declared(schema: object, pointer: Pointer) -> bool:
-    """Whether *schema* declares a property there."""
+    """Return whether *schema* declares a property at *pointer*."""
     return all((schema := found(schema, ("properties", token))) is not None for token in pointer)

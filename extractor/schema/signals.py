@@ -1,10 +1,8 @@
 """
-The `signals` and `recommended` of a pack in, what `report` shows and `check` asks for out, proved.
+Read and check the `signals` and `recommended` of a pack, for `report` and `check`.
 
-A row names metrics, labels, values and an objective that exist, and is one number; a recommended property is declared
-by the events that should have it.
-
-Knows nothing of numbers or logs.
+A signal refers to existing metrics, labels, values and objectives, and is a single number. A recommended property is
+declared by the events that should have it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +22,7 @@ _UNITS = {"seconds": Unit.SECONDS, "usd": Unit.USD, "ratio": Unit.RATIO, "": Uni
 
 
 def read_signals(declared: Iterable[Mapping[str, Any]]) -> tuple[Signal, ...]:
-    """The rows that conform to the meta-schema; `check_signals` proves them."""
+    """Return the rows, which conform to the meta-schema; `check_signals` checks them."""
     return tuple(
         Signal(
             title=row["title"],
@@ -41,7 +39,7 @@ def read_signals(declared: Iterable[Mapping[str, Any]]) -> tuple[Signal, ...]:
 
 
 def check_signals(signals: Iterable[Signal], metrics: Mapping[str, Metric], place: Place, unproved: set[str]) -> None:
-    """Raise unless every signal is one number; *place* is theirs, and nothing is known of the metrics *unproved*."""
+    """Raise at *place* unless every signal is a single number; skip metrics in *unproved*."""
     problems = Problems()
     for index, signal in enumerate(signals):
         if unproved.isdisjoint((signal.metric, *signal.over)):
@@ -51,14 +49,14 @@ def check_signals(signals: Iterable[Signal], metrics: Mapping[str, Metric], plac
 
 
 def check_release(release: str | None, metrics: Mapping[str, Metric], place: Place) -> None:
-    """Raise unless the *release* of a pack, which stands at *place*, is a label."""
+    """Raise at *place* unless the *release* of a pack is a label."""
     labels = {label for metric in metrics.values() for label in metric.label_names}
     if release is not None and release not in labels:
         raise place.error(f"no metric has a label '{release}'", did_you_mean(release, labels))
 
 
 def unit_of(signal: Signal, metrics: Mapping[str, Metric]) -> str:
-    """The unit of the number: seconds, usd, bytes, ratio, or nothing."""
+    """Return the unit of the number: seconds, usd, bytes, ratio, or an empty string."""
     unit = base_unit(metrics[signal.metric])
     if signal.by is not None:
         return "ratio"
@@ -66,7 +64,7 @@ def unit_of(signal: Signal, metrics: Mapping[str, Metric]) -> str:
 
 
 def base_unit(metric: Metric) -> str:
-    """The unit that the name of *metric* ends in; empty for a plain number."""
+    """Return the unit suffix of the name of *metric*; empty for a plain number."""
     name = metric.name.removesuffix("_total")
     return next((unit for unit in ("seconds", "usd", "bytes") if name.endswith("_" + unit)), "")
 
@@ -106,7 +104,7 @@ def _check_objective(signal: Signal, unit: str, place: Place) -> None:
 def read_recommended(
     declared: Iterable[Mapping[str, Any]], events: Mapping[str, EventType], place: Place
 ) -> tuple[Recommendation, ...]:
-    """What a pack of *events* recommends; *place* is where that is declared."""
+    """Return the recommendations of a pack with *events*; raise at *place* where they are invalid."""
     problems, found = Problems(), list[Recommendation]()
     for index, item in enumerate(declared):
         with problems.collected():

@@ -1,10 +1,4 @@
-"""
-What is known of runs in, proved: the event types that are named there exist, and have the properties that are summed.
-
-What cannot be seen in the file of one event type is proved here, for one pack.
-
-Knows nothing of how the declarations are written.
-"""
+"""Check declarations about runs that refer to other event types of the pack: they exist, and have the properties."""
 
 from collections.abc import Iterable, Mapping
 
@@ -17,10 +11,10 @@ from extractor.schema.properties import LABEL_TYPES, NUMBER_TYPES, Properties, d
 
 def check_runs(events: Mapping[str, EventType], declarations: Iterable[Declaration], unproved: set[str]) -> None:
     """
-    Raise unless what *declarations*, of one pack, ask of runs can be answered by its *events*.
+    Raise `SchemaError` unless the *events* of the pack have what its *declarations* about runs refer to.
 
-    A total names event types and numbers of theirs; a loop is of all events of a type; a time is since another event
-    that has the key, too. Nothing is known of the events *unproved*.
+    A total refers to event types and their numbers; a loop to all events of a type; a span to another event with the
+    same key. Declarations that refer to events in *unproved* are skipped.
     """
     problems = Problems()
     for check in (_check_total, _check_repetition, _check_span):
@@ -32,7 +26,7 @@ def check_runs(events: Mapping[str, EventType], declarations: Iterable[Declarati
 
 
 def _named(declaration: Declaration) -> Iterable[str]:
-    """The event types that *declaration* names."""
+    """Yield the event types that *declaration* refers to."""
     value = declaration.feed.value
     if value.total is not None:
         yield from value.total.of
