@@ -1,1 +1,1 @@
-"""Log files in, their final state out, or their samples at every step of the past."""
+"""Replay log files into their final state, or into samples at every step of the past."""

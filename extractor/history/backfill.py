@@ -1,11 +1,9 @@
 """
-Log files in, their samples at every step of the past out, as if they had been scraped all along.
+Compute the samples of log files at every step of the past, as if they had been scraped at the time.
 
-Everything is read first, whatever its order, and then written in the order of time. While history goes on every series
-has a sample at every step. After an hour without any event there is a pause, up to the step before the next event; so
-one event with a wrong time, years ago, does not bring years of samples with it.
-
-Knows nothing of text formats, terminals or where the samples go.
+All input is read first, in any order, and samples are then written in the order of time. While there are events, every
+series has a sample at every step. After an hour without any event there is a gap, up to the step before the next event,
+so that a single event with a wrong time, years ago, does not produce years of samples.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,19 +27,19 @@ _PATIENCE = 3600
 
 
 class Output(Protocol):
-    """Where samples go."""
+    """Destination of samples."""
 
     def write(self, text: str) -> None:
-        """Say what holds for all samples; for before the first of them."""
+        """Write metadata, before the first sample."""
         ...
 
     def add(self, at: int, text: str, /) -> None:
-        """Add samples, whole lines of *text*, all at the time *at*, which is not earlier than those before."""
+        """Write samples, whole lines of *text*, all at the time *at*, in seconds; *at* must not decrease."""
         ...
 
 
 class Written(NamedTuple):
-    """What was written: from the first to the last sample, in seconds since the epoch; nothing if there is no event."""
+    """What was written: the numbers of samples and series, and the first and last time in seconds since the epoch."""
 
     samples: int
     series: int
@@ -51,12 +49,13 @@ class Written(NamedTuple):
 
 class Backfill:
     """
-    The backfill of the files of *options* in steps of *seconds*; its series get *labels* besides their own.
+    The backfill of the files of *options* in steps of *seconds*; its series get *labels* in addition to their own.
 
-    What does not fit into *held* bytes waits in a temporary file.
+    Values beyond *held* bytes are stored in a temporary file. Raises `OutputError` if a metric already has one of
+    *labels*.
     """
 
-    def __init__(  # what is read, how it is written, and what it may take
+    def __init__(  # input, output and memory limit
         self,
         catalog: Catalog,
         options: Options,
@@ -79,19 +78,19 @@ class Backfill:
         self.total_bytes = self._replay.total_bytes
 
     def read(self, progress: Callable[[Read], None] = lambda _: None) -> Replayed:
-        """Read everything; *progress* is told how much was read since it was told last."""
+        """Read all input; *progress* is called with what was read since its last call."""
         return self._replay.run(progress, self._steps)
 
     @property
     def parts(self) -> int:
-        """How many parts there are to write, as far as is read."""
+        """Number of parts to write, as far as input is read."""
         return self._spill.values
 
     def write(self, output: Output, progress: Callable[[int], None] = lambda _: None) -> Written | None:
         """
-        Write all samples to *output*; None if there was no event.
+        Write all samples to *output*; return None if there was no event.
 
-        *progress* is told how many of `parts` are done.
+        *progress* is called with the number of `parts` written so far.
         """
         from extractor.exposition.text import metadata  # noqa: PLC0415  # prometheus-client takes 50 ms to import
 
@@ -106,7 +105,7 @@ class Backfill:
         return None if first is None else Written(samples, timeline.samples, first, last)
 
     def _samples(self, timeline: Timeline) -> Iterator[tuple[int, str, int]]:
-        """All samples: their time in seconds since the epoch, their lines, and how many these are."""
+        """Yield all samples: their time in seconds since the epoch, their lines, and the number of lines."""
 
         def now(step: int) -> tuple[int, str, int]:
             return step * self._seconds, timeline.at(step * self._seconds), timeline.samples
@@ -125,7 +124,7 @@ class Backfill:
 
 
 def _between(last: int | None, step: int, patience: int) -> Iterable[int]:
-    """The steps without an event from the one after *last* to the one before *step* that have samples."""
+    """Return the steps without an event, between *last* and *step*, that have samples."""
     if last is None:
         return ()
     if step - last - 1 <= patience:

@@ -1,11 +1,9 @@
 """
-Samples in the order of time in, blocks of Prometheus' storage out: promtool makes them, two hours at a time.
+Write samples as blocks of Prometheus' storage, with promtool, two hours at a time.
 
-promtool reads the whole of a document again for every two hours of samples, so that a month in one document takes it
-360 times as long as need be. Here each two hours are a document of their own, which is gone once its block is made. The
-blocks appear at the end, all of them, or none.
-
-Knows nothing of what the samples say.
+promtool reads a whole document again for every two hours of samples: a month in one document would take it 360 times as
+long as necessary. Here each two hours are a separate document, removed once its block is written. At the end either all
+blocks appear or none.
 """
 
 import shutil
@@ -22,16 +20,16 @@ from extractor.files.atomic import PREFIX
 from extractor.history.openmetrics import Document
 
 _SPAN = 2 * 3600
-"""Seconds of Prometheus' shortest block; blocks begin at whole multiples of it."""
+"""Duration in seconds of Prometheus' shortest block; blocks begin at whole multiples of it."""
 
 _HEAD = 3 * 3600
-"""Seconds of which Prometheus may have samples in memory, and no block."""
+"""Period in seconds that Prometheus may hold in memory, without a block."""
 
 _PROMTOOL = "promtool"
 
 
 class Blocks:
-    """Blocks in *folder*, made if need be; a context, at whose good end they are there."""
+    """A context that writes blocks to *folder*, created if missing; they appear when it ends without an exception."""
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which(_PROMTOOL)
@@ -55,7 +53,7 @@ class Blocks:
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Where the blocks will be: there is room for them there, and they only need a new name.
+            # In the target folder, so that blocks only need to be renamed.
             within = TemporaryDirectory(dir=self._folder, prefix=PREFIX)
         except OSError as error:
             raise OutputError(f"cannot write to {self._folder}: {error.strerror}") from error
@@ -75,7 +73,7 @@ class Blocks:
                 self._document.__exit__(kind, error, trace)
 
     def _show(self) -> None:
-        """Move all blocks to where they are looked for, or none."""
+        """Move all blocks to *folder*, or none."""
         shown: list[Path] = []
         try:
             for meta in sorted(self._work.glob("blocks-*/*/meta.json")):
@@ -90,11 +88,11 @@ class Blocks:
         self._made = len(shown)
 
     def write(self, text: str) -> None:
-        """Say what holds for all samples; for before the first of them."""
+        """Write metadata, before the first sample."""
         self._head += text
 
     def add(self, at: int, text: str) -> None:
-        """Add samples, whole lines of *text*, all at the time *at*, which is not earlier than those before."""
+        """Write samples, whole lines of *text*, all at the time *at*, in seconds; *at* must not decrease."""
         self._latest = at
         span = at // _SPAN
         if span != self._span:
@@ -106,7 +104,7 @@ class Blocks:
         self._document.add(at, text)
 
     def notes(self) -> list[str]:
-        """What a person should know of what was written."""
+        """Return notes for the user about what was written."""
         notes = [f"{self._made:,} blocks in {self._folder}"]
         if self._latest > time.time() - _HEAD:
             notes.append(
@@ -122,8 +120,8 @@ class Blocks:
         self._document = None
         self._wait()
         self._made_from = self._work / f"{self._span}.om"
-        # promtool works on these two hours while the next are being written.
-        self._making = subprocess.Popen(  # noqa: S603  # the program is found, the arguments are our own
+        # promtool processes these two hours while the next ones are written.
+        self._making = subprocess.Popen(  # noqa: S603  # a resolved program with our own arguments
             [
                 self._program, "tsdb", "create-blocks-from", "openmetrics", "--quiet",
                 self._made_from, self._work / f"blocks-{self._span}",

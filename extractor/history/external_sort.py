@@ -1,8 +1,8 @@
 """
-Stores values in any order of their steps and returns them in the order of steps, with little of them in memory.
+Store values in any order of their steps and return them in the order of steps, using little memory.
 
-They are rows of a temporary SQLite database, which has no name: it is in memory until it is larger than its cache, and
-disappears with the process, however that ends. The order of values of the same step is not kept.
+Values are rows of a temporary, unnamed SQLite database. It stays in memory until it exceeds its cache, and disappears
+with the process, however that ends. The order of values of the same step is not kept.
 """
 
 import sqlite3
@@ -34,7 +34,7 @@ class Spill:
         self.given = 0
         """How many values `items` has returned."""
 
-    def put(self, step: int, value: Any) -> None:  # noqa: ANN401  # whatever MessagePack can say
+    def put(self, step: int, value: Any) -> None:  # noqa: ANN401  # anything MessagePack can encode
         """Add *value*, which is of *step*. Raises `OutputError` if there is no room."""
         body = compress(msgspec.msgpack.encode(value), 1)
         with _errors():

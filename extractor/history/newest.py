@@ -1,10 +1,8 @@
 """
-Log files in, the time of one of their last events out, without reading them.
+Find the time of one of the last events of log files, without reading all of them.
 
-The last lines of a plain file are looked at, and the first ones of a compressed file, whose end cannot be seen. There
-may be a later event. But the one whose time this is is there, and will be counted.
-
-Knows nothing of metrics.
+The last lines of a plain file are checked, and the first lines of a compressed file, whose end is unavailable. A later
+event may exist, but the returned time is that of an event that will be counted.
 """
 
 import os
@@ -40,7 +38,7 @@ def _time(extent: Extent, pack: Pack, reading: Reading) -> float:
 
 
 def _lines(extent: Extent) -> list[bytes]:
-    """Some whole lines of *extent*."""
+    """Return some whole lines of *extent*."""
     start = max(extent.start, extent.end - _BYTES)
     try:
         with opened(extent.path, extent.identity) as fd:
@@ -49,4 +47,4 @@ def _lines(extent: Extent) -> list[bytes]:
             lines = os.pread(fd, extent.end - start, start).split(b"\n")[:-1]
             return lines[-_LINES:] if start == extent.start else lines[1:][-_LINES:]
     except SourceError:
-        return []  # whoever reads it will say so
+        return []  # reading the file reports the error

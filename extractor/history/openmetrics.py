@@ -1,11 +1,8 @@
 """
-Samples in the order of time in, an OpenMetrics document out that is there whole or not at all.
+Write samples, in the order of time, as an OpenMetrics document that appears complete or not at all.
 
-The metadata stands once, at the head, and the
-samples are in the order of time, not of families as OpenMetrics has it: that is what promtool and VictoriaMetrics can
-read piece by piece, and neither minds.
-
-Knows nothing of states, metrics or events.
+Metadata is written once, at the beginning, and samples are sorted by time, not by family as OpenMetrics requires:
+promtool and VictoriaMetrics accept this order, and can read it piece by piece.
 """
 
 import sys
@@ -23,9 +20,10 @@ STDOUT = "-"
 
 class Document:
     """
-    A document at *path*, or on standard output for `-`; a context, at whose good end it is there.
+    A context that writes a document to *path*, or to standard output for `-`.
 
-    What is no regular file, a pipe say, is written to as it is.
+    The document appears when the context ends without an exception. A path that is not a regular file, such as a pipe,
+    is written directly. Raises `OutputError` if *path* is a folder or cannot be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -42,7 +40,7 @@ class Document:
             return self
         with self._telling():
             is_odd = path.exists() and not path.is_file()
-            # What a link leads to is replaced, not the link.
+            # The target of a link is replaced, not the link.
             self._file = self._opened.enter_context(path.open("wb") if is_odd else whole_file(path.resolve()))
         return self
 
@@ -50,7 +48,7 @@ class Document:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            with suppress(OSError):  # what could not be written before cannot be written now
+            with suppress(OSError):  # earlier write errors may repeat on close
                 self._opened.__exit__(kind, error, trace)
             return
         with self._telling(), ExitStack() as ending:
@@ -59,23 +57,23 @@ class Document:
             self._file.flush()
 
     def write(self, text: str) -> None:
-        """Add whole lines of metadata or samples."""
+        """Write whole lines of metadata or samples."""
         with self._telling():
             self._file.write(text.encode())
 
     def add(self, _at: int, text: str) -> None:
-        """Add samples, whole lines of *text*, which are not earlier than those before."""
+        """Write samples, whole lines of *text*, in the order of time."""
         self.write(text)
 
     def notes(self) -> list[str]:
-        """What a person should know of what was written."""
+        """Return notes for the user about what was written."""
         return []
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:  # whoever reads has enough
+        except BrokenPipeError:  # the reader of the pipe has closed it
             raise
         except OSError as error:
             raise OutputError(f"cannot write {self._path or 'standard output'}: {error.strerror}") from error

@@ -1,11 +1,8 @@
 """
-What was counted of a part of the logs: into a few bytes, out of them, and added up.
+The counts of a part of the logs: merged, and packed into few bytes.
 
-Adding parts up is free of order. Packed, what was counted of half a million lines of bench/gen.py (156 MB) was 0.47 MB
-before runs carried totals, and is 3.3 MB with them: 0.3 MB are series, mostly the sliding windows, which do not grow
-with the log; the rest are the runs.
-
-Knows nothing of files or processes.
+Merging is independent of order. Packed, the counts of half a million lines of bench/gen.py (156 MB) take 3.3 MB: 0.3 MB
+for series, mostly sliding windows, which do not grow with the log, and the rest for runs.
 """
 
 import os
@@ -20,7 +17,7 @@ from extractor.state.stats import Stats
 
 
 class Part:
-    """The *state* and all else that was counted; *outside* is lines outside the period, *unfinished* is bytes."""
+    """The *state* and all other counts; *outside* is lines outside the period, *unfinished* is bytes."""
 
     def __init__(self, catalog: Catalog, *, window: float, run_timeout: float, run_linger: float) -> None:
         self._catalog = catalog
@@ -35,15 +32,15 @@ class Part:
 
     @property
     def is_large(self) -> bool:
-        """Whether it should be handed on rather than go on growing."""
+        """Whether it should be returned rather than grow further."""
         return self.state.held > MOST_SERIES_OF_PARTS
 
     def bound(self, floor: float) -> None:
-        """Keep memory bounded; no event that is still to come is far before *floor*."""
+        """Bound memory; no event still to come is far before *floor*."""
         self.state.bound(MOST_SERIES_OF_PARTS, floor)
 
     def merge(self, other: "Part") -> None:
-        """Add what *other* counted."""
+        """Add the counts of *other*."""
         self.state.merge(other.state)
         self.stats.add(other.stats)
         self.outside += other.outside
@@ -51,7 +48,7 @@ class Part:
         self.troubles += other.troubles
 
     def dump(self) -> bytes:
-        """All of it."""
+        """Return the whole content, packed."""
         value = {
             "state": self.state.dump(),
             "stats": self.stats.dump(),
@@ -65,11 +62,11 @@ class Part:
         return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(value))
 
     def load(self, dumped: bytes) -> "Part":
-        """What `dump` gave, as a part like this one."""
+        """Return a part like this one with what `dump` returned."""
         value: dict[str, Any] = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(dumped))
         part = Part(self._catalog, **self._like)
         part.state.load(value["state"])
         part.stats.load(value["stats"])
         part.outside, part.unfinished, part.stats.earliest, troubles = value["rest"]
-        part.troubles = [os.fsdecode(text) for text in troubles]  # with names of files, which need not be UTF-8
+        part.troubles = [os.fsdecode(text) for text in troubles]  # messages contain file names, which need not be UTF-8
         return part

@@ -1,8 +1,4 @@
-"""
-Shards in, a part counted: what a process of a replay does, and what a replay does that has only one.
-
-Knows nothing of other processes, of folders or of terminals.
-"""
+"""Read shards into a part: the work of one process of a replay."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +24,7 @@ from extractor.tail.tailer import CHUNK_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How lines are read; *latest* is the latest event time allowed, all times are in seconds."""
+    """How lines are read; *latest* is the latest event time allowed; times and durations are in seconds."""
 
     window: float
     run_timeout: float
@@ -40,34 +36,34 @@ class Reading:
 
 
 class Read(NamedTuple):
-    """How much was read since this was told last: bytes, compressed ones where a file is, and lines."""
+    """Amount read since the last report: bytes, as stored in the files, and lines."""
 
     bytes: int
     lines: int
 
 
 class Watcher(Protocol):
-    """Sees every line that is read."""
+    """Observer of every line that is read."""
 
     def begin(self) -> None:
-        """Reading begins; maybe once more."""
+        """Called when reading begins, or begins again."""
 
     def feed(self, pack: Pack, path: str, pieces: list[Piece]) -> None:
-        """Lines of the file at *path* were read."""
+        """Called with lines of the file at *path*."""
 
     def folded(self) -> None:
-        """All rejects of the lines so far were told."""
+        """Called when all rejects of the lines so far were reported."""
 
 
 class Reader:
     """
-    Reads shards into `part`.
+    Read shards into `part`.
 
-    *told* is called with how much was read, *on_reject* with every line that is no event. With *steps* the events go
-    there, and not into the part. *careful* is as in `Pipeline`. A *watcher* sees every line.
+    *told* is called with the amount read, *on_reject* with every rejected line. With *steps* the events are added
+    there, and not to the part. *careful* is as in `Pipeline`. A *watcher* is called with every line.
     """
 
-    def __init__(  # noqa: PLR0913  # each is a way out
+    def __init__(  # noqa: PLR0913  # callbacks and options
         self,
         catalog: Catalog,
         reading: Reading,
@@ -96,13 +92,13 @@ class Reader:
         )
 
     def read(self, shard: Shard) -> None:
-        """Read all of *shard*; it is in the part then."""
+        """Read all of *shard* into the part."""
         for extent in shard.extents:
             self._read(extent)
         self._fold()
 
     def read_stream(self, name: str, stream: BinaryIO) -> None:
-        """Read *stream* to its end; it is in the part then."""
+        """Read *stream* to its end into the part."""
         lines = LineBuffer(self._reading.max_line_bytes)
         ranked: int | None = None
         while chunk := stream.read(CHUNK_BYTES):

@@ -1,11 +1,9 @@
 """
-Log files in, their final state out: one pass from the first byte to the last.
+Read log files into their final state, in one pass from the first byte to the last.
 
-The same modules as when following, so the same lines give the same series. It is the same state, to the byte, however
-the lines were cut into files and however many processes read them. The last line of a file counts only if it ends in a
-newline, as it would when following.
-
-Knows nothing of terminals or HTTP.
+The modules are those of following, so the same lines give the same series. The state is identical to the byte, however
+the lines are cut into files and however many processes read them. The last line of a file counts only if it ends in a
+newline, as when following.
 """
 
 import glob
@@ -42,7 +40,7 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `extractor replay` was told; times in seconds."""
+    """Options of `extractor replay`; times and durations in seconds."""
 
     paths: tuple[str, ...]
     window: float = 300.0
@@ -57,7 +55,7 @@ class Options:
 
 
 class Replayed(NamedTuple):
-    """What a replay found; *troubles* are what a person should know, in words."""
+    """The result of a replay; *troubles* are messages for the user."""
 
     state: State
     stats: Stats
@@ -68,9 +66,10 @@ class Replayed(NamedTuple):
 
 class Replay:
     """
-    A replay of the files of *options*; *on_reject* is told of every line that is no event.
+    A replay of the files of *options*; *on_reject* is called with every rejected line.
 
-    A *watcher* sees every line. With more than one job neither is told: the lines are in another process.
+    A *watcher* is called with every line. With more than one job neither is called, because the lines are in other
+    processes.
     """
 
     def __init__(
@@ -114,10 +113,10 @@ class Replay:
 
     def run(self, progress: Callable[[Read], None] = lambda _: None, steps: Steps | None = None) -> Replayed:
         """
-        Read everything; *progress* is told how much was read since it was told last.
+        Read all input; *progress* is called with what was read since its last call.
 
-        With *steps* the events go there, and the state stays empty; there is only one job then. Where what was counted
-        cannot be merged, everything is read once more, each batch tried first: the line that it was is then a reject.
+        With *steps* the events are added there, the state stays empty, and there is only one job. If the counts cannot
+        be merged, all input is read again with every batch tried first, and the line that caused it is rejected.
         """
         told = Read(0, 0)
 
@@ -141,7 +140,7 @@ class Replay:
         def on_reject(rejected: Rejected) -> None:
             nonlocal rejects
             rejects += 1
-            if rejects > known:  # what was read before is not told twice
+            if rejects > known:  # rejects of the first reading are not reported again
                 self._rejects_told = rejects
                 self._on_reject(rejected)
 
@@ -178,24 +177,24 @@ class Replay:
         )
 
     def late_time(self) -> float:
-        """The time of an event that will be read; as late as can be told at once, minus infinity if nothing can."""
+        """Return the time of an event that will be read, as late as quickly available; -inf if there is none."""
         extents = [extent for shard in self._shards for extent in shard.extents]
         default = self._catalog.default_pack
         return late_time(extents, lambda path: self._catalog.pack_for(plain_name(path)) or default, self._reading)
 
     def _read_by(self, jobs: int, part: Part, progress: Callable[[Read], None], *, careful: bool) -> Part:
-        """Read all shards by several processes; *part*, and what they counted."""
+        """Read all shards with several processes; return *part* merged with their counts."""
         with Workers(partial(self._work, careful=careful), jobs, len(self._shards)) as workers:
             for dumped in workers.results(lambda size, lines: progress(Read(size, lines))):
                 result = part.load(dumped)
-                # The smaller goes into the larger: into nothing it would cost as much again.
+                # Merge the smaller part into the larger one, which costs less.
                 small, part = sorted((result, part), key=lambda each: each.state.held)
                 part.merge(small)
                 part.bound(self._floor(workers.open_items))
         return part
 
     def _work(self, places: Iterable[int], progress: Progress, *, careful: bool) -> bytes:
-        """Read shards until what was counted is large; return it."""
+        """Read shards until the part is large; return it packed."""
         reader = Reader(self._catalog, self._reading, lambda read: progress(*read), careful=careful)
         for place in places:
             reader.read(self._shards[place])
@@ -204,11 +203,11 @@ class Replay:
         return reader.part.dump()
 
     def _floor(self, places: Iterable[int]) -> float:
-        """The earliest time of the shards at *places*; infinite if there is none."""
+        """Return the earliest time of the shards at *places*; infinite if there is none."""
         return min((self._shards[place].time for place in places), default=float("inf"))
 
     def _time_of(self, line: bytes) -> float | None:
-        # The order of reading is a hint, so the first pack that finds a time will do.
+        # The time only affects the order of reading, so that of any pack suffices.
         return next((time for pack in self._catalog.packs if (time := time_of(line, pack)) is not None), None)
 
 
@@ -217,9 +216,9 @@ def _troubles(happened: Iterable[Happening]) -> list[str]:
 
 
 def _is_stream(path: str) -> bool:
-    """Whether *path* is a pipe, as a shell makes of `<(zcat old.gz)`."""
+    """Return whether *path* is a pipe, as from the shell's `<(zcat old.gz)`."""
     try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116  # a `Path` has no such answer without a race
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116  # `Path` has no equivalent without a race
     except OSError:
         return False
 
@@ -229,7 +228,7 @@ def _found(paths: Iterable[str]) -> Iterable[Path]:
         if Path(path).exists():
             yield Path(path)
             continue
-        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  # as the shell does, absolute or not
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  # like the shell, absolute or relative
         if not matches:
             raise SourceError(f"{path}: no such file or folder", "give a log file, a folder of them, a pattern, or -")
         yield from map(Path, matches)

@@ -1,11 +1,9 @@
 """
-Log files in, shards out: pieces of work of about the same size, in about the order of their events.
+Cut log files into shards: units of work of similar size, approximately in the order of their events.
 
-A plain file is cut where lines end, so that shards can be read in any order and by anyone; many small files are one
-shard. A compressed file can only be read from its beginning, and so is never cut. NULs at the end of a plain file are
-in no shard.
-
-Knows nothing of processes or metrics.
+A plain file is cut at line ends, so that shards can be read in any order and by any process; many small files are one
+shard. A compressed file can only be read from its beginning, and is never cut. NULs at the end of a plain file are in
+no shard.
 """
 
 import os
@@ -24,11 +22,11 @@ from extractor.tail.open_file import OPEN_FLAGS
 from extractor.tail.position import Found, Identity
 
 SHARD_BYTES = 32 << 20
-"""Of log in a shard: a tenth of a second or more of work, against which handing it out costs nothing."""
+"""Bytes of log per shard: at least a tenth of a second of work, far more than the cost of handing it out."""
 
 _LEAST_BYTES = 4 << 20
-_SHARDS_EACH = 6  # for each process at least, if they are not too small: so that all end at about the same time
-_RATIO = 8  # of what was compressed, to its size; logs are much alike
+_SHARDS_EACH = 6  # minimum per process, unless too small, so that all processes end at about the same time
+_RATIO = 8  # of content to compressed size, which is similar for all logs
 _BLOCK = 1 << 16
 _NEWLINE = b"\n"
 
@@ -37,9 +35,9 @@ TimeOf = Callable[[bytes], float | None]
 
 class Extent(NamedTuple):
     """
-    Whole lines of one file, from *start* on and before *end*; of a compressed one, all there is.
+    Whole lines of one file, from *start* to before *end*; of a compressed file, all of it.
 
-    *time* is the event time of the first of them, minus infinity if it has none; *rank* is that of the file.
+    *time* is the event time of the first line, -inf if it has none; *rank* is that of the file.
     """
 
     path: str
@@ -52,21 +50,21 @@ class Extent(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """Extents that are read one after the other; *weight* is their size in bytes of content, about."""
+    """Extents that are read in order; *weight* is their approximate size in bytes of content."""
 
     extents: tuple[Extent, ...]
     weight: int
 
     @property
     def time(self) -> float:
-        """The earliest time of an extent."""
+        """The earliest time of its extents."""
         return min(extent.time for extent in self.extents)
 
 
 @contextmanager
 def opened(path: str, identity: Identity) -> Iterator[int]:
     """
-    The descriptor of the file *identity* that was seen at *path*, also if it was renamed in its folder since.
+    Yield a descriptor of the file *identity* found at *path*, even if it was since renamed within its folder.
 
     Raises `SourceError` if it cannot be opened.
     """
@@ -85,9 +83,9 @@ def cut(
     most: int = SHARD_BYTES,
 ) -> list[Shard]:
     """
-    The shards of *sources* for *jobs* processes, each of at most *most* bytes, about; the longest-lasting first.
+    Return the shards of *sources* for *jobs* processes, of about *most* bytes at most; the slowest first.
 
-    *trouble* is told of files that cannot be read, in words.
+    *trouble* is called with a message for each file that cannot be read.
     """
     chosen = [source for source in sources if source.size > source.offset]
     total = sum(_weight(source) for source in chosen)
@@ -102,7 +100,7 @@ def cut(
             continue
         for extent in found:
             weight = _weight(source) if extent.packed else extent.end - extent.start
-            if extent.packed and weight > size:  # whoever got it last would keep all others waiting
+            if extent.packed and weight > size:  # read early, or one process would finish long after the others
                 large.append(Shard((extent,), weight))
             else:
                 extents.append((extent, weight))
@@ -137,7 +135,7 @@ def _extents(source: Source, size: int, time_of: TimeOf) -> Iterator[Extent]:
         start, last = source.offset, text_end(fd, source.size)
         rank_here = rank(os.pread(fd, PEEK_BYTES, 0), time_of)
         while start < last:
-            # A rest that is not worth a shard of its own goes along.
+            # A remainder too small for a shard is included.
             end = _line_end(fd, start + size, last) if start + size + size // 2 < last else last
             text = Plain(fd).next_text(start) if os.pread(fd, 1, start) == NUL else start
             time = _time(os.pread(fd, PEEK_BYTES, text), time_of)
@@ -146,7 +144,7 @@ def _extents(source: Source, size: int, time_of: TimeOf) -> Iterator[Extent]:
 
 
 def _line_end(fd: int, at: int, size: int) -> int:
-    """Where the line ends in which the byte before *at* lies; at most *size*."""
+    """Return the end of the line that contains the byte before *at*; at most *size*."""
     at -= 1
     while at < size:
         block = os.pread(fd, _BLOCK, at)

@@ -1,10 +1,8 @@
 """
-Pieces of log files in, the lines of a period out, and how many lie outside.
+Select the lines of a period from pieces of log files, and count the lines outside.
 
-A line lies outside if it has a time that does; whatever else is wrong with it, it is then neither counted nor rejected.
-A line without a time is passed on, to be rejected by those who know why.
-
-Knows nothing of files or metrics.
+A line with a time outside the period is neither counted nor rejected, even if it is invalid. A line without a time is
+kept, and rejected later.
 """
 
 import re
@@ -27,23 +25,23 @@ TimeOf = Callable[[bytes], float | None]
 
 
 class Period(NamedTuple):
-    """From *since* on, and before *until*; in seconds since the epoch."""
+    """From *since*, inclusive, until *until*, exclusive; in seconds since the epoch."""
 
     since: float = -inf
     until: float = inf
 
     @property
     def is_always(self) -> bool:
-        """Whether no time lies outside."""
+        """Whether all times are inside."""
         return self == ALWAYS
 
     def holds(self, time: float | None) -> bool:
-        """Whether *time* lies in it, or is unknown."""
+        """Return whether *time* is inside, or unknown."""
         return time is None or self.since <= time < self.until
 
 
 class Within(NamedTuple):
-    """The pieces that are left, and how many lines and bytes were left out."""
+    """The remaining pieces, and the numbers of lines and bytes outside."""
 
     pieces: list[Piece]
     outside: int
@@ -55,9 +53,9 @@ ALWAYS = Period()
 
 def seconds_of(text: str) -> float | None:
     """
-    The time that a person wrote: RFC 3339 with an offset, a date (its first moment in UTC), or epoch seconds.
+    Return the time in *text*: RFC 3339 with an offset, a date (its start in UTC), or epoch seconds.
 
-    None if it is none of them, or, in seconds, before 1970 or after the year 9999.
+    None if it is none of these, or, in seconds, before 1970 or after the year 9999.
     """
     if _DATE.fullmatch(text):
         try:
@@ -75,16 +73,16 @@ def seconds_of(text: str) -> float | None:
 
 
 def timer(pack: Pack) -> TimeOf:
-    """What tells the event time of a line of *pack*, None if it has none."""
+    """Return a function that returns the event time of a line of *pack*, None if it has none."""
     if len(pack.time) != 1:
         return lambda line: time_of(line, pack)
-    # To decode nothing but the time takes a third of the time of decoding all.
+    # Decoding only the time takes a third of the time of decoding the whole line.
     timed = msgspec.defstruct("Timed", [("time", datetime | float | None, None)], rename={"time": pack.time[0]})
     decode = msgspec.json.Decoder(timed).decode
 
     def time(line: bytes) -> float | None:
         try:
-            found = decode(line).time  # type: ignore[attr-defined]  # of the struct made above
+            found = decode(line).time  # type: ignore[attr-defined]  # a field of the struct defined above
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return time_of(line, pack)
         if isinstance(found, datetime):
@@ -95,7 +93,7 @@ def timer(pack: Pack) -> TimeOf:
 
 
 def within(period: Period, pieces: Iterable[Piece], time: TimeOf) -> Within:
-    """What of *pieces* lies in *period*, where *time* tells the time of a line."""
+    """Return the lines of *pieces* in *period*; *time* returns the time of a line."""
     left: list[Piece] = []
     dropped = outside = 0
     for piece in pieces:

@@ -1,10 +1,8 @@
 """
-A state that grows step by step in, its samples as lines of text out, at any moment between two steps.
+Compute the samples of a state that grows step by step, as lines of text.
 
-A step changes few series, and their lines alone are written anew; the lines of all others are kept as they are. That is
-what makes it possible to write every series at every step of a long history.
-
-Knows nothing of events, files or clocks.
+A step changes few series, and only their lines are written again; all other lines are reused. This makes it possible to
+write every series at every step of a long history.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,52 +20,52 @@ _FROM_ZERO = (Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY)
 
 class Timeline:
     """
-    The samples of *state*, which must be limited and empty, and is changed here alone.
+    The samples of *state*, which must be limited and empty, and must not be changed elsewhere.
 
-    A line is everything of a sample but its time: its series and its value. All series get *labels* besides their own.
+    A line is a sample without its time: series and value. All series get *labels* in addition to their own.
     """
 
     def __init__(self, state: State, labels: Mapping[str, str]) -> None:
         self._state = state
         self._labels = labels
-        self._series: list[str] = []  # the text of each sample's series, and in the same place
+        self._series: list[str] = []  # the text of each sample's series; at the same index
         self._values: list[float | None] = []  # its value
         self._lines: list[str] = []  # and its line
-        self._places: dict[Series, int] = {}  # where the first sample of a series stands
-        self._waiting: dict[Series, Labels] = {}  # series without a sample as yet: a gauge that nothing has set
+        self._places: dict[Series, int] = {}  # index of the first sample of a series
+        self._waiting: dict[Series, Labels] = {}  # series without a sample: gauges never set
         self._open: dict[str, dict[Labels, int]] = {}  # the same for the gauges of open runs
-        self._known = dict.fromkeys(state.families, 0)  # series that have been brought in
-        self._sliding: dict[Summary, tuple[Metric, int]] = {}  # those with values in so many slots of their window
+        self._known = dict.fromkeys(state.families, 0)  # number of series added so far
+        self._sliding: dict[Summary, tuple[Metric, int]] = {}  # number of slots with values in their window
         self._slot = state.newest_slot
 
     @property
     def samples(self) -> int:
-        """How many samples there are now."""
+        """Current number of samples."""
         return len(self._lines)
 
     def at(self, time: int) -> str:
-        """All samples as they are now, at *time* in seconds since the epoch."""
+        """Return all current samples, at *time* in seconds since the epoch."""
         return _at(self._lines, time)
 
     def add(self, added: State, before: int) -> str:
         """
-        Go on by what was *added*; out come samples for the series born by that, at *before* in seconds since the epoch.
+        Merge *added*; return samples of the new series at *before*, in seconds since the epoch.
 
-        Whatever counts from 0 was 0 then, and `increase()` must see its first event.
+        Series that count from 0 had that value then, and `increase()` must include their first event.
         """
         self._state.merge(added)
         touched = [(name, labels) for name, part in added.families.items() for labels in part.series]
         return self._follow(touched, self._state.sweep(), before)
 
     def end(self, before: int) -> str | None:
-        """Go on to the end of input, where runs that have ended are over: as `add`, or None if nothing changes."""
+        """Settle all ended runs at the end of input; return samples like `add`, or None if nothing changes."""
         settled = self._state.sweep(end=True)
         return self._follow((), settled, before) if settled else None
 
     def _follow(self, touched: Iterable[tuple[str, Labels]], settled: Iterable[Update], before: int) -> str:
-        """Write what was *touched* by events or by the runs that are *settled*."""
+        """Write the series *touched* by events or by *settled* runs."""
         born = [line for family in self._state.families.values() for line in self._bring(family)]
-        changed: dict[Series, Metric] = {}  # past a limit several label sets are one series
+        changed: dict[Series, Metric] = {}  # beyond a limit, several label sets share a series
         for name, labels in chain(touched, ((update.metric, update.labels) for update in settled)):
             family = self._state.families[name]
             changed[family.find(labels, 0, 0)] = family.metric
@@ -78,7 +76,7 @@ class Timeline:
         return _at(born, before)
 
     def _bring(self, family: Family) -> Iterator[str]:
-        """Take in the series that are new, and say what counted from 0."""
+        """Add the new series, and yield those that count from 0."""
         metric = family.metric
         known, self._known[metric.name] = self._known[metric.name], len(family.series)
         for labels, series in islice(family.series.items(), known, None):
@@ -87,11 +85,11 @@ class Timeline:
             self._waiting[series] = labels
             place = self._write(metric, series)
             if metric.kind in _FROM_ZERO:
-                for text in self._series[place + len(metric.quantiles) :]:  # a quantile is never 0 for want of values
+                for text in self._series[place + len(metric.quantiles) :]:  # without values, quantiles are NaN, not 0
                     yield text + "0.0"
 
     def _write(self, metric: Metric, series: Series) -> int:
-        """Write the lines of *series* as it is now, and say where they begin."""
+        """Write the lines of *series*, and return the index of the first one."""
         parts = list(samples.parts(metric, series, self._state.newest_slot))
         if parts and series in self._waiting:
             self._places[series] = len(self._lines)
@@ -105,18 +103,18 @@ class Timeline:
             slots = len(series.window.slots(self._state.newest_slot))
             if slots:
                 self._sliding[series] = metric, slots
-            else:  # it shows NaN now, until it is touched again
+            else:  # it is NaN now, until it is touched again
                 self._sliding.pop(series, None)
         return place
 
     def _set(self, place: int, value: float) -> None:
-        # Of a histogram most buckets stay as they were, and to compare a number costs a tenth of writing it.
+        # Most buckets of a histogram are unchanged, and comparing costs a tenth of writing.
         if value != self._values[place]:
             self._values[place] = value
             self._lines[place] = self._series[place] + samples.number_text(value)
 
     def _slide(self) -> None:
-        """Move the windows on to the latest event."""
+        """Advance the windows to the latest event."""
         newest = self._state.newest_slot
         if newest == self._slot:
             return
@@ -134,8 +132,8 @@ class Timeline:
             for labels in sorted(counts.keys() - places.keys()):
                 places[labels] = len(self._lines)
                 self._append(samples.series_text(family.metric, labels, extra=self._labels))
-            # Runs that never said their labels leave nothing behind. A scrape would miss their series, which ends it;
-            # here only another value ends the last one.
+            # Runs without labels leave no series behind. In a scrape their series would be missing, which ends it;
+            # here only another value replaces the last one.
             for labels, place in places.items():
                 self._set(place, float(counts.get(labels, 0)))
 

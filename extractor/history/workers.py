@@ -1,5 +1,5 @@
 """
-Items of work in, the results of several processes out, in the order in which they are ready.
+Distribute items of work to several processes; return their results as they become ready.
 
 The processes belong to a `ProcessPoolExecutor`. They are forks: the catalog with its compiled validators cannot be
 pickled, and loading it in each process would take as long as reading some ten megabytes.
@@ -36,7 +36,7 @@ Work = Callable[[Iterable[int], Progress], bytes]
 
 
 class _Shared:
-    """What the parent and its forks have in common: the work, and per task in flight its progress and its result."""
+    """Data shared by the parent and its forks: the work, and the progress and result of each task in flight."""
 
     def __init__(self, work: Work, jobs: int, items: int) -> None:
         self.work = work
@@ -67,7 +67,7 @@ class _Shared:
         fd = self.results[slot]
         data = os.pread(fd, os.fstat(fd).st_size, 0)
         os.ftruncate(fd, 0)
-        os.lseek(fd, 0, os.SEEK_SET)  # the position is one for all processes
+        os.lseek(fd, 0, os.SEEK_SET)  # all processes share the file position
         return msgspec.msgpack.decode(data, type=tuple[list[int], bytes])
 
 
@@ -76,7 +76,7 @@ _shared: _Shared
 
 
 class Workers:
-    """*jobs* processes that share the items 0 to *items*; when the block is left, no process is."""
+    """*jobs* processes that share the items 0 to *items* - 1; they are killed when the block is left."""
 
     def __init__(self, work: Work, jobs: int, items: int) -> None:
         self._shared = _Shared(work, jobs, items)
@@ -98,9 +98,9 @@ class Workers:
 
     def results(self, progress: Progress) -> Iterator[bytes]:
         """
-        Yield each result as soon as it is there.
+        Yield each result as soon as it is ready.
 
-        Raises `WorkerError` if a process dies, and the error of the work if that raises one.
+        Raises `WorkerError` if a process dies, and any error that the work raises.
         """
         seen = [0, 0]
         running = self._start()
