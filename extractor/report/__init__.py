@@ -1,1 +1,1 @@
-"""States and objectives in, signals, verdicts and tables out."""
+"""Compute signals, verdicts and tables from states and objectives."""

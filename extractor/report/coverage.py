@@ -1,10 +1,8 @@
 """
-A catalog in, one that also counts what its packs recommend out; and of what was counted so, what the logs lack.
+Report what logs lack of what their packs recommend.
 
-What a recommendation asks for is counted as any metric is: events that have the property, and all that could have it.
-So whoever reads the logs need not know of recommendations, and this module nothing of lines.
-
-Knows nothing of files or terminals.
+`counting` returns a catalog that also counts each recommendation like any metric: the events that have the property,
+and all events that could have it. Reading the logs therefore needs no special code.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,14 +15,14 @@ from extractor.schema.report_rows import Recommendation
 from extractor.state.series import Counter
 from extractor.state.state import State
 
-_PART = 0.5  # of the events that could have a property; with fewer, something does not write it
+_PART = 0.5  # of the events that could have a property; a smaller share means that some writer omits it
 
 
 class Advice(NamedTuple):
     """
-    What the logs say of one recommendation: *having* of *events* lines have what it asks for.
+    The result for one recommendation: *having* of *events* lines follow it.
 
-    *description* is that of the schema, *metrics* are the names of those that are made of it.
+    *description* is that of the schema, *metrics* are the names of the metrics that use it.
     """
 
     recommendation: Recommendation
@@ -36,17 +34,17 @@ class Advice(NamedTuple):
 
     @property
     def is_followed(self) -> bool:
-        """Whether the logs carry it at all."""
+        """Whether any line follows it."""
         return self.having > 0
 
     @property
     def is_partly_followed(self) -> bool:
-        """Whether most lines that could carry it do not."""
+        """Whether some lines follow it, but most that could do not."""
         return 0 < self.having < self.events * _PART
 
 
 def counting(catalog: Catalog) -> Catalog:
-    """*catalog*, and a counter for what each of its packs recommends."""
+    """Return *catalog* with counters for what each of its packs recommends."""
     metrics = dict(catalog.metrics)
     packs = []
     for pack in catalog.packs:
@@ -64,9 +62,9 @@ def counting(catalog: Catalog) -> Catalog:
 
 def advice(catalog: Catalog, state: State) -> Iterator[Advice]:
     """
-    What the logs behind *state*, which was counted with `counting` of *catalog*, say of all recommendations.
+    Yield the results for all recommendations, for a *state* counted with `counting` of *catalog*.
 
-    Of a pack without events nothing is said.
+    Packs without events are skipped.
     """
     seen = {pack.name for pack in state.packs_seen()}
     for pack in (pack for pack in catalog.packs if pack.name in seen):
@@ -102,7 +100,7 @@ def _described(event: EventType, pointer: Pointer) -> str:
 
 
 def _metrics(pack: Pack, event: EventType, pointer: Pointer | None) -> Iterator[str]:
-    """The metrics that are made of the property at *pointer* of *event*, or of such events."""
+    """Yield the metrics that use the property at *pointer* of *event*, or, without a pointer, such events."""
     for feed in event.feeds:
         used = [label.pointer for label in feed.labels if label.const is None]
         used += [field for _, field in feed.value.fields]
@@ -110,6 +108,6 @@ def _metrics(pack: Pack, event: EventType, pointer: Pointer | None) -> Iterator[
         if pointer is None or pointer in used:
             yield feed.metric
     for feed in (feed for other in pack.events.values() for feed in other.feeds):
-        total = feed.value.total  # of a run, made of all its events
+        total = feed.value.total  # totals of runs depend on all their events
         if total is not None and event.name in total.of and (pointer is None or pointer in total.fields):
             yield feed.metric

@@ -1,10 +1,8 @@
 """
-What happened in a window in, the number of a signal out.
+Compute the number of a signal in a window.
 
-The series of all labels are added up, or only those of one agent, one tool or one release. None is no number: nothing
-was seen of which one could be made.
-
-Knows nothing of windows, objectives or terminals.
+The series of all labels are added up, or only those of one agent, tool or release. None means that there were no values
+to compute a number from.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,14 +16,14 @@ from extractor.state.series import Counter, Histogram, Latest, Series, Summary
 from extractor.state.state import State
 
 Only = Mapping[str, str]
-"""Label to the one value that counts."""
+"""The one value to select, by label."""
 
 EVERYTHING: Only = {}
 _HOUR = 3600
 
 
 def number(signal: Signal, state: State, seconds: float, only: Only = EVERYTHING) -> float | None:
-    """The number of *signal* in *state*, which holds what happened in so many *seconds*."""
+    """Return the number of *signal* in *state*, which covers *seconds*."""
     metric = state.families[signal.metric].metric
     if metric.run == "open":
         counts = state.count_open(signal.metric)
@@ -44,7 +42,7 @@ def number(signal: Signal, state: State, seconds: float, only: Only = EVERYTHING
 
 
 def shares(signal: Signal, state: State, only: Only = EVERYTHING) -> dict[str, float]:
-    """The share of each value of the label `by` of *signal*, the largest first."""
+    """Return the share of each value of the label `by` of *signal*, largest first."""
     metric = state.families[signal.metric].metric
     place = metric.label_names.index(str(signal.by))
     sums: dict[str, Exact] = {}
@@ -57,14 +55,14 @@ def shares(signal: Signal, state: State, only: Only = EVERYTHING) -> dict[str, f
 
 
 def is_seen(signal: Signal, whole: State) -> bool:
-    """Whether *whole*, all of the logs, has anything that *signal* could be made of, so that a 0 is a number."""
+    """Return whether *whole*, the state of all logs, has values for *signal*, so that a 0 is a number."""
     names = {signal.metric, *signal.over} if signal.metric in signal.over else {signal.metric}
-    # That no run was given up is known.
+    # Counts of runs are always known, even at 0.
     return any(whole.families[name].metric.run is not None or whole.is_seen(name) for name in names)
 
 
 def values(signal: Signal, state: State, label: str) -> list[str]:
-    """The values of *label* in *state*, of all series that go into *signal*; nothing if one of its metrics lacks it."""
+    """Return the values of *label* in all series of *signal* in *state*; none if one of its metrics lacks the label."""
     found: set[str] = set()
     for name in (signal.metric, *signal.over):
         family = state.families[name]

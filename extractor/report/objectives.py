@@ -1,11 +1,8 @@
 """
-A TOML file of objectives in, what must hold of the signals out.
+Read objectives, limits on signals, from a TOML file.
 
-An objective is a limit on one signal: `latency_p95 = "2s"`. What the file leaves out has a default, `"off"` takes an
-objective away, and a table `[agents.NAME]` says otherwise for one agent. The same value makes the alert rules and
-judges the logs, so that both always mean the same.
-
-Knows nothing of Prometheus, logs or terminals.
+`latency_p95 = "2s"` sets a limit. Objectives not in the file have a default, `"off"` removes an objective, and a table
+`[agents.NAME]` overrides it for one agent. Alert rules and reports use the same values, so they always agree.
 """
 
 import re
@@ -24,11 +21,11 @@ from extractor.schema.documents import parse_toml
 from extractor.schema.objective import DEFAULTS, Direction, Objective, Scope, Unit
 
 _OFF = "off"
-_LONGEST = 40  # characters of a limit: no float overflows, and no regular expression takes long
+_LONGEST = 40  # characters of a limit, so that no float overflows and no regular expression is slow
 _AGENTS = "agents"
 
 
-# What a value is called, and what to write.
+# The name of a value, and how to write one.
 _WORDS = {
     Unit.SECONDS: ("duration", '"500ms", "2s", "1.5m" or "1h"'),
     Unit.RATIO: ("percentage", '"5%"'),
@@ -58,10 +55,10 @@ _KNOWN = {objective.name: objective for objective in DEFAULTS}
 @dataclass(frozen=True, slots=True)
 class Objectives:
     """
-    What must hold, for everybody and for single agents; going through it gives each objective once.
+    All objectives, general and for single agents; iteration yields each that is not off.
 
-    `stated` also has those that are off: nothing is beyond their limit. An agent's own limit replaces the one for
-    everybody; only what is for all agents together, such as `cost_per_hour`, goes on for all.
+    `stated` includes those that are off, with an infinite limit. A limit of an agent replaces the general one for that
+    agent; limits for all agents together, such as `cost_per_hour`, still include it.
     """
 
     stated: tuple[Objective, ...] = DEFAULTS
@@ -70,22 +67,22 @@ class Objectives:
         return (objective for objective in self.stated if isfinite(objective.limit))
 
     def get(self, name: str, agent: str | None = None) -> Objective | None:
-        """What holds for *agent*, or for everybody whom nothing else is said of; None if the objective is off."""
+        """Return the objective for *agent*, or the general one if it has none; None if the objective is off."""
         found = {objective.agent: objective for objective in self.stated if objective.name == name}
         objective = found.get(agent, found[None])
         return objective if isfinite(objective.limit) else None
 
     def of(self, name: str) -> tuple[Objective, ...]:
-        """The objectives called *name*: the one for everybody, then those of single agents."""
+        """Return the objectives called *name*: the general one, then those of single agents."""
         return tuple(objective for objective in self if objective.name == name)
 
     def apart(self, name: str) -> tuple[str, ...]:
-        """The agents for whom the objective for everybody does not hold: they have one of their own, or none."""
+        """Return the agents that the general objective does not apply to, because they override it."""
         return tuple(o.agent for o in self.stated if o.name == name and o.agent is not None)
 
 
 def load(path: Path) -> Objectives:
-    """The objectives in the file at *path*."""
+    """Return the objectives in the file at *path*; raise `ObjectivesError` if it is invalid."""
     try:
         text = read_text(path)
     except UnreadableError as error:
@@ -94,7 +91,7 @@ def load(path: Path) -> Objectives:
 
 
 def parse(text: str, file: str) -> Objectives:
-    """The objectives that *text* states; *file* is what errors call it."""
+    """Return the objectives in *text*; raise `ObjectivesError`, which names *file*, if it is invalid."""
     try:
         document = parse_toml(text)
     except ValueError as error:
@@ -135,7 +132,7 @@ def _limit(value: object, known: Objective, file: str, place: str) -> float:
     unit = known.unit
     if value == _OFF:
         return inf if known.direction is Direction.AT_MOST else -inf
-    # TOML's numbers have no unit; where there is but one way to understand them, they will do.
+    # TOML's numbers have no unit; they are accepted where they are unambiguous.
     text = str(value) if isinstance(value, str) else f"${_plain(value)}" if unit is Unit.USD else _plain(value)
     plain = isinstance(value, str) or (unit in {Unit.USD, Unit.TOKENS} and not isinstance(value, bool))
     if len(text) > _LONGEST:
@@ -145,7 +142,7 @@ def _limit(value: object, known: Objective, file: str, place: str) -> float:
         shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
         what, example = _WORDS[unit]
         raise ObjectivesError(file, place, f"{shown} is no {what}", f'write {example}, or "off"')
-    # A fraction, for 99.9% is to be the float that is nearest to 0.999.
+    # A fraction, so that 99.9% is the float nearest to 0.999.
     limit = float(Fraction(found["number"]) * _FACTORS[found["factor"]])
     if unit is Unit.RATIO and known.direction is Direction.AT_LEAST and limit > 1:
         raise ObjectivesError(file, place, f'"{value}" can never be reached', "there is no more than 100%")

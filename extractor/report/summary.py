@@ -1,9 +1,7 @@
 """
-State in, the table a person looks at first out: the rows that the packs declare.
+Compute the rows of the summary table, which the packs declare, from a state.
 
-Quantiles are over all that was read, not over the sliding window: the question here is how it went, not how it goes.
-
-Knows nothing of terminals or HTML.
+Quantiles cover all input, not the sliding window, because the table describes the past as a whole.
 """
 
 from collections.abc import Iterator
@@ -23,9 +21,9 @@ _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 class Figure(NamedTuple):
     """
-    One row: its title, the part of it that *value* is about (empty for the whole), and a number with its unit.
+    One row: its title, the part that *value* covers (empty for the whole), and a number with its unit.
 
-    *seen* says whether an event had what the number is made of.
+    *seen* is set if an event had the value, so that a 0 is a number.
     """
 
     title: str
@@ -36,7 +34,7 @@ class Figure(NamedTuple):
 
 
 def figures(state: State) -> Iterator[Figure]:
-    """The rows of the reports of all packs that had events, each once, in the order of their declaration."""
+    """Yield the rows of the reports of all packs that had events, each once, in the order of declaration."""
     for row in dict.fromkeys(row for pack in state.packs_seen() for row in pack.report):
         yield from _row(state, row)
 
@@ -87,7 +85,7 @@ def _number(series: Series) -> Exact:
 
 
 def shown(figure: Figure) -> str:
-    """The number as a person reads it."""
+    """Return the number as formatted text."""
     value = figure.value
     if value is None:
         return "–"

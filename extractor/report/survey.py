@@ -1,9 +1,9 @@
 """
-Every line of the logs, and every reject, in; what is wrong with the lines as a whole out, for `extractor check`.
+Collect errors of the lines and rejects of logs, for `extractor check`.
 
-Rejects are grouped by file, reason and pointer, with their number and the first of each. Keys that no schema declares,
-and names of events that none describes, are counted, with the declared name that is nearest. All of it is bounded:
-lines may hold any number of keys.
+Rejects are grouped by file, reason and pointer, with their number and the first of each. Keys and event names that no
+schema declares are counted, with the closest declared name. All of it is bounded, because lines may have any number of
+keys.
 """
 
 import re
@@ -20,23 +20,23 @@ from extractor.schema.pointer import Pointer, found, pointer_text
 from extractor.schema.properties import nearest, to_pointer
 from extractor.tail.line_buffer import Blob, Piece, TooLong
 
-_GROUPS = 10_000  # of rejects; also the keys and the names of events that are told apart
+_GROUPS = 10_000  # of rejects; also the limit for keys, and for event names
 _LINE_BYTES = 200
 _NAME = 80  # characters
 
 _IN_PLACE = ("allOf", "anyOf", "oneOf", "if", "then", "else", "not")
-"""Keywords of JSON Schema whose schemas are about the same object."""
+"""Keywords of JSON Schema whose schemas apply to the same object."""
 
 _OTHERS = ("additionalProperties", "unevaluatedProperties")
 _DEEPEST = 8  # a schema may refer to itself
 
 _MILLISECONDS, _MICROSECONDS, _NANOSECONDS = 1e11, 1e14, 1e17
-"""Epoch times from there on, up to the next, are in that unit: as seconds they are in the year 5138 or later."""
+"""Epoch times from each bound to the next are in that unit: as seconds they would be in year 5138 or later."""
 
 
 @dataclass(slots=True)
 class Group:
-    """Rejects of one file with the same reason and pointer: how many *lines*, and the *first*, on line *number*."""
+    """Rejects of one file with the same reason and pointer: their number, and the *first*, on line *number*."""
 
     first: Rejected
     number: int
@@ -45,7 +45,11 @@ class Group:
 
 
 class Unread(NamedTuple):
-    """A key of *events*, or the name of one, that no schema declares: in how many *lines*; *meant* is the nearest."""
+    """
+    A key of *events*, or an event name, that no schema declares, and its number of *lines*.
+
+    *meant* is the closest declared name, empty if none is close.
+    """
 
     name: str
     lines: int
@@ -54,7 +58,7 @@ class Unread(NamedTuple):
 
 
 class Survey:
-    """What is wrong with the lines of *catalog* that are read; `reject` must come before `folded`."""
+    """Errors of the lines read with *catalog*; `reject` must be called before `folded`."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._declared = {pack.name: _declared(pack) for pack in catalog.packs}
@@ -62,7 +66,7 @@ class Survey:
         self.begin()
 
     def begin(self) -> None:
-        """Everything is read from its start; the rejects that are known are not told again."""
+        """Reset the counts of lines, when reading starts again; known rejects are kept, and not reported again."""
         self._numbers: dict[str, int] = {}  # of the next line of each file
         self._pieces: dict[str, list[tuple[int, Piece]]] = {}
         self._packs: dict[str, Pack] = {}
@@ -71,7 +75,7 @@ class Survey:
         self._meant: dict[tuple[str, str, Pointer], str] = {}
 
     def feed(self, pack: Pack, path: str, pieces: Iterable[Piece]) -> None:
-        """Lines of the file at *path* were read."""
+        """Process lines of the file at *path*."""
         self._packs[path] = pack
         for piece in pieces:
             number = self._numbers.get(path, 1) if piece.offset else 1
@@ -82,15 +86,15 @@ class Survey:
                     self._look(pack, line)
 
     def folded(self) -> None:
-        """All rejects of what was read so far were told."""
+        """Release the lines read so far, whose rejects were all reported."""
         self._pieces.clear()
 
     def reject(self, rejected: Rejected) -> None:
-        """A line is no event."""
+        """Count a rejected line."""
         reject = rejected.reject
         key = (rejected.path, reject.reason, short(reject.pointer))
         if key not in self._groups:
-            if len(self._groups) >= _GROUPS:  # one for all others of the file
+            if len(self._groups) >= _GROUPS:  # one group for all others of the file
                 key = (rejected.path, reject.reason, "…")
             if key not in self._groups:
                 hint = self._hint(rejected)
@@ -99,11 +103,11 @@ class Survey:
         self._groups[key].lines += 1
 
     def rejects(self) -> list[Group]:
-        """The groups of rejects, the largest first."""
+        """Return the groups of rejects, largest first."""
         return sorted(self._groups.values(), key=lambda group: -group.lines)
 
     def unread_keys(self) -> list[Unread]:
-        """The keys that no schema of their events declares; those that are near to one that it does come first."""
+        """Return the keys that no schema of their events declares; those with a close match come first."""
         together: dict[tuple[str, Pointer], Unread] = {}
         for (pack, event, pointer), lines in self._keys.most_common():
             unread = together.get((pack, pointer), Unread(short(_text(pointer), _NAME), 0, ""))
@@ -113,7 +117,7 @@ class Survey:
         return _sorted(together.values())
 
     def unread_events(self) -> list[Unread]:
-        """The names of events that no schema describes."""
+        """Return the event names that no schema describes."""
         return _sorted(
             Unread(short(name, _NAME), lines, nearest(name, self._declared[pack]) or "")
             for (pack, name), lines in self._events.items()
@@ -149,7 +153,7 @@ class Survey:
                 self._count(pack, event, (*above, key), within, inner)
 
     def _number(self, path: str, offset: int) -> int:
-        """The number of the line at *offset*."""
+        """Return the number of the line at *offset*."""
         for number, piece in reversed(self._pieces.get(path, [])):
             if piece.offset <= offset:
                 return number + (piece.data.count(b"\n", 0, offset - piece.offset) if isinstance(piece, Blob) else 0)
@@ -170,7 +174,7 @@ class Survey:
 
 
 class _Keys:
-    """The keys that a schema declares for an object, and those of the objects in it."""
+    """The keys that a schema declares for an object, and for the objects in it."""
 
     def __init__(self, schemas: Sequence[Any], root: Mapping[str, Any], depth: int = _DEEPEST) -> None:
         self.names: dict[str, list[Any]] = {}
@@ -178,7 +182,7 @@ class _Keys:
         for schema in _about_the_same(schemas, root):
             for name, inner in _mapping(schema.get("properties")).items():
                 self.names.setdefault(name, []).append(inner)
-            # Where a pattern, or a schema of all others, says what keys there are, none is unread.
+            # With a pattern that matches, or a schema for all other keys, no key is undeclared.
             self.patterns += map(_compiled, _mapping(schema.get("patternProperties")))
             if any(isinstance(schema.get(keyword), dict) for keyword in _OTHERS):
                 self.patterns.append(re.compile(""))
@@ -190,7 +194,7 @@ class _Keys:
 
 
 def _declared(pack: Pack) -> dict[str, _Keys]:
-    """What the schemas of *pack* declare, by event; of a line without the name of one, what any of them does."""
+    """Return the keys that the schemas of *pack* declare, by event; under "", those of all events."""
     every = {name: _Keys([event.schema, _envelope(pack)], event.schema) for name, event in pack.events.items()}
     union = _Keys([], {})
     for each in every.values():
@@ -200,7 +204,7 @@ def _declared(pack: Pack) -> dict[str, _Keys]:
 
 
 def _envelope(pack: Pack) -> dict[str, Any]:
-    """A schema of what the pack itself reads from a line."""
+    """Return a schema of the properties that the pack itself reads."""
     places = [pack.event, pack.time, *([pack.run] if pack.run else [])]
     places += [pack.sequence.writer, pack.sequence.number] if pack.sequence else []
     schema: dict[str, Any] = {}
@@ -225,7 +229,7 @@ def _about_the_same(schemas: Iterable[Any], root: Mapping[str, Any]) -> Iterator
         waiting += _mapping(schema.get("dependentSchemas")).values()
         if isinstance(reference := schema.get("$ref", schema.get("$dynamicRef")), str):
             referred = found(root, to_pointer(reference[1:])) if reference.startswith("#/") else None
-            waiting.append({_OTHERS[0]: {}} if referred is None else referred)  # whatever it declares
+            waiting.append({_OTHERS[0]: {}} if referred is None else referred)  # a remote schema may declare any key
 
 
 def _has_keys(schemas: Sequence[Any], root: Mapping[str, Any]) -> bool:

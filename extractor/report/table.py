@@ -1,9 +1,7 @@
 """
-Judged rows in, the table for people or JSON for programs out.
+Format judged rows as a table for people, or as JSON.
 
-The table is said in the fewest words; the last column, the status, is handed out apart, for whoever has colours.
-
-Knows nothing of terminals, windows or how anything was measured.
+The table is terse. Its last column, the status, is returned separately, so that callers can color it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +15,14 @@ from extractor.schema.model import UNKNOWN
 from extractor.schema.objective import Direction, Objective
 
 _DAY = 86400  # seconds
-_EXACT = 100_000  # below that a plain number is not shortened
+_EXACT = 100_000  # below it, plain numbers are not shortened
 _WIDE = 16  # characters of a name in a column; a commit has 40
-_ROUGH = 100  # below that it has decimals
-_SHARES = 5  # of a distribution that are shown
+_ROUGH = 100  # below it, numbers have decimals
+_SHARES = 5  # of a distribution, in the table
 
 
 class Status(StrEnum):
-    """What was judged of a row: `NONE` if nothing was."""
+    """The verdict on a row; `NONE` without a verdict."""
 
     OK = "ok"
     BROKEN = "broken"
@@ -32,7 +30,7 @@ class Status(StrEnum):
 
 
 class Line(NamedTuple):
-    """A line of the table: all but the last cell, the last cell, and what that says."""
+    """A line of the table: all cells but the last, the last cell, and its status."""
 
     text: str
     last: str
@@ -41,10 +39,10 @@ class Line(NamedTuple):
 
 class Table(NamedTuple):
     """
-    The rows, the windows they are of (since and until, in seconds since the epoch) and the releases compared.
+    The rows, their windows (since and until, in seconds since the epoch) and the releases compared.
 
-    The logs cover so many seconds of the previous window; all, if *covered* is None. The current one *is_over*, or ends
-    in the future.
+    *covered* is how many seconds of the previous window the logs cover, None for all. *is_over* is unset if the current
+    window ends in the future.
     """
 
     rows: tuple[Row, ...]
@@ -61,7 +59,7 @@ class Table(NamedTuple):
 
 
 def lines(table: Table) -> Iterator[Line]:
-    """The table as people read it."""
+    """Yield the lines of the table, as text."""
     head = ["", "now", "trend", "status"]
     if table.releases is not None:
         head.insert(3, f"{_short(table.releases.newest)} vs {_short(table.releases.previous)}")
@@ -74,7 +72,7 @@ def lines(table: Table) -> Iterator[Line]:
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """The table as plain values."""
+    """Return the table as plain values."""
     return {
         "current": {**period_of(table.current), "is_over": table.is_over},
         "previous": None
@@ -87,7 +85,7 @@ def as_json(table: Table) -> dict[str, Any]:
 
 
 def notes(table: Table, now: float) -> Iterator[str]:
-    """What is odd about the windows: one that is not over at *now*, or a previous one that is not whole."""
+    """Yield notes on the windows: one that is not over at *now*, or a previous one that is incomplete."""
     if not table.is_over:
         yield f"it ends {_duration(table.current[1] - now)} in the future"
     if table.previous is None:
@@ -109,14 +107,14 @@ def _duration(seconds: float) -> str:
 
 
 def period_text(period: tuple[float, float]) -> str:
-    """A period as people read it."""
+    """Return a period as text."""
     since, until = (f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}" for time in period)
     same = 11 if since[:10] == until[:10] else 0
     return f"{since} to {until[same:]} UTC"
 
 
 def status(row: Row) -> Status:
-    """What was judged of *row*."""
+    """Return the verdict on *row*."""
     if not row.verdicts:
         return Status.NONE
     return Status.BROKEN if row.is_broken else Status.OK
@@ -131,7 +129,7 @@ def _cells(row: Row, *, compared: bool) -> list[str]:
 
 
 def _unfolded(row: Row) -> Iterator[Row]:
-    """*row*, and for a distribution a row for each of its greatest shares."""
+    """Yield *row*, and for a distribution a row for each of its largest shares."""
     if not isinstance(row.value, dict):
         yield row
         return
@@ -150,14 +148,14 @@ def _share(measured: Measured, name: str) -> float | None:
 
 
 def value(row: Row) -> str:
-    """What the signal is now, as people read it."""
+    """Return the current value of the signal as text."""
     if row.value is None:
         return "unknown" if row.unpriced else "no data"
     return number(row.value, row.unit) if isinstance(row.value, float) else ""
 
 
 def number(value: float, unit: str) -> str:
-    """A number as people read it, large plain ones shortened."""
+    """Return a number as text; large plain numbers are shortened."""
     if unit or value < _EXACT:
         return shown(Figure("", "", value if unit or value < _ROUGH else round(value), unit))
     factor, letter = (10**6, "M") if value >= 10**6 else (10**3, "k")
@@ -165,7 +163,7 @@ def number(value: float, unit: str) -> str:
 
 
 def trend(unit: str, before: Measured, now: Measured) -> str:
-    """The change from *before* to *now*: percent, or points of a percent for ratios."""
+    """Return the change from *before* to *now*: in percent, or in percentage points for ratios."""
     if not isinstance(before, float) or not isinstance(now, float):
         return ""
     if unit == "ratio":
@@ -178,7 +176,7 @@ def trend(unit: str, before: Measured, now: Measured) -> str:
 
 
 def said(row: Row) -> str:
-    """What was judged, and by which limit."""
+    """Return the verdict as text, with the limit."""
     broken = sorted((v for v in row.verdicts if not v.holds), key=_badness, reverse=True)
     if not broken:
         return f"ok: {_limits(row.verdicts)}" if row.verdicts else ""
@@ -203,7 +201,7 @@ def _badness(verdict: Verdict) -> tuple[float, str]:
 
 
 def period_of(period: tuple[float, float]) -> dict[str, str]:
-    """A period as plain values."""
+    """Return a period as plain values."""
     since, until = (datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z") for time in period)
     return {"since": since, "until": until}
 

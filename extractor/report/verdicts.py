@@ -1,10 +1,8 @@
 """
-Windows and objectives in, the rows of the table out: what each signal is, was before, and ought to be.
+Compute the rows of the report: each signal now and before, and the verdicts by objectives.
 
-An objective for each agent is judged for each agent, as its alert would be, and one for each tool for each tool; so a
-quiet agent that fails does not hide behind a busy one. Where nothing was measured nothing is broken.
-
-Knows nothing of terminals or text formats.
+An objective for each agent is judged per agent, like its alert, and one for each tool per tool, so that a failing quiet
+agent is not masked by a busy one. Without a measurement no objective is broken.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,14 +19,14 @@ from extractor.schema.signals import unit_of
 from extractor.state.state import State
 
 _WHOSE = {Scope.AGENT: "agent", Scope.TOOL: "tool"}
-"""The label that tells apart what an objective is judged for."""
+"""The label whose values an objective is judged for."""
 
 Measured = float | dict[str, float] | None
-"""A number, the shares of several values, or nothing seen."""
+"""A number, the shares of several values, or None without data."""
 
 
 class Verdict(NamedTuple):
-    """*value* held against *objective*; *who* is the agent or tool that it is of, empty for all together."""
+    """*value* compared with *objective*; *who* is the agent or tool, empty for all together."""
 
     objective: Objective
     who: str
@@ -36,7 +34,7 @@ class Verdict(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it is on the right side."""
+        """Whether the objective is met."""
         return self.objective.holds(self.value)
 
 
@@ -44,9 +42,9 @@ class Row(NamedTuple):
     """
     One signal: its *value* in the current window, and in the *previous* one.
 
-    *releases* are its values for the release before and for the newest one, over all that was read. What cannot be
-    compared is None. The cost of so many *unpriced* calls is not in it. Where the logs cover the window before only in
-    part, an amount has no *previous* value but *rates*: how much of it there was in an hour, before and now.
+    *releases* are its values for the previous and the newest release, over all input. Values that cannot be compared
+    are None. The cost of *unpriced* calls is missing. Where the logs cover only part of the previous window, an amount
+    has no *previous* value but *rates*: the amounts per hour, before and now.
     """
 
     title: str
@@ -60,7 +58,7 @@ class Row(NamedTuple):
 
     @property
     def is_broken(self) -> bool:
-        """Whether an objective is broken."""
+        """Whether any objective is broken."""
         return not all(verdict.holds for verdict in self.verdicts)
 
 
@@ -75,10 +73,10 @@ def rows(
     cut: Cut, seconds: float, objectives: Objectives, unpriced: int = 0, covered: float | None = None
 ) -> Iterator[Row]:
     """
-    A row for each signal of every pack that had events; windows are so many *seconds* long.
+    Yield a row for each signal of every pack that had events; windows are *seconds* long.
 
-    The logs cover so many seconds of the window before; all, if *covered* is None. The cost of so many *unpriced* calls
-    is not known.
+    *covered* is how many seconds of the previous window the logs cover, None for all. The cost of *unpriced* calls is
+    unknown.
     """
     done: set[Signal] = set()
     for pack in cut.whole.packs_seen():
@@ -93,7 +91,7 @@ def rows(
 
 
 def rejected(lines: int, rejects: int, objectives: Objectives) -> Row:
-    """The row of the lines that were rejected, of all that were read: many of them have no time."""
+    """Return the row for the share of rejected lines, over all input, because many of them have no time."""
     share = rejects / lines if lines else None
     objective = objectives.get("reject_rate")
     verdicts = () if share is None or objective is None else (Verdict(objective, "", share),)
@@ -102,9 +100,9 @@ def rejected(lines: int, rejects: int, objectives: Objectives) -> Row:
 
 def compared(cut: Cut) -> Releases | None:
     """
-    The release that was seen first last, and the one before; None if there are no two.
+    Return the newest release by first appearance, and the one before; None without two of them.
 
-    Only releases of one agent are compared: another's have nothing to do with them.
+    Only releases of the same agent are compared.
     """
     found = (_releases(cut.whole, pack.release) for pack in cut.whole.catalog.packs if pack.release is not None)
     return next((each for each in found if each is not None), None)
@@ -115,7 +113,7 @@ def _releases(whole: State, label: str) -> Releases | None:
     agents: dict[str, set[str]] = {}
     for family in whole.families.values():
         names = family.metric.label_names
-        if label not in names or family.metric.run is not None:  # whose series are known by epochs, not by slots
+        if label not in names or family.metric.run is not None:  # its series are timed by epochs, not by slots
             continue
         place = names.index(label)
         for labels, touch in family.in_order():
@@ -142,7 +140,7 @@ def _row(
         return Row(signal.title, unit, None)
     metric = cut.whole.catalog.metrics[signal.metric]
     is_amount = metric.kind in (Kind.COUNTER, Kind.GAUGE) and not signal.over and signal.by is None
-    # Of a window that the logs cover in part the rates are right, and the amounts are not.
+    # In a partly covered window rates are correct, but amounts are not.
     is_partial = covered < seconds
     has_previous = not cut.is_first and metric.run != "open" and covered > 0
     rates = None
@@ -190,9 +188,9 @@ def verdicts(
     measured: Callable[[str, str], float | None],
 ) -> Iterator[Verdict]:
     """
-    What the *objectives* say of *signal*.
+    Yield the verdicts on *signal* by *objectives*.
 
-    *whose* tells the values of a label that there are, *measured* the number for one of them; for all if it is empty.
+    *whose* returns the values of a label, *measured* the number for one of them, or for all if it is empty.
     """
     if signal.objective is None:
         return
@@ -214,6 +212,6 @@ def verdicts(
 
 
 def whose_label(signal: Signal, objectives: Objectives) -> str | None:
-    """The label for each of whose values *signal* is judged; None if it is for all together."""
+    """Return the label by whose values *signal* is judged; None if it is judged as a whole."""
     scope = next((o.scope for o in objectives.stated if o.name == signal.objective and o.agent is None), Scope.ALL)
     return _WHOSE.get(scope)

@@ -1,12 +1,10 @@
 """
-Event time cut into windows counted back from its end, each with a state of its own.
+Cut event time into windows counted back from its end, each with a state of its own.
 
-There is the current window, the previous one of the same length, and all before. The end is known only when all was
-read, so time is cut finely first: into thirtieths of a window. The current window ends with the thirtieth in which the
-latest event lies, or the last moment before a time that was given. Runs are the same in all windows: what a run added
-up counts when it ended, wherever its events are.
-
-Knows nothing of lines, files or text formats.
+The windows are the current one, the previous one of the same length, and all time before. The end is known only after
+reading, so time is first cut into thirtieths of a window. The current window ends with the thirtieth of the latest
+event, or before a given time. Runs are shared by all windows: the totals of a run count in the window in which it
+ended, wherever its events are.
 """
 
 from math import ceil, inf, nextafter
@@ -16,19 +14,19 @@ from extractor.schema.model import Catalog
 from extractor.state.state import MOST_SERIES_OF_PARTS, State
 
 PARTS = 30
-"""Of a window."""
+"""Number of parts of a window."""
 
-_LONGEST = 300  # seconds of the sliding window of a state, of which a slot is a thirtieth
-_BEFORE = -1 << 62  # the step of all that is in neither window
+_LONGEST = 300  # seconds of a state's sliding window, which has 30 slots
+_BEFORE = -1 << 62  # the step of all events before the windows
 
 
 class Cut(NamedTuple):
     """
-    What happened *before* the windows, in the *previous* and in the *current* one, and all of it in *whole*.
+    The events *before* the windows, in the *previous* and in the *current* one, and all of them in *whole*.
 
-    The windows begin at *since*, in seconds since the epoch, and the current one ends before *until*. *events* says
-    whether there were any at all, *is_first* that there is no event before the current window, *is_whole* that there
-    are events from before the previous one ended its first thirtieth: that it is not cut off by the begin of the logs.
+    The windows begin at *since*, in seconds since the epoch, and the current one ends before *until*. *events* is set
+    if there were any, *is_first* if there is none before the current window. *is_whole* is set if there are events
+    before the end of the first thirtieth of the previous window, so that the start of the logs does not cut it off.
     """
 
     before: State
@@ -44,9 +42,9 @@ class Cut(NamedTuple):
 
 class Windows:
     """
-    Windows of *seconds*, to be filled; *until* is what the current one ends with, if that is known.
+    Windows of *seconds*, to be filled; *until* is the end of the current one, if known.
 
-    *seen* is the time of an event that will come: what lies two windows before needs no states of its own then.
+    *seen* is the time of an event that will come: events two windows before it then need no states of their own.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Windows:
         **like: Any,  # noqa: ANN401  # the options of a State
     ) -> None:
         self._catalog = catalog
-        # When a run ended is known to a slot of a state. So a part of a window is some whole slots, none of them long.
+        # Ends of runs are accurate to a slot of a state, so a part of a window is a whole number of short slots.
         self._slots = max(1, ceil(seconds / _LONGEST))
         self._options = like | {"run_timeout": run_timeout, "window_seconds": seconds / self._slots}
         self._run_timeout = run_timeout
@@ -76,17 +74,17 @@ class Windows:
 
     @property
     def like(self) -> State:
-        """A state like those of all parts."""
+        """A state with the options of all parts."""
         return self._before
 
     def step(self, time: float) -> int:
-        """The part of a window in which *time*, in seconds since the epoch, lies; one for all that is too early."""
+        """Return the part of a window of *time*, in seconds since the epoch; early times share one part."""
         part = self._part(time)
         return _BEFORE if self._is_over(part) else part
 
     def enter(self, step: int) -> State:
-        """The state for the events of *step*; all that came before this is folded."""
-        # Of what lies before the windows, when exactly does not matter.
+        """Return the state for the events of *step*; all events before must be folded."""
+        # Before the windows the exact time does not matter.
         part = self._newest - 2 * PARTS if step == _BEFORE else step
         self._earliest = part if self._earliest is None else min(self._earliest, part)
         if not self._is_fixed:
@@ -100,13 +98,13 @@ class Windows:
         return self._states[step]
 
     def bound(self, floor: float) -> None:
-        """Keep memory bounded; no event that is still to come is far before *floor*."""
-        # What is forgotten of runs counts before the windows, and so must have ended there.
+        """Bound memory; no event still to come is far before *floor*."""
+        # Runs that are dropped count before the windows, so they must have ended there.
         begin = self._time(self._newest + 1 - 2 * PARTS)
         self._before.bound(MOST_SERIES_OF_PARTS, min(floor, begin + 2 * self._run_timeout))
 
     def cut(self) -> Cut:
-        """The windows, for after the last event."""
+        """Return the windows, after the last event."""
         newest = self._newest if self._newest > _BEFORE else 0
         bounds = [newest + 1 - 2 * PARTS, newest + 1 - PARTS, newest + 1]
         until, *begins = (self._time(bound) for bound in (bounds[2], *bounds[:2]))
@@ -118,7 +116,7 @@ class Windows:
         states = (self._before, previous, current)
         for state in states:
             whole.advance(state.watermark)
-        current.advance(whole.watermark)  # what is open is open at the end
+        current.advance(whole.watermark)  # open runs are those open at the end
         for state, updates in zip(states, whole.settle_by(begins), strict=True):
             state.apply(updates)
             whole.merge_series(state)

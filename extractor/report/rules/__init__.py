@@ -1,1 +1,1 @@
-"""Objectives in, a file of rules for Prometheus out."""
+"""Write Prometheus rules from objectives."""

@@ -1,9 +1,9 @@
 """
-Objectives in, the alert rules on agents out.
+Alert rules on agents, from objectives.
 
-Two kinds: a signal is beyond its objective, or it is not what it was an hour or a day ago. An alert on a share, a mean
-or a percentile needs at least three events, so that the one run of a quiet night that failed wakes nobody. What an
-alert means and what to do is in docs/alerts.md, under its name.
+There are two kinds: a signal violates its objective, or it has changed since an hour or a day ago. An alert on a share,
+a mean or a percentile needs at least three events, so that a single failed run in a quiet night alerts nobody.
+docs/alerts.md describes each alert, and what to do, under its name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _BEFORE = "compared with the previous hour or the same hour yesterday"
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert rule: it fires when *expr* has given something for as long as *hold*."""
+    """An alert rule: it fires when *expr* has returned results for as long as *hold*."""
 
     name: str
     expr: str
@@ -58,7 +58,7 @@ _TOOL_CALL = Durations(
 
 
 def alerts(objectives: Objectives, buckets: Buckets) -> dict[str, tuple[Alert, ...]]:
-    """Every alert on agents, by its group. One name may have several rules, one for each limit."""
+    """Return all alerts on agents, by group; one name may have several rules, one for each limit."""
     return {
         "agent-runs": (*_runs(objectives, buckets), *_stuck(objectives)),
         "agent-calls": (*_llm(objectives, buckets), *_tools(objectives, buckets), *_guards(objectives)),
@@ -67,7 +67,7 @@ def alerts(objectives: Objectives, buckets: Buckets) -> dict[str, tuple[Alert, .
 
 
 def unwatched(objectives: Objectives, buckets: Buckets) -> Iterator[str]:
-    """The limits that have no alert, in words: above its last bucket Prometheus cannot tell durations apart."""
+    """Yield a message for each limit without an alert: above the last bucket, durations cannot be distinguished."""
     for durations in (_RUN, _LLM, _TOOL_CALL):
         for objective, _ in limits(durations.objective, objectives):
             if _bound(durations, objective, buckets) is None:
@@ -99,8 +99,8 @@ def _runs(objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
 
 
 def _slow(name: str, durations: Durations, summary: str, objectives: Objectives, buckets: Buckets) -> Iterator[Alert]:
-    # Prometheus knows only the bucket of a duration, and `histogram_quantile` guesses where in it. What lies above the
-    # first bound that is not below the limit has certainly taken too long.
+    # Prometheus has only the bucket of a duration, and `histogram_quantile` interpolates in it. Values above the
+    # first bound that is not below the limit have certainly taken too long.
     for objective, agents in limits(durations.objective, objectives):
         bound = _bound(durations, objective, buckets)
         if bound is None:
@@ -119,14 +119,14 @@ def _slow(name: str, durations: Durations, summary: str, objectives: Objectives,
 
 
 def _bound(durations: Durations, objective: Objective, buckets: Buckets) -> float | None:
-    """The first bound of a bucket that is not below the limit."""
+    """Return the first bucket bound that is not below the limit."""
     return next((bound for bound in buckets.get(durations.metric, ()) if bound >= objective.limit), None)
 
 
 def _stuck(objectives: Objectives) -> Iterator[Alert]:
     signs = ("agent_llm_calls_total", "agent_tool_calls_total", "agent_steps_total", "agent_runs_started_total")
     active = "\n  or ".join(unknown_or_changed(sign, "15m") for sign in signs)
-    # A new extractor may have read of runs that were open long ago; they are given up within the run timeout.
+    # A new extractor may have read about runs opened long ago; they are given up within the run timeout.
     followed = f"on (job, instance) (max_over_time({r.EVENTS}[1d]) > 0)"
     yield Alert(
         "AgentRunsStuck",
@@ -232,7 +232,7 @@ def _burn(objectives: Objectives) -> Iterator[Alert]:
         ("tokens_per_hour", r.TOKENS, "AgentTokenBurnHigh", "token usage", "warning"),
     ):
         for objective, agent in limits(name, objectives):
-            # The budget of one agent comes on top of the one for all: nobody is left out of the sum.
+            # The budget of an agent is additional: the sum over all agents includes it.
             spent = f"sum({recording})" if objective.agent is None else selected(recording, agent)
             whose = "all agents" if objective.agent is None else _AGENT
             shown = _dollars(objective.limit) if recording == r.COST else f"{_NUMBER} tokens"
@@ -246,7 +246,7 @@ def _burn(objectives: Objectives) -> Iterator[Alert]:
         (r.TOKENS, "AgentTokenBurnRose", "token usage", 100_000),
     ):
         yield Alert(
-            # A day ago it must have been there, or the first day would be one long rise.
+            # The series must exist a day ago, or the first day would be one long rise.
             title,
             f"{recording} / (max_over_time({recording}[1d] offset 1h) > 0) > 1.5\n"
             f"and\n{recording} > {worth}\nand\n{recording} offset 1d",
@@ -261,6 +261,6 @@ def _stated(objective: Objective) -> str:
 
 
 def _dollars(limit: float) -> str:
-    """The value of an alert in dollars, to the cent unless the *limit* is a matter of cents itself."""
+    """Return the template of an alert's value in dollars: to the cent, unless the *limit* is in cents itself."""
     form = "%.2f" if limit >= 0.1 else "%.4g"
     return f'${{{{ $value | printf "{form}" }}}}'

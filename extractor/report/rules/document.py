@@ -1,10 +1,8 @@
 """
-Objectives in, a file of Prometheus rules out.
+Write a file of Prometheus rules from objectives.
 
-Written as YAML by hand: it is four levels of names and text, every text quoted as JSON, which YAML contains. Equal
-objectives give equal bytes, so that the file can be kept and compared.
-
-Knows nothing of what a rule means.
+The YAML is written by hand: it has four levels of names and text, and every text is quoted as JSON, which YAML
+contains. Equal objectives give equal bytes, so that the file can be stored and compared.
 """
 
 import json
@@ -20,7 +18,7 @@ RUNBOOK = "docs/alerts.md"
 
 def rules(objectives: Objectives, job: str, buckets: Buckets) -> str:
     """
-    The recording and alert rules, as the text of a rule file.
+    Return the recording and alert rules as the text of a rule file.
 
     *job* is the job label of the extractors, and *buckets* are those of their histograms.
     """

@@ -1,7 +1,7 @@
 """
-Objectives in, the alert rules on the extractor itself out.
+Alert rules on the extractor itself, from objectives.
 
-They report when a number is old, too low, or no longer there.
+They report when a number is outdated, too low, or missing.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _INSTANCE = "{{ $labels.instance }}"
 
 
 def alerts(objectives: Objectives, job: str) -> dict[str, tuple[Alert, ...]]:
-    """Every alert on extractors, by its group; *job* is the job label they are scraped with."""
+    """Return all alerts on extractors, by group; *job* is the job label they are scraped with."""
     return {"extractor": (*_health(job), *_reading(), *_reporting(objectives))}
 
 
@@ -36,7 +36,7 @@ def _health(job: str) -> Iterator[Alert]:
         "There has been no target with the job {{ $labels.job }} for 5 minutes; no other alert can fire.",
     )  # fmt: skip
     saved = latest("extractor_checkpoint_timestamp_seconds")
-    # After a failure the next checkpoint may be good; and after a kill the counter of failures may fall back, which
+    # After a failure the next checkpoint may succeed; and after a kill the counter of failures may fall back, which
     # looks like new ones.
     yield Alert(
         "ExtractorCheckpointsFailing",
@@ -70,7 +70,7 @@ def _reading() -> Iterator[Alert]:
         f"At least {_BYTES} of logs have been unread for 10 minutes, "
         "and the latest event read is more than 2 minutes old.",
     )  # fmt: skip
-    # A new extractor may have read of runs that were open long ago: it must have followed some log since.
+    # A new extractor may have read about runs opened long ago: it must have followed some log since.
     running = f"sum by (job, instance) ({latest('agent_runs_in_progress')}) > 0"
     followed = f"max_over_time({r.EVENTS}[1d]) > 0"
     usual = f"{r.EVENTS} offset 1d > 0"

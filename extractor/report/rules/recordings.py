@@ -1,9 +1,9 @@
 """
 The recording rules: what alerts compare, computed once.
 
-Names are Prometheus' level:metric:operations, where the level is the labels that are left. A share has a second rule,
-its variance: how much a share of so few events moves by chance alone, absent below ten. Without it every quiet night
-would look like an anomaly.
+Names follow Prometheus' level:metric:operations, where the level lists the remaining labels. A share has a second rule
+for its variance: how much a share of so few events varies by chance, absent below ten events. Without it every quiet
+night would look like an anomaly.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Recording:
 
 
 def _increase(name: str, level: str, metric: str) -> Recording:
-    """How much *metric* rose, by the labels of *level*, over the window that *name* ends with."""
+    """Return the increase of *metric*, by the labels of *level*, over the window at the end of *name*."""
     return Recording(name, f"sum by ({level}) (\n{increase(metric, _window(name))}\n)")
 
 
 def _rate(name: str, increased: str) -> Recording:
-    """An increase, per second."""
+    """Return an increase, per second."""
     return Recording(name, f"{increased} / {_SECONDS[_window(name)]}")
 
 
@@ -37,7 +37,7 @@ def _sum(name: str, level: str, increased: str) -> Recording:
 
 
 def _share(name: str, level: str, part: str, whole: str, join: str = "") -> Recording:
-    """The *part* of *whole*, both increases; absent where there is nothing."""
+    """Return the ratio of *part* to *whole*, both increases; absent where the whole is 0."""
     return Recording(name, f"sum by ({level}) ({part}) /{join} ({whole} > 0)")
 
 
@@ -113,7 +113,7 @@ RECORDINGS = (
     _increase(COUNTED_RUNS, "agent", "agent_run_tokens_count"),
     _mean(RUN_TOKENS, "agent", "agent_run_tokens_sum", COUNTED_RUNS),
     _increase(ABANDONED, "agent", "agent_runs_abandoned_total"),
-    # Abandoned runs began long ago: the whole is what ended in the same hour, in one way or the other.
+    # Abandoned runs began long ago: the whole is all runs that ended or were abandoned in the same hour.
     Recording(ABANDONED_SHARE, f"{ABANDONED} / ({ABANDONED} + ({RUNS} or {ABANDONED} * 0) > 0)"),
     _increase(LOOPS, "agent", "agent_loop_detections_total"),
     # A run that began before the hour can loop, and an agent may log the ends of its runs alone.
