@@ -1,1 +1,1 @@
-"""A line in, an `Event` or a `Reject` out: JSON, type, schema, time."""
+"""Decide whether a line is an `Event` or a `Reject`: JSON, type, schema, time."""

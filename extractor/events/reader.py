@@ -1,10 +1,8 @@
 """
-One line in, an `Event` or a `Reject` out: the exact path, which decides what every line is.
+Decide what one line is, an `Event` or a `Reject`: the exact path.
 
-A line passes the same questions in the same order, and the first one that it fails is the reason of its reject. Nothing
-is raised for bad input. Whatever other path reads lines may only accept what this one would accept.
-
-Knows nothing of metrics or files.
+All lines pass the same checks in the same order, and the first one that fails is the reason of the reject. Bad input
+raises nothing. Other paths that read lines may accept only lines that this one accepts.
 """
 
 import json
@@ -31,18 +29,18 @@ _DIGITS = 19  # fit into 64 bits
 
 DEEP = 500
 """
-Opening brackets of a line above which no other path may accept it.
+Number of opening brackets above which no other path may accept a line.
 
-How deep the standard library can read depends on the version of Python and on who calls it. A verdict must not: lines
-with so many brackets are judged here alone, and those that only the standard library reads must have fewer.
+How deep the standard library can read depends on the version of Python and on the caller, but a verdict must not. Lines
+with more brackets are judged only here, and lines that only the standard library can read must have fewer.
 """
 
 
 class Reason(StrEnum):
     """
-    Why a line is no event; in the order in which it is decided.
+    Why a line is rejected, in the order of the checks.
 
-    `INTERNAL` is not a verdict on the line: counting it raised an exception that nobody foresaw.
+    `INTERNAL` is no verdict on the line: counting it raised an unexpected exception.
     """
 
     TOO_LONG = "too_long"
@@ -58,7 +56,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A valid line: its type, its time in seconds since the epoch, its run's id if it has one, and the decoded line."""
+    """A valid line: its type, its time in seconds since the epoch, its run id if any, and the decoded line."""
 
     type: EventType
     time: float
@@ -68,7 +66,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A line that is no event: the reason, where in the line (a JSON Pointer), and what is wrong, in words."""
+    """A rejected line: the reason, a JSON Pointer into the line, and a message."""
 
     reason: Reason
     pointer: str
@@ -77,10 +75,10 @@ class Reject:
 
 def read_line(line: bytes, pack: Pack, latest: float) -> Event | Reject:  # noqa: PLR0911  # one return a reason
     """
-    Judge *line*, without its newline, by *pack*.
+    Return the event in *line*, which has no newline, or the reject, by the schemas of *pack*.
 
-    A time after *latest* (seconds since the epoch) is a reject: one writer with a wrong clock must not move everybody's
-    sliding window.
+    A time after *latest*, in seconds since the epoch, is a reject: one writer with a wrong clock must not move the
+    sliding window of all others.
     """
     try:
         text = line.decode()
@@ -117,9 +115,9 @@ def _decoded(text: str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        # orjson refuses a number that overflows a float, such as 1e999, though it is JSON, and msgspec does not look at
-        # one that it skips. The standard library takes it; what that takes beyond JSON (NaN, lone surrogates) is
-        # refused here.
+        # orjson rejects a number that overflows a float, such as 1e999, though it is JSON, and msgspec does not check
+        # one that it skips. The standard library accepts it; what that accepts beyond JSON (NaN, lone surrogates) is
+        # rejected here.
         if is_deep(text.encode()):
             return Reject(Reason.NOT_JSON, "", str(error))
         try:
@@ -131,7 +129,7 @@ def _decoded(text: str) -> object:
 
 
 def decoded(line: bytes) -> object:
-    """The JSON value that *line* is; None if it is none, or has a number that is beyond a double: not for judging."""
+    """Return the JSON value of *line*; None if it is invalid or has a number beyond a double. Not for verdicts."""
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -139,12 +137,12 @@ def decoded(line: bytes) -> object:
 
 
 def is_deep(line: bytes) -> bool:
-    """Whether *line* may be nested so deep that it is judged here alone."""
+    """Return whether *line* may be nested so deep that it must be judged here."""
     return len(line) > 2 * DEEP and line.count(b"[") + line.count(b"{") > DEEP
 
 
 def _checked(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Of a key that comes twice the first value is gone after this, but it was in the line.
+    # Check all pairs, because the dict drops the first value of a repeated key.
     for key, value in pairs:
         key.encode()
         _refuse_surrogates(value)
@@ -158,11 +156,11 @@ def _refuse_surrogates(decoded: object) -> None:
             case str() as text:
                 text.encode()
             case list() as found:
-                waiting += found  # what is in an object was checked with it
+                waiting += found  # objects are checked by `_checked`
 
 
 def _integer(digits: str) -> float:
-    # As orjson has it: what is beyond 64 bits is a float.
+    # Like orjson: an integer beyond 64 bits is a float.
     return int(digits) if len(digits) < _DIGITS else float(digits)
 
 
@@ -189,7 +187,7 @@ def _time(raw: object, latest: float) -> float | str:
 
 
 def _short(raw: object) -> str:
-    # What is nested may be too deep to be said.
+    # A nested value may be too deep for `repr`.
     return _kind(raw) if isinstance(raw, list | dict) else repr(raw)[:80]
 
 
@@ -201,16 +199,16 @@ def _epoch(raw: object) -> float | None:
 
 def rfc_3339(text: str) -> float | None:
     """
-    Seconds since the epoch of an RFC 3339 time with offset, to the microsecond; None when it is none.
+    Return the seconds since the epoch of an RFC 3339 time with offset, to the microsecond; None if invalid.
 
-    The colon of the offset may be missing, as `strftime("%z")` writes it.
+    The colon of the offset may be missing, as in the output of `strftime("%z")`.
     """
     match = _RFC_3339.fullmatch(text)
     if match is None:
         return None
     *parts, fraction, _, sign, hours, minutes = match.groups()
     year, month, day, hour, minute, second = map(int, parts)
-    leap = second == 60  # a leap second is the last of its minute; POSIX time has no room for it
+    leap = second == 60  # a leap second ends its minute; POSIX time cannot represent it
     try:
         if int(minutes or 0) >= _MINUTES:
             return None
@@ -224,13 +222,13 @@ def rfc_3339(text: str) -> float | None:
 
 
 def _microseconds(fraction: str) -> int:
-    # Half a microsecond goes up; digits beyond it do not count. So does the fast path.
+    # Half a microsecond is rounded up, and further digits are ignored, as in the fast path.
     digits = fraction.ljust(_MICROSECONDS + 1, "0")
     return int(digits[:_MICROSECONDS]) + (digits[_MICROSECONDS] >= "5")
 
 
 def lines_of(blob: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines of a blob with their offsets in it, without newline and without a carriage return before it."""
+    """Yield the lines of a blob with their offsets in it, without the newline and a carriage return before it."""
     start = 0
     while start < len(blob):
         end = blob.find(b"\n", start)
@@ -241,14 +239,14 @@ def lines_of(blob: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def numbering(line: object, pack: Pack) -> tuple[object, object]:
-    """The writer and the number of a decoded line."""
+    """Return the raw writer and number of a decoded line."""
     if pack.sequence is None:
         return None, None
     return found(line, pack.sequence.writer), found(line, pack.sequence.number)
 
 
 def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
-    """The writer and the number of a line, which need not be valid: a rejected line is not a lost one."""
+    """Return the raw writer and number of a line, valid or not: a rejected line is not a lost one."""
     if pack.sequence is None:
         return None, None
     try:
@@ -259,7 +257,7 @@ def number_of(line: bytes, pack: Pack) -> tuple[object, object]:
 
 
 def time_of(line: bytes, pack: Pack) -> float | None:
-    """The event time of a line that need not be valid, None if it has none: for ordering files, not for judging."""
+    """Return the event time of a line, valid or not; None if it has none. For ordering files, not for verdicts."""
     try:
         raw = found(_decoded(line.decode()), pack.time)
     except ValueError:
