@@ -1,1 +1,1 @@
-"""Models and tokens in, dollars out."""
+"""Compute the cost of calls, in dollars, from models and numbers of tokens."""

@@ -1,10 +1,7 @@
 """
-The name of a model in, what its calls cost out.
+Find the price of a model by name: in a user's file first, then in the table of the package `genai-prices`.
 
-A user's file comes first, then the table of the package `genai-prices`. A model of which neither knows the price has
-none, which is not the same as 0.
-
-Knows nothing of events, logs or metrics.
+A model in neither has no price, which differs from a price of 0.
 """
 
 from importlib.util import find_spec
@@ -17,11 +14,15 @@ from extractor.cost.rates import ModelPrice
 INSTALL = "pip install 'agent-extractor[cost]'"
 MISSING = f"genai-prices is not installed: only models of a price file have a price ({INSTALL})"
 
-_REMEMBERED = 1000  # names come out of logs: there may be any number of them
+_REMEMBERED = 1000  # names come from logs, so their number is unlimited
 
 
 class Prices:
-    """The prices of models by the names that events have for them."""
+    """
+    The prices of models, by their names in events.
+
+    Raises `PricesError` if the file refers to models without a price.
+    """
 
     def __init__(self, stated: PriceFile | None = None) -> None:
         self._stated = stated or PriceFile("")
@@ -34,11 +35,11 @@ class Prices:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The prices, those of the file at *path* before all others."""
+        """Return the prices; those in the file at *path* take precedence."""
         return cls(None if path is None else load(path))
 
     def of(self, model: str) -> ModelPrice | None:
-        """What calls of *model* cost; None if that is not known."""
+        """Return the price of calls of *model*; None if it is unknown."""
         try:
             return self._remembered[model]
         except KeyError:
@@ -57,11 +58,11 @@ class Prices:
 
 
 def has_table() -> bool:
-    """Whether `genai-prices` is installed; what it means if not is in `MISSING`."""
+    """Return whether `genai-prices` is installed; `MISSING` describes the consequence if it is not."""
     return find_spec("genai_prices") is not None
 
 
 def _from_table(model: str) -> ModelPrice | None:
-    from extractor.cost import price_table  # noqa: PLC0415  # a quarter of a second, which most never need
+    from extractor.cost import price_table  # noqa: PLC0415  # the import takes a quarter of a second, and is rarely needed
 
     return price_table.find(model)

@@ -1,10 +1,8 @@
 """
-A user's file of prices in, the price of a model's name out.
+Read a user's file of prices.
 
-TOML, or JSON where the file is called `.json`. Each table under `models` is for one name, or for all that begin with
-what is before its `*`; it says dollars per million tokens, or `like`, the name of the model whose prices are meant.
-
-Knows nothing of tokens, events or the prices that come with a package.
+It is TOML, or JSON if its name ends in `.json`. Each table under `models` is for one name, or for all names that begin
+with the part before its `*`. It holds dollars per million tokens, or `like`, the name of a model with the same prices.
 """
 
 import json
@@ -26,7 +24,7 @@ _ABOVE = "above"
 _START = "input_tokens"
 _LIKE = "like"
 _ANY = "*"
-_HIGHEST = Decimal(1_000_000)  # a dollar a token: who means more has the wrong unit
+_HIGHEST = Decimal(1_000_000)  # a dollar per token: a higher price has the wrong unit
 _FINEST = -12
 _TOML_HINT = 'write [models."NAME"] and below it input = 3 and output = 15, in dollars per million tokens'
 _JSON_HINT = 'write {"models": {"NAME": {"input": 3, "output": 15}}}, in dollars per million tokens'
@@ -34,29 +32,29 @@ _JSON_HINT = 'write {"models": {"NAME": {"input": 3, "output": 15}}}, in dollars
 
 @dataclass(frozen=True, slots=True)
 class PriceFile:
-    """What *file* says of each name: prices, or the name of the model whose prices are meant."""
+    """The content of *file* by name: prices, or the name of a model with the same prices."""
 
     file: str
     models: Mapping[str, Tariff | str] = field(default_factory=dict)
 
     def find(self, model: str) -> str | None:
-        """The name in the file that is for *model*: itself, or the longest beginning of it."""
+        """Return the name in the file that matches *model*: itself, or else its longest prefix; None if missing."""
         if model in self.models and not model.endswith(_ANY):
             return model
         begins = [name for name in self.models if name.endswith(_ANY) and model.startswith(name[:-1])]
         return max(begins, key=len, default=None)
 
     def likes(self) -> Iterator[tuple[str, str]]:
-        """The names that are like others, and these."""
+        """Return an iterator over the names that refer to other models, and these."""
         return ((name, said) for name, said in self.models.items() if isinstance(said, str))
 
     def error(self, name: str, message: str, hint: str = "") -> PricesError:
-        """The error to raise for what the file says of *name*."""
+        """Return the error to raise for the entry *name*."""
         return PricesError(self.file, f"models.{_quoted(name)}", message, hint)
 
 
 def load(path: Path) -> PriceFile:
-    """The prices in the file at *path*."""
+    """Return the prices in the file at *path*; raise `PricesError` if it is invalid."""
     try:
         text = read_text(path)
     except UnreadableError as error:
@@ -65,11 +63,15 @@ def load(path: Path) -> PriceFile:
 
 
 def parse(text: str, file: str) -> PriceFile:
-    """The prices that *text* states; *file* is what errors call it, and its ending says JSON or not."""
+    """
+    Return the prices in *text*; raise `PricesError`, which names *file*, if it is invalid.
+
+    The text is JSON if *file* ends in `.json`, otherwise TOML.
+    """
     is_json = file.lower().endswith(".json")
     hint = _JSON_HINT if is_json else _TOML_HINT
     whole = _Place(file)
-    # Numbers stay as they were written: 0.1 is a tenth.
+    # Decimal numbers are exact: 0.1 is a tenth.
     document = parse_json(text, whole, hint, Decimal) if is_json else _read_toml(text, whole)
     if not isinstance(document, dict) or "models" not in document:
         raise whole.error("has no models", hint)
@@ -101,7 +103,7 @@ class _Place:
 
 
 def _quoted(step: str) -> str:
-    """As one would write it into TOML."""
+    """Return *step* as a TOML key."""
     bare = step.isascii() and step.replace("-", "").replace("_", "").isalnum()
     return step if bare else json.dumps(step, ensure_ascii=False)
 
@@ -121,7 +123,7 @@ def _model(said: object, place: _Place, name: str) -> Tariff | str:
         if kind not in said:
             raise place.error(f"{kind} is missing", f"write {kind} = 3, in dollars per million tokens; 0 if it is free")
     levels = [(-1, _prices(said, place)), *_tiers(said.get(_ABOVE, []), place / _ABOVE)]
-    # A level says what changes. Cached tokens are input until one says what they cost.
+    # A level lists only changes. Cached tokens cost as much as input until a level has their price.
     stated: dict[str, Decimal] = {}
     steps: dict[str, list[tuple[int, Decimal]]] = {kind: [] for kind in _KINDS}
     for start, prices in levels:

@@ -1,10 +1,8 @@
 """
-The name of a model in, its price in the table that `genai-prices` brings along out.
+Find the price of a model by name in the table of the package `genai-prices`.
 
-Nothing is asked of the network. This module takes a quarter of a second to import and needs an optional package: import
-it where a price is looked for.
-
-Knows nothing of price files, tokens or events.
+The network is not used. This module takes a quarter of a second to import and needs an optional package, so it must be
+imported only where a price is needed.
 """
 
 import re
@@ -21,14 +19,14 @@ from extractor.cost.rates import ModelPrice, Rate, Tariff
 
 _PROVIDER = re.compile(r"([^/:]+)[/:](.+)")
 _BEDROCK = re.compile(r"(?:[a-z-]+\.)?[a-z][a-z0-9]*\.[a-z]")  # us.anthropic.claude-…, amazon.nova-…
-_NOT_PROVIDERS = {"models": "google"}  # what Google's own names begin with
+_NOT_PROVIDERS = {"models": "google"}  # prefix of Google's own names
 _PER_THOUSAND = -3
 
 
 def find(model: str) -> ModelPrice | None:
-    """What calls of *model* cost; None if the table does not say."""
+    """Return the price of calls of *model*; None if the table has none."""
     for provider_id, name in _readings(model):
-        # A new one each time: a snapshot remembers every name that it was ever asked for.
+        # A new one each time, because a snapshot caches every name that is looked up.
         snapshot = DataSnapshot(providers, from_auto_update=False)
         try:
             provider, found = snapshot.find_provider_model(name, None, provider_id, None)
@@ -40,14 +38,14 @@ def find(model: str) -> ModelPrice | None:
 
 
 def price_of(provider: types.Provider, model: types.ModelInfo) -> ModelPrice | None:
-    """What calls of *model* cost; None if it is not paid by the token."""
+    """Return the price of calls of *model*; None if it is not charged by token."""
     tariffs = _tariffs(model)
-    # The table also has models that are paid by the minute or the page, and some whose price it does not know.
+    # The table also has models that are charged by the minute or the page, and some without a price.
     return ModelPrice(f"{provider.id}/{model.id}", tariffs) if any(any(each.rates()) for each in tariffs) else None
 
 
 def _readings(model: str) -> Iterator[tuple[str | None, str]]:
-    """What *model* may mean: a provider, if it names one, and the provider's name for the model."""
+    """Yield the interpretations of *model*: a provider, if it contains one, and the provider's name for the model."""
     if match := _PROVIDER.fullmatch(model):
         yield _NOT_PROVIDERS.get(match[1], match[1]), match[2]
     yield None, model
@@ -86,7 +84,7 @@ def _rate(price: Decimal | types.TieredPrices | None) -> Rate | None:
 
 
 def _per_call(price: Decimal | types.TieredPrices | None) -> Decimal:
-    """The table's price is for a thousand calls; a price of calls has no tiers in it."""
+    """Return the price of one call; the table has it for a thousand calls, without tiers."""
     return price.scaleb(_PER_THOUSAND) if isinstance(price, Decimal) else Decimal(0)
 
 
@@ -95,6 +93,6 @@ def _midnight(day: date) -> float:
 
 
 def _second_of_day(clock: time) -> float:
-    """In UTC, which is what a time without a zone is in."""
+    """Return the second of the day in UTC, the default for a time without a zone."""
     at = datetime.combine(date(1970, 1, 2), clock if clock.tzinfo else clock.replace(tzinfo=UTC))
     return at.timestamp() % 86_400

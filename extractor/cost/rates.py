@@ -1,11 +1,9 @@
 """
-Counts of tokens in, dollars out, exactly.
+Compute the exact cost of calls, in dollars, from numbers of tokens.
 
 A price is a decimal number of dollars per million tokens, so the cost of a call is a whole number of a small unit. It
-is worked out in floats where they are exact, in integers where they are not, and rounded once, to the nearest float:
-a call costs the same alone and among a million others.
-
-Knows nothing of models, files or events.
+is computed in floats where they are exact, in integers where they are not, and rounded once, to the nearest float: a
+call costs the same alone and among a million others.
 """
 
 from collections.abc import Sequence
@@ -24,7 +22,7 @@ _MILLION = 10**6
 _DAY = 86_400
 _EXACT = 2**53  # below it floats hold every whole number
 _EXACT_POWER = 10**22  # the largest power of ten that is a float
-_MOST_TOKENS = 10**18  # beyond that no number is an event; three such counts are far above the start of any tier
+_MOST_TOKENS = 10**18  # events have no larger numbers; the sum of three such counts is far above the start of any tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +30,25 @@ class Rate:
     """
     Dollars per million tokens of one kind.
 
-    A tier is a number of input tokens, cached ones among them, and the price of all tokens of this kind in a call that
-    has more input than that. The tiers are in order.
+    A tier is a number of input tokens, including cached ones, and the price of all tokens of this kind in a call that
+    has more input than that. The tiers are in ascending order.
     """
 
     base: Decimal
     tiers: tuple[tuple[int, Decimal], ...] = ()
 
     def above(self, start: int) -> Decimal:
-        """The price for a call with just over *start* input tokens; for -1, with none."""
+        """Return the price for a call with just over *start* input tokens; for -1, with none."""
         return next((price for reached, price in reversed(self.tiers) if reached <= start), self.base)
 
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
     """
-    The prices of a model, at the times for which they are meant.
+    The prices of a model, and when they apply.
 
-    Cached tokens without a price of their own are input tokens. `since` is a time in seconds, `daily` an interval of
-    each day, in seconds after midnight UTC, that may contain midnight.
+    Cached tokens without a price of their own are priced as input tokens. `since` is a time in seconds since the epoch,
+    `daily` an interval of each day, in seconds after midnight UTC, that may contain midnight.
     """
 
     input: Rate | None = None
@@ -62,7 +60,7 @@ class Tariff:
     daily: tuple[float, float] | None = None
 
     def holds(self, times: Floats) -> NDArray[np.bool_]:
-        """Whether these are the prices at *times*."""
+        """Return whether the prices apply at each of *times* (float64, in seconds since the epoch)."""
         holds = times >= self.since
         if self.daily is not None:
             start, end = self.daily
@@ -71,15 +69,15 @@ class Tariff:
         return holds
 
     def rates(self) -> tuple[Rate | None, ...]:
-        """The price of each kind: input, output, cache_read, cache_creation."""
+        """Return the price of each kind: input, output, cache_read, cache_creation."""
         return self.input, self.output, self.cache_read or self.input, self.cache_creation or self.input
 
 
 class ModelPrice:
     """
-    What calls of one model cost. `source` says where the prices are from.
+    The price of calls of one model; `source` describes where it is from.
 
-    Of several *tariffs* the last one that holds at the time of a call is taken, of none the first.
+    The last of *tariffs* that applies at the time of a call is used, or else the first one.
     """
 
     def __init__(self, source: str, tariffs: Sequence[Tariff]) -> None:
@@ -89,7 +87,7 @@ class ModelPrice:
 
     @property
     def depends_on_time(self) -> bool:
-        """Whether the times given to `cost` make a difference."""
+        """Whether the times passed to `cost` make a difference."""
         return len(self._tariffs) > 1
 
     def cost(
@@ -101,24 +99,24 @@ class ModelPrice:
         times: Floats | float,
     ) -> Floats:
         """
-        The cost of each call in US dollars: the nearest float to the exact one.
+        Return the cost of each call in US dollars, as the float nearest to the exact cost; shape (n,).
 
-        No kind of token contains another; NaN is a count that is absent, and taken for none. The cost is NaN for a call
+        The kinds do not overlap. NaN is an absent count, and counts as 0. The cost is NaN for a call
         without any count, with one that is no whole number of tokens, and with tokens of a kind that has no price.
 
         Args:
-            input_tokens: Without cached ones.
-            output_tokens: With those of reasoning.
-            cache_read: Input that came from the cache.
-            cache_creation: Input that went into the cache.
-            times: When the calls were, in seconds since 1970; one for all will do.
+            input_tokens: Numbers of input tokens, without cached ones; float64, shape (n,), as for the other kinds.
+            output_tokens: Numbers of output tokens, including those of reasoning.
+            cache_read: Numbers of input tokens read from the cache.
+            cache_creation: Numbers of input tokens written to the cache.
+            times: Times of the calls, in seconds since the epoch; shape (n,), or one for all.
 
         """
         counts = np.stack((input_tokens, output_tokens, cache_read, cache_creation)).astype(np.float64, copy=False)
         absent = np.isnan(counts)
         unknown = absent.all(axis=0)
         counts[absent] = 0
-        # One look at all is enough to see that nothing is wrong, as nearly always.
+        # A single check suffices in the usual case that all counts are valid.
         wrong = (counts < 0) | (counts > _MOST_TOKENS) | (counts != np.floor(counts))
         if wrong.any():
             unknown |= wrong.any(axis=0)
@@ -159,7 +157,7 @@ class _Table:
         self._limit = _EXACT if self._per_dollar <= _EXACT_POWER else 0
 
     def dollars(self, counts: Floats) -> Floats:
-        """What calls with the *counts* cost, a row for each kind."""
+        """Return the cost of calls with *counts*, which has a row for each kind, in dollars."""
         levels: NDArray[np.intp] | None = None
         if len(self._starts):
             levels = np.searchsorted(self._starts, counts[0] + counts[2] + counts[3], side="left")
@@ -167,7 +165,7 @@ class _Table:
         for kind, tokens in enumerate(counts):
             units += tokens * (self._prices[0, kind] if levels is None else self._prices[levels, kind])
         dollars = units / float(self._per_dollar)
-        # Nothing is negative, so what stayed below the limit was never rounded on the way.
+        # Nothing is negative, so values below the limit were never rounded on the way.
         for row in np.flatnonzero(units >= self._limit).tolist():
             prices = self._units[0 if levels is None else levels[row]]
             exact = sum(price * int(tokens) for price, tokens in zip(prices, counts[:, row].tolist(), strict=True))
@@ -178,7 +176,7 @@ class _Table:
 
 
 def _digits(price: Decimal) -> int:
-    """After the point, zeros at the end left out."""
+    """Return the number of decimals, without trailing zeros."""
     part = Fraction(price).denominator
     return next(digits for digits in count() if 10**digits % part == 0)
 
