@@ -1,1 +1,1 @@
-"""Paths in, contents out, and files that are written whole or not at all."""
+"""Read files safely, and write them completely or not at all."""

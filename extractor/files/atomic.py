@@ -1,9 +1,9 @@
 """
-Files that are there whole or not at all, and files that are opened without surprises.
+Write files completely or not at all, and open only regular files.
 
-A file is written under a temporary name beside its final one, and takes the final name last. Whatever ends the writing
-before that, an error or a signal that raises, removes the temporary file; only a kill leaves it behind. Two processes
-that write the same file do not share a temporary name: the one that finishes last wins.
+A file is written under a temporary name in the folder of its final one, and renamed last. Anything that ends the
+writing before, an error or a signal that raises, removes the temporary file; only a kill leaves it. Two processes that
+write the same file use different temporary names: the one that finishes last wins.
 """
 
 import errno
@@ -16,17 +16,17 @@ from secrets import token_hex
 from typing import BinaryIO
 
 PREFIX = ".extractor-"
-"""How the names of temporary files and folders begin."""
+"""Prefix of the names of temporary files and folders."""
 
 Range = tuple[int, int]
-"""Where a part of a file begins and ends."""
+"""Begin and end of a part of a file, in bytes."""
 
 _PIECE = 1 << 20
 _ODD = {errno.EISDIR, errno.ENXIO, errno.ENOTDIR, errno.ENODEV}
-"""What opening a folder, a FIFO that nobody reads, or a socket fails with."""
+"""Errors on opening a folder, a FIFO without a reader, or a socket."""
 
 _NAMED = _ODD | {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENOENT}
-"""Errors that are about one file; the others, such as a full disk, are about all."""
+"""Errors that concern one file; others, such as a full disk, concern all files."""
 
 
 @contextmanager
@@ -34,10 +34,10 @@ def whole_file(
     path: str | Path, *, folder: int | None = None, temporary: str = "", mode: int = 0o666
 ) -> Iterator[BinaryIO]:
     """
-    A file to write that becomes *path* at the good end of the block, in place of what has that name.
+    Yield a file to write that replaces *path* when the block ends without an exception.
 
-    *path* is relative to the descriptor *folder* if there is one. *temporary* is the name to write under, for a folder
-    that no other process writes to: what a kill left behind is then overwritten. By default it is random.
+    *path* is relative to the descriptor *folder*, if given. *temporary* is the name to write under, for a folder that
+    no other process writes to: a file left there by a kill is overwritten. By default the name is random.
     """
     final = Path(path)
     beside = final.with_name(temporary or f"{PREFIX}{token_hex(8)}")
@@ -53,7 +53,7 @@ def whole_file(
         os.replace(beside, final, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         if file is not None:
-            with suppress(OSError):  # a full disk does not take what is in the buffer
+            with suppress(OSError):  # a full disk cannot take the rest of the buffer
                 file.close()
         with suppress(OSError):
             os.unlink(beside, dir_fd=folder)
@@ -61,16 +61,16 @@ def whole_file(
 
 
 def sync(file: BinaryIO) -> None:
-    """Bring to disk what was written to *file*."""
+    """Flush *file* to disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def open_regular(name: str, flags: int, *, folder: int, mode: int = 0o600) -> int:
     """
-    Open the file *name* in *folder*, which must be a regular file.
+    Open the file *name* in *folder*, which must be a regular file, and return its descriptor.
 
-    Raises `OSError`, whose `strerror` says what is wrong; never waits, as opening a FIFO would.
+    Raises `OSError`, with the reason in `strerror`; never blocks, as opening a FIFO would.
     """
     try:
         fd = os.open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, mode, dir_fd=folder)
@@ -88,13 +88,13 @@ def open_regular(name: str, flags: int, *, folder: int, mode: int = 0o600) -> in
 
 @contextmanager
 def opened(name: str, flags: int, folder: int) -> Iterator[BinaryIO]:
-    """The file *name* in *folder*, to be read; a regular one."""
+    """Open the regular file *name* in *folder* for reading."""
     with os.fdopen(open_regular(name, flags, folder=folder), "rb") as file:
         yield file
 
 
 def size_of(name: str, folder: int) -> int:
-    """How many bytes the file *name* in *folder* has; 0 if it is not there."""
+    """Return the size in bytes of the file *name* in *folder*; 0 if it does not exist."""
     try:
         return os.stat(name, dir_fd=folder).st_size
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def size_of(name: str, folder: int) -> int:
 
 
 def copy(file: BinaryIO, part: Range, to: BinaryIO) -> None:
-    """Copy a part of *file*, a piece at a time."""
+    """Copy a part of *file*, in pieces."""
     at, end = part
     while at < end and (piece := os.pread(file.fileno(), min(_PIECE, end - at), at)):
         to.write(piece)
@@ -115,7 +115,7 @@ def remove(file: BinaryIO, parts: Sequence[Range], name: str, folder: int) -> No
         return
     size, begin = os.fstat(file.fileno()).st_size, parts[0][0]
     if sum(end - start for start, end in parts) == size - begin:
-        os.ftruncate(file.fileno(), begin)  # which works on a full disk, too
+        os.ftruncate(file.fileno(), begin)  # also works on a full disk
         return
     kept = zip([0, *(end for _, end in parts)], [*(start for start, _ in parts), size], strict=True)
     with whole_file(name, folder=folder, temporary=f"{name}.cut", mode=0o600) as new:
@@ -125,7 +125,7 @@ def remove(file: BinaryIO, parts: Sequence[Range], name: str, folder: int) -> No
 
 
 def reason(error: BaseException) -> str:
-    """What is wrong, in the same words however often it comes; with the name of a file of a folder, if it is that."""
+    """Return the reason of *error* in constant words, with the file name if it concerns one in a folder."""
     if not isinstance(error, OSError):
         return str(error)
     name, what = error.filename2 or error.filename, error.strerror or str(error)

@@ -1,5 +1,5 @@
 """
-The path of a configuration file in, its content out, without ever waiting for it.
+Read configuration files without ever blocking.
 
 A schema, a price list, objectives, options and a web configuration are regular files of limited size. A reload reads
 them in the thread that follows logs, and the server reads the web configuration in the thread that answers scrapes: a
@@ -14,7 +14,7 @@ from pathlib import Path
 from extractor.errors import UnreadableError
 
 MOST_BYTES = 1 << 20
-"""How long a file of configuration may be."""
+"""Maximum size of a configuration file in bytes."""
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -27,7 +27,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """The text of the file at *path*, without a byte order mark; raises `UnreadableError`."""
+    """Return the text of the file at *path*, without a byte order mark; raise `UnreadableError`."""
     content = read_bytes(path, most)
     try:
         return content.decode("utf-8-sig")
@@ -37,17 +37,17 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of the regular file at *path*, which links may lead to; raises `UnreadableError`."""
+    """Return the content of the regular file at *path*, or of the target of a link; raise `UnreadableError`."""
     try:
-        # Looked at before it is opened, because opening a device can have effects, and again once it is open, because
+        # Checked before it is opened, because opening a device can have effects, and again once it is open, because
         # it may have been replaced.
         _check_regular(path.stat().st_mode)
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
             _check_regular(os.fstat(file.fileno()).st_mode)
-            content = file.read(most + 1) or b""  # of a file of the kernel that would block, nothing
+            content = file.read(most + 1) or b""  # None for a kernel file that would block
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a NUL, or what no file name can be encoded from
+    except ValueError as error:  # a NUL, or text that cannot be encoded as a file name
         raise UnreadableError("cannot be read: no file can have this name") from error
     if len(content) > most:
         raise UnreadableError(f"cannot be read: it has more than {most:,} bytes", "name a smaller file")
