@@ -36,9 +36,9 @@ ROOM = {"bytes": 16 << 20, "files": 16}
 """What a life may use more in any case: a page that is being made, scrapers that are being answered."""
 
 _USUAL = (
-    r"INFO +(following|serving|reloaded|checkpoints are saved again|rejected lines can be kept again)\b",
-    r"ERROR +(cannot save a checkpoint|rejected lines cannot be kept) in ",
-    r"ERROR +not reloaded, everything stays as it was: .*pulses_totl",
+    r"INFO +(following|serving|reloaded|checkpoints are saved again|rejected lines are written again)\b",
+    r"ERROR +cannot (save a checkpoint|write rejected lines) to ",
+    r"ERROR +reload failed, the previous configuration stays in force: .*pulses_totl",
     r"WARNING pulse_marks_total (is new|is no longer declared)",
     r"WARNING \S+: truncated after byte \d+; reading it from its start$",  # a copy has what was there
     r"WARNING \S+: truncated after byte 0, \d+ bytes lost; ",  # no line was read: nobody can tell its copy

@@ -82,7 +82,7 @@ def test_a_tcp_socket_is_served(tcp: socket.socket, log: Log, tmp_path: Path) ->
         eventually(lambda: get(f"{url}/-/ready"), "Ready.\n")
 
         assert 'tool="search"} 1.0' in get(f"{url}/metrics")
-    assert f"serving the socket handed over, {url}/metrics" in (tmp_path / "said").read_text()
+    assert f"serving on the socket passed by systemd, {url}/metrics" in (tmp_path / "said").read_text()
 
 
 def test_a_unix_socket_is_served(log: Log, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_unix_socket_is_served(log: Log, tmp_path: Path) -> None:
 
             assert 200 == asked(UnixConnection(path), "/metrics")[0]
             assert 200 == asked(UnixConnection(path), "/")[0]
-    assert f"serving the socket handed over, unix:{path}:/metrics" in (tmp_path / "said").read_text()
+    assert f"serving on the socket passed by systemd, unix:{path}:/metrics" in (tmp_path / "said").read_text()
 
 
 def test_who_comes_between_two_processes_waits(tcp: socket.socket, log: Log, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_several_sockets_are_too_many(tcp: socket.socket, log: Log, tmp_path: Pa
     """Two sockets are refused in one line that says what to write instead."""
     with activated(tcp, log, tmp_path / "said", count=2) as process:
         assert 1 == process.wait(DEADLINE)
-    message = "2 sockets were handed over, and one can be served (keep one ListenStream= in the .socket unit)"
+    message = "2 sockets were passed, but only one can be served (keep one ListenStream= in the .socket unit)"
     assert f"extractor: {message}\n" == (tmp_path / "said").read_text()
 
 
@@ -162,16 +162,16 @@ def test_what_is_no_listening_socket(tmp_path: Path) -> None:
         right,
     ):
         for each, message in (
-            (file, "is no socket"),
-            (datagrams, "is not of a kind that HTTP is served on"),
-            (left, "does not listen"),
-            (unbound, "does not listen"),
+            (file, "is not a socket"),
+            (datagrams, "is not a TCP or Unix stream socket"),
+            (left, "is not a listening socket"),
+            (unbound, "is not a listening socket"),
         ):
             with pytest.raises(ServerError, match=message):
                 handed_over(dict(ours), each.fileno())
         number = os.dup(file.fileno())
     os.close(number)
-    with pytest.raises(ServerError, match="is no socket"):
+    with pytest.raises(ServerError, match="is not a socket"):
         handed_over(dict(ours), number)
 
 

@@ -137,7 +137,7 @@ def test_a_reload_is_told(manager: Manager, log: Log, address: str, tmp_path: Pa
             prices.write_text("broken")
     said = (tmp_path / "said").read_text()
 
-    assert ["INFO    reloaded", "ERROR   not reloaded"] == re.findall(r"INFO +reloaded|ERROR +not reloaded", said)
+    assert ["INFO    reloaded", "ERROR   reload failed"] == re.findall(r"INFO +reloaded|ERROR +reload failed", said)
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
@@ -165,7 +165,7 @@ def test_stopping(manager: Manager, number: int, log: Log, address: str, tmp_pat
 
         assert 0 == process.wait(DEADLINE)
     manager.hears("STOPPING")
-    manager.hears("STATUS", "Stopping: saving what was counted")
+    manager.hears("STATUS", "Stopping: saving the state")
     names = [name for message in manager.heard for name in message]
     assert {"STOPPING", "EXTEND_TIMEOUT_USEC", "STATUS"} >= set(names[names.index("STOPPING") :])
 

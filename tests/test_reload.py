@@ -93,7 +93,7 @@ def reload(victim: Victim, *, successful: bool = True) -> str:
     said = len(victim.said.read_text())
     assert victim.process is not None
     victim.process.send_signal(signal.SIGHUP)
-    eventually(lambda: bool(re.search(r"(not )?reloaded", victim.said.read_text()[said:])), True)
+    eventually(lambda: bool(re.search(r"reload(ed| failed)", victim.said.read_text()[said:])), True)
     assert float(successful) == victim.value(SUCCESSFUL)
     return victim.said.read_text()[said:]
 
@@ -176,7 +176,7 @@ def test_a_broken_schema_and_a_mended_one(log: Log, victim: Victim, tmp_path: Pa
     declare(tmp_path / "pack", {"pings_totl": TOTAL}, words=["old", "new"])
     said = reload(victim, successful=False)
 
-    assert re.search(r"ERROR +not reloaded, .*ping\.schema\.json#/x-metrics/pings_totl: .+ \(.+\)\n", said)
+    assert re.search(r"ERROR +reload failed, .*ping\.schema\.json#/x-metrics/pings_totl: .+ \(.+\)\n", said)
     log.append(ping("old"), ping("new"))
     eventually(lambda: (victim.value("pings_total"), victim.value(INVALID)), (2.0, 2.0))
     assert before == victim.value(RELOADED_AT)
@@ -258,13 +258,13 @@ def test_options_of_the_file(log: Log, victim: Victim, tmp_path: Path):
     )
     said = reload(victim)
 
-    assert ["max-line-bytes"] == re.findall(r"WARNING (\S+) has changed, which needs a restart\n", said)
+    assert ["max-line-bytes"] == re.findall(r"WARNING (\S+) has changed; restart to apply it\n", said)
     log.append(line("llm.call", model="m", status="ok", duration_ms=1, input_tokens=3, note="x" * 600))
     eventually(lambda: victim.value('agent_cost_usd_total{agent="unknown",model="m",release="unknown"}'), 3.0)
 
     for wrong in ("run-timeout = 0\n", 'prices = "gone.toml"\n', 'schemas = ["gone"]\n', "nothing\n"):
         path.write_text(wrong)
-        assert f"not reloaded, everything stays as it was: {path}:1" in reload(victim, successful=False)
+        assert f"reload failed, the previous configuration stays in force: {path}:1" in reload(victim, successful=False)
     path.write_text('log.level = "error"\n')
     assert victim.process is not None
     victim.process.send_signal(signal.SIGHUP)

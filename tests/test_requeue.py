@@ -122,18 +122,18 @@ UNREADABLE = {
     "no file": (b'{"offset": 3, "reason": "invalid", "line": "{"}', "'file' is missing"),
     "a file that is none": (json.dumps(ENTRY | {"file": 5}).encode(), "'file' is not a string"),
     "no offset": (b'{"file": "/a.jsonl", "reason": "invalid", "line": "{"}', "'offset' is missing"),
-    "an offset in words": (json.dumps(ENTRY | {"offset": "3"}).encode(), "'offset' is not a whole number"),
-    "an offset that is true": (json.dumps(ENTRY | {"offset": True}).encode(), "'offset' is not a whole number"),
+    "an offset in words": (json.dumps(ENTRY | {"offset": "3"}).encode(), "'offset' is not an integer"),
+    "an offset that is true": (json.dumps(ENTRY | {"offset": True}).encode(), "'offset' is not an integer"),
     "an offset that is negative": (json.dumps(ENTRY | {"offset": -3}).encode(), "'offset' is negative"),
     "an endless number": (b'{"file": "/a", "offset": ' + b"9" * 5000 + b"}", "it is not JSON: Exceeds the limit"),
     "no reason": (b'{"file": "/a.jsonl", "offset": 3, "line": "{"}', "'reason' is missing"),
     "a reason that is none": (json.dumps(ENTRY | {"reason": None}).encode(), "'reason' is not a string"),
     "no line": (b'{"file": "/a.jsonl", "offset": 3, "reason": "invalid"}', "'line' is missing"),
     "a line that is decoded": (json.dumps(ENTRY | {"line": {}}).encode(), "'line' is not a string"),
-    "several lines": (json.dumps(ENTRY | {"line": "{}\n{}"}).encode(), "it keeps more than one line"),
+    "several lines": (json.dumps(ENTRY | {"line": "{}\n{}"}).encode(), "it contains more than one line"),
     "half a character": (
         b'{"file": "/a", "offset": 3, "reason": "invalid", "line": "\\ud800"}',
-        "'line' holds half a surrogate pair",
+        "'line' contains an unpaired surrogate",
     ),
     "no base64": (
         b'{"file": "/a", "offset": 3, "reason": "invalid", "line_base64": "%"}',
@@ -235,7 +235,7 @@ def test_many_unreadable_lines_are_not_all_named(log: Log, tmp_path: Path, follo
     result = run_requeue(tmp_path, folder)
 
     assert "0 counted, 1 still rejected, 30 cannot be read\n" == result.stdout
-    assert "extractor: and 10 more lines that cannot be read\n" == result.stderr.splitlines(keepends=True)[-1]
+    assert "extractor: and 10 more unreadable lines\n" == result.stderr.splitlines(keepends=True)[-1]
 
 
 def test_a_huge_line(log: Log, tmp_path: Path, follow: Callable[..., dict]) -> None:
@@ -313,7 +313,7 @@ def test_needs_a_state(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["requeue", "--state-dir", str(tmp_path / "state")])
 
     assert 1 == result.exit_code
-    assert "holds no state (give the --state-dir" in result.output
+    assert "holds no state (use the --state-dir" in result.output
 
 
 def test_running_extractor_is_left_alone(tmp_path: Path) -> None:

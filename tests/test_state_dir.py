@@ -199,8 +199,8 @@ def test_checkpoint_of_an_older_program(log: Log, victim: Victim):
     victim.stop()
 
     assert before == (victim.state_dir / "checkpoint.damaged").read_bytes()
-    assert "is of version 1, which this program does not read" in victim.said.read_text()
-    assert "counting the logs again from their first lines" in victim.said.read_text()
+    assert "version 1 is not supported" in victim.said.read_text()
+    assert "reading the logs again from their first lines" in victim.said.read_text()
 
 
 def test_changed_schema(log: Log, victim: Victim, tmp_path: Path):

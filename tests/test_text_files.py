@@ -185,7 +185,7 @@ def test_a_fifo_and_a_reload(name: str, log: Log, victim: Victim, tmp_path: Path
     (tmp_path / name).unlink()
     fifo(tmp_path / name)
     victim.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "not reloaded" in victim.said.read_text(), expected=True)
+    eventually(lambda: "reload failed" in victim.said.read_text(), expected=True)
     log.append(line("ping"))
     eventually(lambda: victim.value("pings_total"), 2.0)
     victim.stop()

@@ -171,10 +171,10 @@ def test_a_stuck_loop_is_restarted() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["/l", "--state-dir", "/srv/x"], "the state directory /srv/x is not one that systemd makes (give one below"),
-        (["/l", "--state-dir", "/var/lib/a b"], "is not one that systemd makes"),
-        (["/l", "--state-dir", "/var/lib"], "is not one that systemd makes"),
-        (["/l", "--socket", "--web.listen-address", "myhost:1"], "systemd cannot listen on the name myhost (give an"),
+        (["/l", "--state-dir", "/srv/x"], "systemd cannot create the state directory /srv/x (use one below"),
+        (["/l", "--state-dir", "/var/lib/a b"], "systemd cannot create the state directory"),
+        (["/l", "--state-dir", "/var/lib"], "systemd cannot create the state directory"),
+        (["/l", "--socket", "--web.listen-address", "myhost:1"], "systemd cannot listen on the name myhost (use an"),
         (["/l\nExecStart=/bin/evil"], "cannot be written in a unit (rename it"),
         (["/l", "--group", "a\nb"], "is not a group name"),
         (["/l", "--scrape-from", "me"], "is not an address or network"),

@@ -1,1 +1,1 @@
-"""Options in, a process out that follows logs and serves their metrics until it is told to stop."""
+"""Options in, a process out that follows logs and serves their metrics until it is stopped."""

@@ -1,10 +1,8 @@
 """
-What the service manager handed over in, the socket to serve on out.
+Socket activation: the environment set by the service manager in, the socket to serve on out.
 
-A manager that listens for the service puts the socket at file descriptor 3, and says so in LISTEN_FDS and LISTEN_PID.
-Such a socket is never closed to anyone while the service starts again: who comes then waits.
-
-Knows nothing of HTTP.
+The manager passes a listening socket as file descriptor 3 and sets LISTEN_FDS and LISTEN_PID (sd_listen_fds(3)). The
+socket stays open while the service restarts, so clients wait instead of being refused.
 """
 
 import os
@@ -32,31 +30,31 @@ def handed_over(environment: MutableMapping[str, str], first: int = FIRST) -> so
     for name, value in (("LISTEN_FDS", count), ("LISTEN_PID", pid)):
         if not (value.isascii() and value.isdecimal()):
             raise ServerError(
-                f"{name} is {value!r}, not a number" if value else f"{name} is not set, but its partner is",
-                "systemd sets LISTEN_FDS and LISTEN_PID for a .socket unit; unset both to do without",
+                f"{name} is {value!r}, not a number" if value else f"{name} is not set, but the other variable is",
+                "systemd sets LISTEN_FDS and LISTEN_PID for a .socket unit; unset both to disable socket activation",
             )
     if int(pid) != os.getpid() or int(count) == 0:
         return None
     if int(count) > 1:
         raise ServerError(
-            f"{count} sockets were handed over, and one can be served",
+            f"{count} sockets were passed, but only one can be served",
             "keep one ListenStream= in the .socket unit",
         )
     return _listener(first)
 
 
 def _listener(descriptor: int) -> socket.socket:
-    where = f"the socket handed over as file descriptor {descriptor}"
+    where = f"file descriptor {descriptor} passed by systemd"
     hint = "the .socket unit must say ListenStream= and Accept=no"
     try:
         listener = socket.socket(fileno=descriptor)
     except OSError as error:
-        raise ServerError(f"{where} is no socket: {error.strerror}", hint) from error
+        raise ServerError(f"{where} is not a socket: {error.strerror}", hint) from error
     if listener.family not in _FAMILIES or listener.type != socket.SOCK_STREAM:
         listener.detach()
-        raise ServerError(f"{where} is not of a kind that HTTP is served on", hint)
+        raise ServerError(f"{where} is not a TCP or Unix stream socket", hint)
     if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         listener.detach()
-        raise ServerError(f"{where} does not listen", hint)
+        raise ServerError(f"{where} is not a listening socket", hint)
     listener.set_inheritable(False)
     return listener

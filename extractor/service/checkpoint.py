@@ -1,11 +1,9 @@
 """
 A state to disk and back, in one atomic step.
 
-A checkpoint is written beside the last one, brought to disk, and only then given its name, so that a crash at any point
-leaves a whole one: the new, or the last. The last one is kept under a name of its own, should the new one be damaged
-later. The first line of the file has the version of its format and a checksum of the rest, which is MessagePack.
-
-Knows nothing of what is in it.
+A checkpoint is written to a temporary file, synced, and then renamed, so that a crash at any point leaves a complete
+one: the new or the previous. The previous checkpoint is kept in case the new one is damaged later. The first line of
+the file holds the format version and a checksum of the rest, which is MessagePack.
 """
 
 import os
@@ -60,7 +58,9 @@ class StateDirectory(StateFolder):
                         aside = _set_aside(folder, name)
                         notes.append(f"{path} is damaged ({damage}); it is kept as {aside}")
         except OSError as error:
-            raise CheckpointError(f"cannot read the state in {self.path}: {reason(error)}", "is it yours?") from error
+            raise CheckpointError(
+                f"cannot read the state in {self.path}: {reason(error)}", "check its owner and permissions"
+            ) from error
         return Loaded(None, notes)
 
     def has_checkpoint(self) -> bool:
@@ -137,17 +137,17 @@ def _decoded(content: bytes, path: str) -> Any:  # noqa: ANN401  # whatever Mess
         raise _Damaged("not a checkpoint")
     if int(words[2]) > _VERSION:
         raise CheckpointError(
-            f"{path} is of version {int(words[2])}, this program reads up to {_VERSION}",
-            "use a newer extractor, or an empty directory with --state-dir to count the logs again",
+            f"{path} has version {int(words[2])}, but this extractor reads up to {_VERSION}",
+            "use a newer extractor, or a new --state-dir to read the logs again",
         )
     if int(words[2]) < _OLDEST:
-        raise _Damaged(f"it is of version {int(words[2])}, which this program does not read")
+        raise _Damaged(f"version {int(words[2])} is not supported")
     if sha256(body).hexdigest().encode() != words[3]:
-        raise _Damaged("its checksum is wrong")
+        raise _Damaged("checksum mismatch")
     try:
         return msgspec.msgpack.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _Damaged(f"it cannot be decoded: {error}") from None
+        raise _Damaged(f"cannot be decoded: {error}") from None
 
 
 def _is_number(word: bytes) -> bool:

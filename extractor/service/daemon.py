@@ -1,8 +1,8 @@
 """
-Options in, a process that follows logs and serves their metrics until it is told to stop.
+Options in, a process out that follows logs and serves their metrics until it is stopped.
 
-Builds the parts and owns the loop, the clocks, the signals and the order of stopping. One thread reads and applies; the
-server's thread renders under the same lock.
+Builds the parts and owns the loop, the clocks, the signals and the order of shutdown. One thread reads and updates the
+state; the server's thread renders it under the same lock.
 """
 
 import os
@@ -75,7 +75,7 @@ class Daemon:
         )
         self._keeper = self._make_keeper()
         self._journal = Journal(options.state_dir) if options.state_dir else None
-        self._notifier.long_step("Restoring what was counted")
+        self._notifier.long_step("Restoring the saved state")
         positions = self._keeper.restore() if self._keeper else []
         self._pace = Pace(self._stats)
         self._begin(positions)
@@ -149,7 +149,7 @@ class Daemon:
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._attempt(lambda: self._drain(deadline))
         if self._keeper:
-            self._notifier.long_step("Stopping: saving what was counted")
+            self._notifier.long_step("Stopping: saving the state")
             if not self._failures:  # what is left of a failure is not to be saved
                 self._saved(self._keeper.save)
             self._keeper.close()
@@ -191,7 +191,7 @@ class Daemon:
         if self._failures > 1 and self._stopping.wait(pause):
             return False
         try:
-            self._log.error("going on from what was saved last; /metrics answers 503 until it has caught up")
+            self._log.error("resuming from the last saved state; /metrics answers 503 until it has caught up")
             self._intake.tail.close()
             self._state = _empty(self._catalog, self._options)
             of_process = self._stats.begin_anew()
@@ -225,8 +225,8 @@ class Daemon:
             came_back = self._pipeline.hold(now, self._options.max_clock_skew)
         if came_back:
             self._log.warning(
-                f"the clock was ahead: the latest event is {ahead:,.0f} s in the future; windows and time for runs "
-                f"have come back to now, and the events count in the windows when their time has come"
+                f"the clock was ahead: the latest event is {ahead:,.0f} s in the future; windows and run timeouts "
+                f"are back at the current time, and the events enter the windows when their time is reached"
             )
         self._fold_at = time.monotonic() + _FOLD_SECONDS
         self._intake.read(go_on=self._may_read, fold_now=self._fold_due)
@@ -290,7 +290,7 @@ class Daemon:
         self._serving.check()
         catalog, prices = load(options.schemas), Prices.load(options.prices)
         state = _empty(catalog, options)
-        notes = [f"{key} has changed, which needs a restart" for key in left]
+        notes = [f"{key} has changed; restart to apply it" for key in left]
         notes += taken_over(self._state, self._lock, state)
         view = self._serving.view(state, options)
         pipeline = self._make_pipeline(state, prices, view.listener)
@@ -328,7 +328,7 @@ class Daemon:
     def _make_keeper(self) -> Keeper | None:
         options = self._options
         if options.state_dir is None:
-            self._log.info("no --state-dir: after a restart the logs are counted again from their first lines")
+            self._log.info("no --state-dir: after a restart, logs are read again from their first lines")
             return None
         return Keeper(
             options.state_dir,

@@ -1,8 +1,4 @@
-"""
-What was counted in, all that is served of it out: the scrape, the page, and who may see them.
-
-Knows nothing of how logs are read.
-"""
+"""The state in, the server with its scrape, status page and access control out."""
 
 import os
 import time
@@ -75,7 +71,7 @@ class Serving:
         self._began = time.time()
         self._access = _access(options, log, stats)
         activated = activation.handed_over(os.environ)
-        self._whose = "the socket handed over, " if activated else ""
+        self._whose = "on the socket passed by systemd, " if activated else ""
         self._listener = activated or listen(options.listen_address)
         self._urls = options.external_urls
         self._turns = Turns()
@@ -124,7 +120,7 @@ class Serving:
         self._server = Server(self._listener, pages, self._access, self._stats.refuse, self._urls)
         self._server.start()
         where = url(self._listener, secure=bool(self._access and self._access.context()))
-        self._log.info(f"serving {self._whose}{where}/metrics" + (f", and for people {where}/" if page else ""))
+        self._log.info(f"serving {self._whose}{where}/metrics" + (f", status page at {where}/" if page else ""))
 
     def stop(self) -> None:
         """Answer what was asked, then stop."""

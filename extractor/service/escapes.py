@@ -1,10 +1,8 @@
 """
-Text from anywhere in, text that a terminal only shows out.
+Untrusted text in, text that is safe to print on a terminal out.
 
-File names, lines of logs and messages about them may hold escape sequences, line ends, or letters that turn the rest of
-the line around.
-
-Knows nothing of where text comes from.
+File names, log lines and messages about them may contain escape sequences, line breaks or bidirectional control
+characters.
 """
 
 import json

@@ -1,8 +1,4 @@
-"""
-What happens to log files and to the watching of them in, what a person should know of it in the log.
-
-Knows nothing of how it is found out.
-"""
+"""Changes of log files and problems with watching them in, log messages out."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,8 +1,4 @@
-"""
-Files in, a pipeline fed: what following and replaying have in common.
-
-Knows nothing of clocks, signals or HTTP.
-"""
+"""Log files in, their lines fed into a pipeline."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager

@@ -1,8 +1,8 @@
 """
-The rejects of a state directory that an earlier version wrote, as its checkpoint has them.
+Restores the rejects of a state directory that was written by an earlier version.
 
-There a checkpoint has the inode of `rejects.jsonl` and how many bytes of it count. A copied directory has other inodes;
-in it the file is known by its size, and by a line that ends where the checkpoint says.
+Its checkpoint holds the inode of `rejects.jsonl` and the number of valid bytes. In a copied directory inodes differ, so
+the file is identified by its size and by a line that ends at that offset.
 """
 
 import os

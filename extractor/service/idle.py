@@ -1,9 +1,7 @@
 """
-What was read and when in, how long nobody has written out: for so long time goes on for runs.
+Counts of events read in, the seconds by which the time of runs advances while no agent writes out.
 
-It is the same after a restart: what was settled of runs because of it may have been seen in a scrape by then.
-
-Knows nothing of runs.
+The value survives a restart, because a scrape may already show runs that were settled because of it.
 """
 
 import time

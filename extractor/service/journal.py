@@ -1,9 +1,9 @@
 """
-What is being counted right now, written down where the next process finds it.
+A journal of the byte ranges being processed, read by the next process after a crash.
 
-A line can crash a library, or make the system kill the process. The next one would read the same line and end the same
-way. So what is in work is noted in a file, and taken out when it is done: what a process finds there at its start is
-what the one before may have died of, and is tried in a process of its own before it is counted.
+A line can crash a library, or make the kernel kill the process, and the next process would read the same line. So each
+range is recorded before it is processed and removed afterwards. Ranges found at startup may have caused the crash, and
+are tried in a process of their own before they are counted.
 """
 
 import os

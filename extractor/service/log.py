@@ -41,7 +41,7 @@ class _Formatter(logging.Formatter):
         text, fields = record.getMessage(), getattr(record, "fields", {"logger": record.name})
         if record.name != _NAME:
             cause = f" {record.exc_info[1]!r}" if record.exc_info and record.exc_info[1] else ""
-            text = f"{record.name}: {text}{cause} (said once)"
+            text = f"{record.name}: {text}{cause} (logged once)"
         if self._form == "journald":  # which has its own clock
             return f"<{PRIORITIES[level]}>{printable(text)}"
         stamp = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,8 +1,4 @@
-"""
-What `extractor run` was told, as a value; and what of it a reload puts into force.
-
-Knows nothing of where it was told.
-"""
+"""The options of `extractor run`, and which of them a reload applies."""
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `extractor run` was told; times in seconds."""
+    """The options of `extractor run`; times in seconds."""
 
     logs: tuple[Path, ...]
     schemas: tuple[Path, ...] = ()

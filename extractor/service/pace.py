@@ -1,8 +1,4 @@
-"""
-The extractor's own counts in, one sentence out: how far behind the logs it is, and how fast it reads.
-
-Knows nothing of who reads the sentence.
-"""
+"""The extractor's own counts in, one sentence out: how far behind the logs it is, and how fast it reads."""
 
 import time
 from collections.abc import Callable

@@ -1,10 +1,8 @@
 """
-What must survive, kept in the state directory: series, runs, offsets, counts and rejects as one value.
+Saves series, runs, offsets, counts and rejects in the state directory, as one value.
 
-`restore` gives back all of it as it was at one moment, so that reading on from there counts nothing twice and leaves
-nothing out. Saving goes on in a thread; reading is held up only while the value is put together.
-
-Knows nothing of signals, HTTP or what the numbers mean.
+`restore` returns all of it as of one moment, so that reading from there counts nothing twice and skips nothing. Saving
+runs in a thread; reading is held up only while the value is assembled.
 """
 
 import gc
@@ -71,14 +69,14 @@ class Keeper:
             self._log.warning(note)
         if value is None:
             if notes:
-                self._log.warning("no checkpoint can be used: counting the logs again from their first lines")
+                self._log.warning("no usable checkpoint: reading the logs again from their first lines")
             self._restore_rejects(None)
             return []
         packs = {pack.name for pack in self._state.catalog.packs}
         if not packs & set(value["packs"]):
             raise CheckpointError(
-                f"the state in {self._directory.path} is of other packs: {', '.join(value['packs'])}",
-                "give the same --schemas as before, or another --state-dir",
+                f"the state in {self._directory.path} belongs to other packs: {', '.join(value['packs'])}",
+                "use the same --schemas as before, or another --state-dir",
             )
         for note in self._state.load(value["state"]):
             self._log.warning(note)
@@ -99,10 +97,10 @@ class Keeper:
         except OSError as error:
             raise CheckpointError(
                 f"cannot use the rejected lines in {self._directory.path}: {reason(error)}",
-                "move that away, or give another directory with --state-dir",
+                "move it away, or use another --state-dir",
             ) from error
         if lost := self._count_losses():
-            self._log.warning(f"{lost:,} rejected lines that were kept in {self._directory.path} are gone")
+            self._log.warning(f"{lost:,} rejected lines are missing from {self._directory.path}")
 
     def reject(self, rejected: Rejected) -> None:
         """Keep a rejected line."""
@@ -116,12 +114,12 @@ class Keeper:
         try:
             self._rejects.flush(self._number)
         except (OSError, CheckpointError) as error:
-            self._log.trouble(_REJECTS, f"rejected lines cannot be kept in {where}: {reason(error)}", "error")
+            self._log.trouble(_REJECTS, f"cannot write rejected lines to {where}: {reason(error)}", "error")
             self._count_losses()
             return
-        self._log.over(_REJECTS, f"rejected lines can be kept again in {where}")
+        self._log.over(_REJECTS, f"rejected lines are written again to {where}")
         if self._count_losses():
-            text = "rejected lines are deleted, the oldest first: there are more than --max-reject-bytes"
+            text = "the oldest rejected lines are deleted: they exceed --max-reject-bytes"
             self._log.trouble(_LOST, text)
 
     def _count_losses(self) -> int:
@@ -233,12 +231,12 @@ class Keeper:
         self._stats.saves += 1
         self._stats.show(self._noted)
         self._failing = False
-        self._log.over(_CHECKPOINT, f"checkpoints are saved again in {self._directory.path}")
+        self._log.over(_CHECKPOINT, f"checkpoints are saved again to {self._directory.path}")
 
     def _failed(self, error: BaseException) -> None:
         self._stats.failed_saves += 1
         self._saved = _NOTHING
         self._failing = True
         where = self._directory.path
-        text = f"cannot save a checkpoint in {where}: {reason(error)}; following goes on without"
+        text = f"cannot save a checkpoint to {where}: {reason(error)}; still following the logs"
         self._log.trouble(_CHECKPOINT, text, "error", directory=str(where))

@@ -1,9 +1,7 @@
 """
-Words in, how a systemd unit must write them out, so that they come back as they are.
+Words in, their quoted form in a systemd unit out.
 
-systemd splits a value at blanks, undoes quotes and backslashes, and fills in %; in a command also $ and a lone ;.
-
-Knows nothing of units.
+systemd splits a value at blanks, unquotes it, and expands %; in a command also $ and a lone ;.
 """
 
 import re

@@ -1,8 +1,4 @@
-"""
-What was there at the start in, whether it is all counted out: until then a scrape could be lower than one before.
-
-Knows nothing of how files are read.
-"""
+"""The files at startup in, whether all of them are counted out: until then counters could be lower than before."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,9 +1,9 @@
 """
-A rejected line in, the line of `rejects.jsonl` that keeps it out, and back.
+A rejected line in, its entry in `rejects.jsonl` out, and back.
 
 An entry is a JSON object on a line of its own: the number of the first checkpoint that counts it, the file, offset,
-reason, pointer and message, and the rejected line. The number tells which entries a checkpoint has, whatever was
-copied, renamed or edited since. People edit the file and disks damage it, so nothing is taken for granted in it.
+reason, pointer and message, and the rejected line. The number identifies the entries of a checkpoint even if files were
+copied, renamed or edited since. Files may be edited or damaged, so every value is validated.
 """
 
 import json
@@ -116,7 +116,7 @@ def read_entry(line: Line) -> Entry:
     if offset < 0:
         raise Unreadable("'offset' is negative")
     if b"\n" in kept:
-        raise Unreadable("it keeps more than one line")
+        raise Unreadable("it contains more than one line")
     return Entry(file, offset, reason, kept)
 
 
@@ -125,7 +125,7 @@ def _kept(entry: dict[str, Any]) -> bytes:
         try:
             return _value(entry, "line", str).encode()
         except UnicodeEncodeError:
-            raise Unreadable("'line' holds half a surrogate pair") from None
+            raise Unreadable("'line' contains an unpaired surrogate") from None
     if "line_base64" not in entry:
         raise Unreadable("'line' is missing")
     try:
@@ -139,7 +139,7 @@ def _value(entry: dict[str, Any], key: str, kind: type[_T]) -> _T:
         raise Unreadable(f"'{key}' is missing")
     value = entry[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise Unreadable(f"'{key}' is not {'a string' if kind is str else 'a whole number'}")
+        raise Unreadable(f"'{key}' is not {'a string' if kind is str else 'an integer'}")
     return value
 
 

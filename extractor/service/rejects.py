@@ -1,10 +1,10 @@
 """
-Rejected lines in, files that a person can read out: `rejects.jsonl` in the state directory, and the one before it.
+Rejected lines in, human-readable files out: `rejects.jsonl` in the state directory, and its predecessor.
 
-Each line is kept once, through kill -9, copies of the directory and edits of the files: an entry carries the number of
-the first checkpoint that counts it, and after a restart the entries are removed that the checkpoint in force does not
-count, because their lines are read again. Every rejected line is kept, or lost and counted as such: a checkpoint says
-how many entries there are, so that those that are gone are known.
+Each line is kept once, across kill -9, copies of the directory and edits of the files: an entry holds the number of the
+first checkpoint that counts it. After a restart, entries that the current checkpoint does not count are removed,
+because their lines are read again. Every rejected line is kept, or counted as lost: a checkpoint holds the number of
+entries, so that missing ones are noticed.
 """
 
 import os

@@ -1,10 +1,8 @@
 """
-A signal in, the same process with what its files say now out; or, if they are wrong, as it was.
+Reloads the configuration of the running process on a signal; if it is invalid, nothing changes.
 
-Everything is read and proved before anything is changed. What was counted is taken over as after a restart: metrics
-that are declared as before go on, the others start anew.
-
-Knows nothing of what is in force.
+All files are read and validated before anything changes. The state is carried over as after a restart: metrics with an
+unchanged declaration continue, the others start at zero.
 """
 
 import time
@@ -63,7 +61,7 @@ class Reloading:
                 if not isinstance(error, ExtractorError):
                     self._errors.contain("reload", error)
                     why = origin(error)
-                self._log.error(f"not reloaded, everything stays as it was: {why}")
+                self._log.error(f"reload failed, the previous configuration stays in force: {why}")
                 return
             for note in apply():
                 self._log.warning(note)

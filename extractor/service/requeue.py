@@ -1,9 +1,9 @@
 """
-Kept rejects in, those that are events now counted: for after a schema or a clock was mended.
+Kept rejects in; those that are valid now are counted, after a schema or a clock has been fixed.
 
-Each is judged again by the schemas and the clock of today. What passes is counted once, as if it had been read now, and
-leaves the file; what does not stays, with its reason of today; what cannot be read stays as it is. State and rejects
-change in one atomic step, the saving of a checkpoint: of the two that are there afterwards none is from before it.
+Each line is validated again with the current schemas and clock. A valid line is counted once, as if it had been read
+now, and removed; an invalid one stays with its current reason; an unreadable entry stays unchanged. State and rejects
+change in one atomic step, by saving a checkpoint; afterwards no checkpoint from before it is left.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def requeue(
     for note in notes:
         say(note)
     if value is None:
-        raise CheckpointError(f"{directory.path} holds no state", "give the --state-dir of an extractor that has run")
+        raise CheckpointError(f"{directory.path} holds no state", "use the --state-dir of an extractor that has run")
     state = State(catalog, window_seconds=value["state"]["window_seconds"], **value.get("runs", {}))
     for note in state.load(value["state"]):
         say(note)
@@ -71,7 +71,7 @@ def requeue(
         for trouble in judge.troubles:
             say(f"{directory.path}/{trouble}")
         if requeued.unreadable > len(judge.troubles):
-            say(f"and {requeued.unreadable - len(judge.troubles):,} more lines that cannot be read")
+            say(f"and {requeued.unreadable - len(judge.troubles):,} more unreadable lines")
         stats.events += requeued.counted
         stats.requeued += requeued.counted
         entries = requeued.kept + requeued.unreadable
@@ -80,7 +80,7 @@ def requeue(
         rejects.restore(number, entries)
     except OSError as error:
         raise CheckpointError(
-            f"cannot requeue in {directory.path}: {reason(error)}", "once that is mended, try again"
+            f"cannot requeue in {directory.path}: {reason(error)}", "fix this and try again"
         ) from error
     return requeued
 
@@ -110,7 +110,7 @@ class _Judge:
                 self._unreadable += 1
                 self._keep(line, file, kept)
                 if len(self.troubles) < _NAMED:
-                    self.troubles.append(f"{name}:{line.number}: {why}; it stays as it is")
+                    self.troubles.append(f"{name}:{line.number}: {why}; left unchanged")
             if self._pipeline.pending >= FOLD_AFTER:
                 self._pipeline.fold()
                 self._write(kept)
@@ -126,7 +126,7 @@ class _Judge:
         try:
             self._pipeline.feed(pack, entry.file, [Blob(entry.line + b"\n", entry.offset)])
         except Exception as error:  # one line, however odd, must not block the others
-            raise Unreadable(f"it cannot be judged: {error!r}") from error
+            raise Unreadable(f"it cannot be processed: {error!r}") from error
         return False
 
     def _keep(self, line: Line, file: BinaryIO, kept: BinaryIO) -> None:

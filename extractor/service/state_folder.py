@@ -1,10 +1,10 @@
 """
-The path of a state directory in, the folder that this process holds out; or an error, but never another folder.
+The path of a state directory in, a descriptor of the locked folder out; or an error, but never another folder.
 
-A lock file says which folder it is. While this process runs, the path may come to lead elsewhere: the disk is unmounted
-and an empty mount point shows, or the folder is renamed and another one takes its name. Nothing is written there: the
-folder at the path must have the lock file that is held, or one that says the same, as when a disk returns as another
-device. Only a folder that was deleted is made again, for nobody can bring that back.
+A lock file identifies the folder. While this process runs, the path may come to refer to another folder: the disk is
+unmounted, or the folder is renamed and replaced. Nothing is written there: the folder at the path must contain the
+locked file, or one with the same content, as when a disk is mounted again as another device. Only a deleted folder is
+created again.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from extractor.files.atomic import open_regular, reason
 _LOCK = "lock"
 _MARK = 64  # bytes of the lock file: the process that holds it, and a random word
 
-_ELSEWHERE = "give another directory with --state-dir"
+_ELSEWHERE = "use another --state-dir"
 
 
 class StateFolder:

@@ -1,12 +1,9 @@
 """
-How reading gets on in, datagrams for the service manager out: the protocol of `sd_notify`.
+The progress of reading in, datagrams for the service manager out: the protocol of sd_notify(3).
 
-The manager is told when the service is ready, in words how far it is behind, that it stops or reloads, and, a third of
-the watchdog's time apart, that reading goes on. All of it is said by the loop that reads, where it gets on: one that is
-stuck falls silent and is restarted, one that has much to read is not. Nothing is ever waited for: what cannot be said
-now is said at the next step, and a socket that fails disturbs nobody.
-
-Knows nothing of logs, metrics or HTTP.
+Reports readiness, a status text, stopping and reloading, and feeds the watchdog every third of its interval. The
+reading loop sends all messages as it makes progress, so a stuck loop is restarted and a busy one is not. Sending never
+blocks: state changes that cannot be sent are sent at the next step, and a failing socket has no other effect.
 """
 
 import os

@@ -1,10 +1,8 @@
 """
-How `extractor run` is to be run in, the text of its systemd units out.
+The settings of a service in, the text of its systemd units out.
 
-The service may read logs, write its state and answer on one port; everything else is closed to it. It needs no user to
-be made. What is below /home or /tmp is hidden from it, except for what it was told to read.
-
-Knows nothing of the command line.
+The service may read logs, write its state and serve one port; everything else is denied. It runs as a dynamic user.
+Files below /home and /tmp are hidden from it, except for its inputs.
 """
 
 import os
@@ -69,7 +67,7 @@ def socket_unit(service: Service) -> str:
         try:
             ip_address(host.strip("[]"))
         except ValueError:
-            hint = "give an IP address, such as 127.0.0.1"
+            hint = "use an IP address, such as 127.0.0.1"
             raise UnitError(f"systemd cannot listen on the name {host}", hint) from None
     return _SOCKET.format(stream=f"{host}:{port}" if host else port, clients="\n".join(_clients(service)))
 
@@ -93,7 +91,7 @@ def _clients(service: Service) -> list[str]:
     elif _is_local(service.address):
         allowed = "localhost"
     else:
-        return ["# It listens for other machines, and says not for which: --scrape-from ADDRESS does."]
+        return ["# Listens for other machines; restrict them with --scrape-from ADDRESS."]
     return ["IPAddressDeny=any", f"IPAddressAllow={allowed}"]
 
 
@@ -117,8 +115,8 @@ def _state_name(path: Path) -> str:
     name = str(path.relative_to(STATE_ROOT)) if below else ""
     if not _STATE_NAME.fullmatch(name) or ".." in name.split("/") or name.startswith("private"):
         raise UnitError(
-            f"the state directory {path} is not one that systemd makes",
-            f"give one below {STATE_ROOT}, such as {STATE_ROOT}/extractor, with letters, digits and _ . - in its name",
+            f"systemd cannot create the state directory {path}",
+            f"use one below {STATE_ROOT}, such as {STATE_ROOT}/extractor, with letters, digits and _ . - in its name",
         )
     return name
 
@@ -133,15 +131,15 @@ _SERVICE = """\
 #     extractor systemd LOG_DIR... > /etc/systemd/system/extractor.service
 #     systemctl daemon-reload && systemctl enable --now extractor
 #
-# What differs on this host is best said to that command; the rest with `systemctl edit extractor`.
+# Set options for this host with that command, and everything else with `systemctl edit extractor`.
 
 [Unit]
 Description=Prometheus metrics from the event logs of AI agents
 After=network.target
 
 [Service]
-# Started when /metrics answers, and then so many lines as there are in the logs may have been read: the time to start
-# is extended as long as reading gets on. A loop that reads no more is killed, says where it stood, and is restarted.
+# Started once the existing logs are read and /metrics answers: the start timeout is extended while reading makes
+# progress. If the reading loop hangs, the process is killed, prints a traceback, and is restarted.
 Type=notify
 NotifyAccess=main
 WatchdogSec=2min
@@ -150,18 +148,18 @@ ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=5s
-# 2 is wrong usage: starting again would not help.
+# 2 is wrong usage: a restart would not help.
 RestartPreventExitStatus=2
 
-# No user to make: the service gets one of its own, and keeps nothing but its state directory.
+# systemd allocates a user for the service; only the state directory persists.
 DynamicUser=yes
 StateDirectory={state}
 StateDirectoryMode=0700
 UMask=0077
-# Where not everyone may read the logs, the group that may.
+# If the logs are not world-readable: a group that may read them.
 {groups}
 
-# It reads logs, writes its state and answers HTTP on one port: everything else is closed.
+# The service reads logs, writes its state and serves HTTP on one port; everything else is denied.
 ProtectSystem=strict
 {view}
 PrivateTmp=yes
@@ -174,7 +172,7 @@ ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
-# Other processes are hidden, but not /proc/stat: process_start_time_seconds needs the time of the boot.
+# Hides other processes, but not /proc/stat: process_start_time_seconds needs the boot time.
 ProtectProc=invisible
 
 NoNewPrivileges=yes
@@ -196,12 +194,12 @@ SystemCallErrorNumber=EPERM
 DeviceAllow=
 DevicePolicy=closed
 {clients}
-# AF_UNIX is for systemd, and for the pair of sockets with which Python's event loop wakes itself.
+# AF_UNIX is needed for sd_notify and for the socket pair that wakes Python's event loop.
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 SocketBindDeny=any
 SocketBindAllow={port}
 
-# Far above what it needs, far below what would harm the host.
+# Well above normal use, and well below what would harm the host.
 MemoryMax={memory_max}
 TasksMax=64
 LimitNOFILE=8192
@@ -212,14 +210,14 @@ WantedBy=multi-user.target
 """
 
 _SOCKET = """\
-# Where extractor.service is scraped: systemd listens, so that nobody is refused while the service starts again.
+# The socket of extractor.service: systemd listens on it, so that no scrape is refused while the service restarts.
 # Printed by `extractor systemd --socket`; see docs/service.md.
 #
 #     extractor systemd --socket LOG_DIR... > /etc/systemd/system/extractor.socket
 #     systemctl daemon-reload && systemctl enable --now extractor.socket extractor.service
 
 [Unit]
-Description=Where the metrics of AI agents are scraped
+Description=Socket for scraping the metrics of AI agents
 
 [Socket]
 ListenStream={stream}
