@@ -100,7 +100,7 @@ class _Commands(click.Group):
 
 
 def _fail(text: str, code: int = 1) -> NoReturn:
-    """End the program, and say why."""
+    """Print the error and exit."""
     try:
         sys.stdout.flush()
     except OSError:

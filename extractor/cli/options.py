@@ -58,7 +58,7 @@ class Seconds(click.FloatRange):
     """A length of time in seconds, from *min* to `LONGEST`; `nan` and `inf` are none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # as click
-        """The number of seconds that *value* says; fails as click does."""
+        """Convert *value* to seconds; fails as click does."""
         seconds: float = super().convert(value, param, ctx)
         if not seconds <= LONGEST:
             self.fail(f"{value} is not a number of seconds up to a hundred years", param, ctx)
@@ -109,7 +109,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def variable(name: str) -> str:
-    """What the option or argument *name* is called in the environment."""
+    """The environment variable of the option or argument *name*."""
     return "EXTRACTOR_" + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
 
 
@@ -137,7 +137,7 @@ def schemas_option(command: F) -> F:
 
 
 def objectives_option(command: F) -> F:
-    """`--objectives`, of the commands that know what ought to be."""
+    """`--objectives`, of the commands that compare with objectives."""
     return option(
         "--objectives",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -147,7 +147,7 @@ def objectives_option(command: F) -> F:
 
 
 def window_option(command: F) -> F:
-    """`--window`, of what looks at the last part of the logs."""
+    """`--window`, of the commands that evaluate the last part of the logs."""
     return option(
         "--window",
         callback=_window,
@@ -158,7 +158,7 @@ def window_option(command: F) -> F:
 
 
 def skew_option(command: F) -> F:
-    """`--max-clock-skew`, of the commands that judge the time of events."""
+    """`--max-clock-skew`, of the commands that validate the time of events."""
     return option(
         "--max-clock-skew",
         type=Seconds(min=0),

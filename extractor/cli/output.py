@@ -93,7 +93,7 @@ def _number(value: float) -> float | str:
 
 
 def said_of(replayed: Replayed, written: Written | None) -> Iterator[str]:
-    """What a person should know of samples that were written of what was read."""
+    """Messages about the samples written."""
     if rejects := replayed.stats.rejects.total():
         yield f"{rejects:,} of {replayed.stats.lines_read:,} lines were rejected; run extractor check --logs to see why"
     if written is None:

@@ -80,13 +80,13 @@ class Setting(NamedTuple):
 
 
 def file_of(ctx: click.Context) -> Path | None:
-    """The file that the command of *ctx* was told of."""
+    """The configuration file of the command of *ctx*, if any."""
     path: Path | None = ctx.meta.get(_FILE)
     return path
 
 
 def key_of(parameter: click.Parameter) -> str:
-    """What *parameter* is called in a file."""
+    """The key of *parameter* in a file."""
     return max(parameter.opts, key=len).removeprefix("--")
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 
 class Terminated(BaseException):
-    """SIGTERM has come."""
+    """Raised on SIGTERM."""
 
 
 @contextmanager

@@ -111,7 +111,7 @@ class Daemon:
         )
 
     def run(self) -> None:
-        """Follow and serve until told to stop."""
+        """Follow and serve until stopped."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_hangup)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class View(NamedTuple):
-    """What is to be seen of one state: in a scrape, and on the page, if there is one."""
+    """The views of one state: the scrape, and the page if it is enabled."""
 
     series: SeriesText
     own: OwnText
@@ -39,7 +39,7 @@ class View(NamedTuple):
 
     @property
     def listener(self) -> Listener | None:
-        """Who must be told of every update."""
+        """The listener for every update, if any."""
         return self.overview.trends if self.overview else None
 
 
@@ -108,12 +108,12 @@ class Serving:
             self._scrapes.show(view.series, view.own)
 
     def check(self) -> None:
-        """Read again who may look, if that has changed. Raises `ExtractorError` if it is wrong."""
+        """Read the access control again if it has changed. Raises `ExtractorError` if it is invalid."""
         if self._access and (problem := self._access.refresh()):
             raise ExtractorError(problem)
 
     def start(self) -> None:
-        """Answer from now on, and say where."""
+        """Start serving, and log the URL."""
         assert self._scrapes is not None
         page = self._page if self._overview else None
         pages = Pages(metrics=self._scrapes, not_ready=self._not_ready, page=page, policy=POLICY)
@@ -123,16 +123,16 @@ class Serving:
         self._log.info(f"serving {self._whose}{where}/metrics" + (f", status page at {where}/" if page else ""))
 
     def stop(self) -> None:
-        """Answer what was asked, then stop."""
+        """Answer pending requests, then stop."""
         if self._server:
             self._server.stop()
 
     def give_way(self) -> None:
-        """Let who asks now be answered first; for whoever reads, between two chunks."""
+        """Let pending requests go first; called by the reading thread between two chunks."""
         self._turns.give_way()
 
     def reject(self, rejected: Rejected) -> None:
-        """Take note of a line that is no event."""
+        """Show a rejected line on the page."""
         if self._overview:
             self._overview.reject(rejected)
 

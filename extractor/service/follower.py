@@ -99,7 +99,7 @@ class Intake:
         self.fold()
 
     def fold(self) -> None:
-        """Make everything read visible."""
+        """Apply everything read to the state."""
         self._pipeline.gather()
         self._give_way()
         with self._lock:

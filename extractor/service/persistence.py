@@ -150,7 +150,7 @@ class Keeper:
         return self.restore()
 
     def close(self) -> None:
-        """Let others have the directory."""
+        """Release the directory."""
         self._saver.shutdown()
         self._directory.close()
 

@@ -45,7 +45,7 @@ class StateFolder:
             raise CheckpointError(f"cannot use the state directory {path}: {reason(error)}", _ELSEWHERE) from error
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         os.close(self._lock)
 
     @contextmanager

@@ -78,7 +78,7 @@ class Notifier:
         self._say(self._extension(RESTORE_SECONDS), f"STATUS={status}")
 
     def ready(self) -> None:
-        """The service does what it is there for; said once."""
+        """Report once that the service is ready."""
         if not self._is_ready:
             self._is_ready = True
             self._must_say("READY=1")
@@ -98,12 +98,12 @@ class Notifier:
             self._must_say("READY=1")
 
     def stopping(self) -> None:
-        """The service has been told to stop; what it still does is to its end."""
+        """Report that the service is stopping."""
         self._is_stopping = True
         self._must_say("STOPPING=1")
 
     def close(self) -> None:
-        """Say no more."""
+        """Close the socket; send nothing more."""
         if self._socket is not None:
             self._socket.close()
         self._socket = None

@@ -149,7 +149,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer what was asked, then stop."""
+        """Answer pending requests, then stop."""
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
