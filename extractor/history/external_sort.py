@@ -21,7 +21,7 @@ HELD = 32 << 20
 
 
 class Spill:
-    """Plain values by their steps; *held* is how many bytes of them stay in memory."""
+    """Plain values by step; at most *held* bytes of them stay in memory."""
 
     def __init__(self, held: int = HELD) -> None:
         self._database = sqlite3.connect("")
@@ -35,14 +35,14 @@ class Spill:
         """How many values `items` has returned."""
 
     def put(self, step: int, value: Any) -> None:  # noqa: ANN401  # anything MessagePack can encode
-        """Add *value*, which is of *step*. Raises `OutputError` if there is no room."""
+        """Add *value* at *step*; raise `OutputError` if there is no room."""
         body = compress(msgspec.msgpack.encode(value), 1)
         with _errors():
             self._database.execute("INSERT INTO value VALUES (?, ?)", (step, body))
         self.values += 1
 
     def items(self) -> Iterator[tuple[int, Any]]:
-        """Yield every value with its step, steps ascending. Raises `OutputError` if there is no room to sort them."""
+        """Yield every value with its step, in ascending order; raise `OutputError` if there is no room to sort."""
         self.given = 0
         with _errors():
             for step, body in self._database.execute("SELECT step, body FROM value ORDER BY step"):

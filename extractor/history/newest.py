@@ -22,7 +22,7 @@ _LINES = 8
 
 
 def late_time(extents: Iterable[Extent], pack_of: Callable[[str], Pack], reading: Reading) -> float:
-    """The time of an event in *extents*, in seconds since the epoch; minus infinity if none was found."""
+    """Return the time of an event in *extents*, in seconds since the epoch; -inf if none was found."""
     return max((_time(extent, pack_of(extent.path), reading) for extent in extents), default=-inf)
 
 

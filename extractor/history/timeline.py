@@ -28,9 +28,9 @@ class Timeline:
     def __init__(self, state: State, labels: Mapping[str, str]) -> None:
         self._state = state
         self._labels = labels
-        self._series: list[str] = []  # the text of each sample's series; at the same index
-        self._values: list[float | None] = []  # its value
-        self._lines: list[str] = []  # and its line
+        self._series: list[str] = []  # the text of each sample's series; indexes agree
+        self._values: list[float | None] = []  # the value of each sample
+        self._lines: list[str] = []  # the line of each sample
         self._places: dict[Series, int] = {}  # index of the first sample of a series
         self._waiting: dict[Series, Labels] = {}  # series without a sample: gauges never set
         self._open: dict[str, dict[Labels, int]] = {}  # the same for the gauges of open runs

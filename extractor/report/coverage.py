@@ -81,7 +81,7 @@ def _conditions(pointer: Pointer | None) -> Iterable[tuple[str, tuple[Condition,
 
 
 def _name(pack: Pack, place: int, what: str) -> str:
-    return f"{pack.name} {place} {what}"  # no declared metric has a blank in its name
+    return f"{pack.name} {place} {what}"  # unique: names of declared metrics have no spaces
 
 
 def _count(state: State, name: str) -> int:

@@ -67,7 +67,7 @@ class Survey:
 
     def begin(self) -> None:
         """Reset the counts of lines, when reading starts again; known rejects are kept, and not reported again."""
-        self._numbers: dict[str, int] = {}  # of the next line of each file
+        self._numbers: dict[str, int] = {}  # number of the next line of each file
         self._pieces: dict[str, list[tuple[int, Piece]]] = {}
         self._packs: dict[str, Pack] = {}
         self._keys: Counter[tuple[str, str, Pointer]] = Counter()  # pack, event, key

@@ -36,7 +36,7 @@ def label_text(raw: object) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)  # JSON Schema calls 429.0 an integer too
+        raw = int(raw)  # in JSON Schema, 429.0 is an integer
     return str(raw)
 
 

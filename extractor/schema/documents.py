@@ -27,14 +27,14 @@ class At(Protocol):
     """A place in a file: `at / step` is one step deeper, and `error` returns the exception to raise."""
 
     def __truediv__(self, step: str | int, /) -> "At":
-        """One step deeper."""
+        """Return the place one step deeper."""
 
     def error(self, message: str, hint: str = "") -> ExtractorError:
-        """What to raise."""
+        """Return the exception to raise."""
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in the file at *path*; raises `SchemaError`."""
+    """Return the object in the file at *path*; raise `SchemaError` if it is invalid."""
     place = Place(str(path))
     try:
         text = read_text(path)

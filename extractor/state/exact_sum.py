@@ -120,7 +120,7 @@ def as_float(exact: Exact, per_unit: int = 1) -> float:
     """Return *exact* in base units, rounded once; *per_unit* of its own unit are one base unit."""
     try:
         return exact.numerator / (exact.denominator * per_unit)  # int division is exact, and rounds once
-    except OverflowError:  # a sum of numbers that were accepted before there were limits
+    except OverflowError:  # older versions accepted numbers without limits
         return _HIGHEST if exact > 0 else -_HIGHEST
 
 

@@ -31,7 +31,7 @@ _SUB_BUCKET_MAGNITUDE = 8  # log2 of the sub-buckets that two significant digits
 _MANY = 1000  # values: usually more than there are distinct indexes
 _COMPACT_AFTER = 32  # appended arrays, or counts; below that appending costs less than merging
 _INDEX, _COUNT = np.dtype("<u2"), np.dtype("<i8")  # in memory and in checkpoints
-_NO_SLOT = -1 << 62  # earlier than any
+_NO_SLOT = -1 << 62  # earlier than any slot
 _NO_INDEXES: Indexes = np.zeros(0, dtype=_INDEX)
 _NO_COUNTS: Integers = np.zeros(0, dtype=_COUNT)
 
@@ -238,7 +238,7 @@ class Window:
         self._newest: int | None = None
         self._slots: dict[int, Counts] = {}
         self._latest = _NO_SLOT
-        self._dumped: dict[int, list[Any]] = {}  # the slots as `dump` gives them, until they change
+        self._dumped: dict[int, list[Any]] = {}  # cached results of `dump`, by slot
 
     def add(self, indexes: Indexes, slots: Integers, newest: int) -> None:
         """Count a value at each of *indexes*, in its slot of *slots*; *newest* is the latest slot of all series."""

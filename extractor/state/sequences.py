@@ -21,7 +21,7 @@ MOST_WRITERS = 10_000
 _NAME_LENGTH = 256  # of a writer; bounds memory: ten thousand names of a megabyte each would be ten gigabytes
 _BEYOND = 2**63  # exclusive upper bound of numbers
 _MOST = 2**64 - 1  # in a checkpoint
-_SPANS = 50_000  # of one writer; past that the older half is decided at once
+_SPANS = 50_000  # per writer; beyond it, the older half is decided at once
 _GAPS = 1000  # stored per writer; a line that fills an older one counts as a repeat
 _UNTIMED = -1 << 62  # before every slot: a line without a time is never late, and makes no other one late
 
@@ -240,7 +240,7 @@ def _parts(spans: list[Span], reach: int) -> Iterator[_Part]:
 def numbered(writer: object, number: object) -> tuple[str, int] | None:
     """Return the writer and the number of a line; None if either is invalid."""
     if isinstance(number, float) and number.is_integer():
-        number = int(number)  # JSON Schema calls 7.0 an integer too
+        number = int(number)  # in JSON Schema, 7.0 is an integer
     if not isinstance(writer, str) or not isinstance(number, int) or isinstance(number, bool):
         return None
     return (writer, number) if 0 < len(writer) <= _NAME_LENGTH and 0 <= number < _BEYOND else None

@@ -16,7 +16,7 @@ from extractor.state.exact_sum import Exact, Numbers, dump_exact, load_exact
 from extractor.state.exemplars import Exemplars
 from extractor.state.hdr import Counts, Indexes, Integers, Window, indexes_of
 
-_FEW = 16  # values; below that Python's bisect is faster than setting numpy up
+_FEW = 16  # values; below it, Python's bisect is faster than numpy
 
 
 class Counter:

@@ -49,7 +49,7 @@ class Contents:
 
     def must_weigh(self, source: Source) -> bool:
         """Return whether the open *source* must be, and can be, compared with others before the next read."""
-        if source.noted and source.noted == source.begin:  # as a rule
+        if source.noted and source.noted == source.begin:  # the usual case
             return False
         source.look()
         if (not source.packed and source.size < WINDOW) or source.first() in ("", source.noted):

@@ -232,23 +232,23 @@ class Source:
         return b""
 
     def content(self) -> Content:
-        """What is in the file, which must be open."""
+        """Return the content of the file, which must be open."""
         return self._opened().content
 
     def apart(self) -> AbstractContextManager[Content]:
-        """The same, to be read beside it from its beginning, and also if it is closed meanwhile."""
+        """Return a context with a second reader of the content, independent of `content` and of `close`."""
         return self._opened().apart()
 
     def first(self) -> str:
-        """What stands for the first `WINDOW` bytes of the open file; empty as long as there are fewer."""
+        """Return the digest of the first `WINDOW` bytes of the open file; empty if it is shorter."""
         return self.begin or self._cursor.first(self.content(), self.size)
 
     def goes_on(self) -> bytes:
-        """What stands for some more windows of the open file, behind its first one."""
+        """Return digests of some more windows of the open file, behind its first one."""
         return self._cursor.goes_on(self.content(), self.size)
 
     def is_intact(self) -> bool:
-        """Whether the open file holds what was read of it, going by size and the bytes that were read last."""
+        """Return whether the open file holds what was read of it, by its size and the bytes that were read last."""
         self.look()
         return self.claim is not None or (not self.shrank and self._cursor.is_there(self.content(), self.size))
 

@@ -52,7 +52,7 @@ class Known:
             source = self._files.sources.get(each.identity)
             if source is not None and packed_suffix(each.path) != source.packed:
                 source.state = FileState.DELETED
-                self.forget(source)  # the inode was given to another file
+                self.forget(source)  # the inode was reused
             elif source is not None:
                 self._update(source, each)
                 continue

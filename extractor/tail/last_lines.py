@@ -19,7 +19,7 @@ class LastLines:
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._waiting: dict[Identity, tuple[_Seen, float]] = {}  # since when
+        self._waiting: dict[Identity, tuple[_Seen, float]] = {}  # state, and the time since when it is unchanged
         self._ending: dict[Identity, tuple[Source, _Seen]] = {}
 
     def wait(self, sources: Iterable[Source], is_replaced: Callable[[Source], bool]) -> None:

@@ -69,12 +69,12 @@ class LineBuffer:
     __slots__ = ("_at", "_head", "_head_bytes", "_hole", "_inside", "_limit", "_nuls", "_partial", "_skipped")
 
     def __init__(self, limit: int = MAX_LINE_BYTES, offset: int = 0, *, inside: bool = False) -> None:
-        self._at = offset  # where the partial line begins
-        self._hole = 0  # how long the hole in front of it is
+        self._at = offset  # offset of the partial line
+        self._hole = 0  # length of the hole before it
         self._inside = inside
         self._limit = limit
         self._head_bytes = min(HEAD_BYTES, limit)
-        self._nuls = 0  # at the start of the line, which is empty but for them
+        self._nuls = 0  # NULs at the start of an otherwise empty line
         self._partial = bytearray()
         self._skipped = 0
         self._head = b""
@@ -142,7 +142,7 @@ class LineBuffer:
         if self._skipped or len(self._partial) + end > self._limit + 1:
             return self._feed_checked(chunk)
 
-        # No line of this chunk can be over the limit, so none needs to be looked at.
+        # No line of this chunk can be over the limit, so none needs a check.
         data = b"".join((self._partial, memoryview(chunk)[:end])) if self._partial else chunk[:end]
         blob = Blob(data, self._at)
         self._at += len(data)

@@ -100,7 +100,7 @@ class Tail:
         found = self._walk()
         seen = {each.identity for each in found}
         if self._gone.misses(seen, self._is_away):
-            # What is renamed while its folder is being listed may not be listed at all.
+            # A file renamed during the listing of its folder may be omitted.
             found += [each for each in self._walk() if each.identity not in seen]
         for folder, error in self._closed.items():
             if folder not in before and not isinstance(error, FileNotFoundError):
