@@ -10,13 +10,13 @@ import pytest
 
 from extractor.events.reader import time_of
 from extractor.ingest.pipeline import Pipeline
-from extractor.state.event_order import rank
+from extractor.state.event_order import HEAD_BYTES, rank
 from extractor.state.state import State
 from extractor.state.stats import Stats
 from extractor.tail.line_buffer import Blob
 from tests.oracle import cuts, logs
 from tests.oracle.options import SECOND
-from tests.reading import default_catalog, sampled, text
+from tests.reading import default_catalog, sampled, text, tool_call
 
 SEEDS = range(1, 13)
 AT_ONCE = (1, 3, 20, 200)
@@ -68,6 +68,14 @@ def read(files: Sequence[File], draw: Random | None) -> State:
     state.read_to = inf
     pipeline.fold()
     return state
+
+
+@pytest.mark.parametrize("length", [10, HEAD_BYTES - 200, HEAD_BYTES, 10 * HEAD_BYTES])
+def test_the_rank_of_a_file_does_not_depend_on_how_much_of_it_was_read(length: int) -> None:
+    """Following ranks a file by its first lines, a replay by its first bytes."""
+    first = tool_call(note="x" * length) + b"\n"
+
+    assert rank(first, _time) == rank((first + tool_call() + b"\n")[:HEAD_BYTES], _time)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

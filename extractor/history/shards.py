@@ -13,7 +13,7 @@ from math import inf
 from typing import NamedTuple
 
 from extractor.errors import SourceError
-from extractor.state.event_order import rank
+from extractor.state.event_order import HEAD_BYTES, rank
 from extractor.tail.compression import Packed, Plain
 from extractor.tail.cursor import PEEK_BYTES
 from extractor.tail.file import Source
@@ -128,12 +128,12 @@ def _grouped(extents: Iterable[tuple[Extent, int]], size: int) -> Iterator[Shard
 def _extents(source: Source, size: int, time_of: TimeOf) -> Iterator[Extent]:
     with opened(source.path, source.identity) as fd:
         if source.packed:
-            head = Packed(fd, source.packed).read_at(0, PEEK_BYTES)
+            head = Packed(fd, source.packed).read_at(0, HEAD_BYTES)
             time = _time(head, time_of)
             yield Extent(source.path, source.identity, source.packed, 0, source.size, time, rank(head, time_of))
             return
         start, last = source.offset, text_end(fd, source.size)
-        rank_here = rank(os.pread(fd, PEEK_BYTES, 0), time_of)
+        rank_here = rank(os.pread(fd, HEAD_BYTES, 0), time_of)
         while start < last:
             # A remainder too small for a shard is included.
             end = _line_end(fd, start + size, last) if start + size + size // 2 < last else last

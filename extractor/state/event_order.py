@@ -22,6 +22,9 @@ Integers = NDArray[np.int64]
 Order = tuple[str, int, int, int]
 """Writer (empty without one), sequence number, rank of the file, offset in the file in bytes."""
 
+HEAD_BYTES = 16384
+"""How much of a file its rank is made of."""
+
 _DIGEST_BITS = 10
 _LAST_MICROSECOND = (1 << 53) - 1  # leaves room for a digest in 63 bits; in the year 2255
 
@@ -34,9 +37,10 @@ def rank(head: bytes, time_of: Callable[[bytes], float | None]) -> int:
     Return the rank of a file that begins with *head*; *time_of* returns the event time of a line, if any.
 
     The rank orders all files. It is the time of the first line in microseconds, followed by 10 bits of a digest of that
-    line to order files that begin at the same time.
+    line to order files that begin at the same time. Only the first `HEAD_BYTES` count, however much of the file was
+    read: a file whose first line is longer has rank 0.
     """
-    first = head[: max(head.find(b"\n"), 0)]
+    first = head[: max(head.find(b"\n", 0, HEAD_BYTES), 0)]
     time = time_of(first) if first else None
     micros = min(max(round((time or 0.0) * 1_000_000), 0), _LAST_MICROSECOND)
     return micros << _DIGEST_BITS | crc32(first) & ((1 << _DIGEST_BITS) - 1)
