@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 NOBODY = 65534
+FIRST_PORT, PORT_RANGES, PORTS = 20_000, 24, 500
 SLOW = tuple(
     f"test_{name}"
     for name in (
@@ -105,22 +108,19 @@ def memory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
-    """A number in, so many different ports of 127.0.0.1 out that nobody listens on."""
+    """Return a function that returns so many ports of 127.0.0.1 that nobody listens on."""
+    # Below those that the system hands out, and a range for each worker: what is free now stays free.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
+    first = FIRST_PORT + worker * PORTS
+    candidates = cycle(first + (os.getpid() + place) % PORTS for place in range(PORTS))
 
-    def ports(count: int) -> list[int]:
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            return [each.getsockname()[1] for each in sockets]
-        finally:
-            close(sockets)
+    def is_free(port: int) -> bool:
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return True
+        return False
 
-    def close(sockets: Iterable[socket.socket]) -> None:
-        for each in sockets:
-            each.close()
-
-    return ports
+    return lambda count: list(islice(filter(is_free, candidates), count))
 
 
 def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
