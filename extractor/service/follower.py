@@ -100,10 +100,13 @@ class Intake:
 
     def fold(self) -> None:
         """Apply everything read to the state."""
+        self._fold(min(self._scanned, self.tail.oldest()))
+
+    def _fold(self, read_to: float) -> None:
         self._pipeline.gather()
         self._give_way()
         with self._lock:
-            self._pipeline.state.read_to = min(self._scanned, self.tail.oldest())
+            self._pipeline.state.read_to = read_to
             self._pipeline.apply()
             stats = self._pipeline.stats
             stats.files = dict(self.tail.states())
@@ -129,7 +132,7 @@ class Intake:
             read = Range(source.identity, chunk.pieces[0].offset, _end(chunk.pieces[-1]))
             doubtful = not pipeline.careful and self._journal.is_suspect(read)
             if doubtful:
-                self.fold()
+                self._fold(-inf)  # the lines of this chunk are not counted yet, and may be the oldest
             self._journal.begin(read)
         pipeline.careful |= doubtful
         pipeline.feed(self._pack(source), source.path, chunk.pieces, self._rank(chunk))
